@@ -1,0 +1,1 @@
+//! Flow-policy reinforcement learning algorithms: FLAME and the baselines it is compared with.

@@ -1,0 +1,1 @@
+//! Environments for reinforcement learning: embedded tasks and MuJoCo, vectorised.

@@ -1,0 +1,1 @@
+//! Reinforcement learning core: replay, critics, metrics, checkpoints, the training loop.

@@ -1,0 +1,1 @@
+//! Flow-policy reinforcement learning: the facade library and the command.

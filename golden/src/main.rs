@@ -1,0 +1,2 @@
+//! Runs the reference cases.
+fn main() {}
