@@ -1,2 +1,20 @@
-//! Runs the reference cases.
-fn main() {}
+//! `advect-golden DIR`: runs every reference case of a directory.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let (Some(dir), None) = (args.next(), args.next()) else {
+        eprintln!("usage: advect-golden DIR   (DIR holds `<case>__<tag>.safetensors` files)");
+        return ExitCode::from(2);
+    };
+    match advect_golden::run_dir(Path::new(&dir), &mut std::io::stdout().lock()) {
+        Ok(summary) if summary.failed == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which function computes which case.
+
+use crate::case::Case;
+use crate::cases;
+use crate::error::GoldenError;
+use crate::outputs::Outputs;
+
+/// Computes the outputs of a case from its inputs and configuration.
+pub type CaseFn = fn(&Case) -> Result<Outputs, GoldenError>;
+
+/// What is known about a case name.
+pub enum Entry {
+    /// This function computes it.
+    Implemented(CaseFn),
+    /// A case of an algorithm or network that the workspace does not have yet.
+    NotImplemented,
+}
+
+const TABLES: &[&[(&str, CaseFn)]] = &[cases::mlp::CASES];
+
+/// Cases of the contract without a function.
+const NOT_IMPLEMENTED: &[&str] = &[
+    "embed.flame",
+    "embed.fm_irl",
+    "embed.fm_irl_ln2",
+    "embed.fourier",
+    "embed.rldt",
+    "flame.act",
+    "flame.critic_loss",
+    "flame.proposals",
+    "flame.temperature",
+    "flame_m.entropy",
+    "flame_m.policy_loss",
+    "flame_r.log_prob",
+    "flame_r.policy_loss",
+    "fm_irl.disc_loss",
+    "fm_irl.gae",
+    "fm_irl.losses",
+    "fm_irl.obs_norm",
+    "fm_irl.ppo_loss",
+    "fm_irl.return_norm",
+    "fm_irl.teacher",
+    "fm_irl.times",
+    "fmer.candidates",
+    "fmer.critic_loss",
+    "fmer.dual",
+    "fmer.entropy_local",
+    "fmer.entropy_unrolled",
+    "fmer.log_prob",
+    "fmer.wcfm",
+    "fmer.weights",
+    "kernel.imq",
+    "kernel.median",
+    "kernel.rbf",
+    "meanflow.loss",
+    "net.fm_velocity",
+    "net.residual",
+    "ode.euler",
+    "ode.heun",
+    "ode.logdensity",
+    "ode.midpoint",
+    "ode.rk4",
+    "optim.adam",
+    "optim.adamw",
+    "qvpo.loss",
+    "qvpo.sample",
+    "qvpo.schedule",
+    "rldt.actor_loss",
+    "rldt.critic_loss",
+    "rldt.sample",
+    "rldt.svgd_field",
+    "rldt.td_lambda",
+    "sac.actor_loss",
+    "sac.critic_loss",
+    "sac.sample",
+    "sac.temperature",
+    "svgd.gaussian",
+];
+
+/// Looks a case name up.
+///
+/// # Errors
+/// If the contract has no case of that name.
+pub fn lookup(name: &str) -> Result<Entry, GoldenError> {
+    let mut rows = TABLES.iter().copied().flatten();
+    if let Some((_, compute)) = rows.find(|(known, _)| *known == name) {
+        return Ok(Entry::Implemented(*compute));
+    }
+    match NOT_IMPLEMENTED.contains(&name) {
+        true => Ok(Entry::NotImplemented),
+        false => Err(GoldenError::UnknownCase(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_case_name_occurs_once() {
+        let implemented = TABLES.iter().copied().flatten().map(|(name, _)| *name);
+        let mut seen = BTreeSet::new();
+        for name in implemented.chain(NOT_IMPLEMENTED.iter().copied()) {
+            assert!(seen.insert(name), "`{name}` occurs twice in the registry");
+        }
+    }
+}
