@@ -91,7 +91,12 @@ pub(crate) fn lanes(origin: Origin) -> Words {
 #[inline(always)]
 fn round_lanes(words: &mut Words, key: [u32; 2]) {
     for lane in 0..LANES {
-        let c = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
+        let c = [
+            words[0][lane],
+            words[1][lane],
+            words[2][lane],
+            words[3][lane],
+        ];
         let next = round(c, key);
         for (word, value) in words.iter_mut().zip(next) {
             word[lane] = value;
