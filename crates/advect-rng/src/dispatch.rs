@@ -41,3 +41,48 @@ dispatched!(normal(origin: Origin, out: &mut [f32]));
 dispatched!(rademacher(origin: Origin, out: &mut [f32]));
 dispatched!(bits(origin: Origin, out: &mut [u64]));
 dispatched!(indices(origin: Origin, n: u32, out: &mut [u32]));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The dispatched and the baseline code give the same bits, at every remainder of the group size.
+    #[test]
+    fn every_path_gives_the_same_bits() {
+        let origin = Origin {
+            key: [3, 5],
+            stream: 8,
+            counter: u64::from(u32::MAX) - 40,
+        };
+        for n in (0..300).chain([100_001]) {
+            let (mut wide, mut base) = (vec![0f32; n], vec![0f32; n]);
+            let mut check =
+                |what: &str, wide_fill: &dyn Fn(&mut [f32]), base_fill: &dyn Fn(&mut [f32])| {
+                    wide_fill(&mut wide);
+                    base_fill(&mut base);
+                    let same = wide
+                        .iter()
+                        .zip(&base)
+                        .all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{what} at length {n}");
+                };
+            check("normal", &|o| normal(origin, o), &|o| {
+                fill::normal(origin, o)
+            });
+            check("uniform", &|o| uniform(origin, -0.3, 1.7, o), &|o| {
+                fill::uniform(origin, -0.3, 1.7, o)
+            });
+            check("rademacher", &|o| rademacher(origin, o), &|o| {
+                fill::rademacher(origin, o)
+            });
+            let (mut wide, mut base) = (vec![0; n], vec![0; n]);
+            indices(origin, 1_000_003, &mut wide);
+            fill::indices(origin, 1_000_003, &mut base);
+            assert_eq!(wide, base, "indices at length {n}");
+            let (mut wide, mut base) = (vec![0; n], vec![0; n]);
+            bits(origin, &mut wide);
+            fill::bits(origin, &mut base);
+            assert_eq!(wide, base, "bits at length {n}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here calls the platform's mathematical library and nothing is contracted into a fused multiply-add, so the bits are
 //! the same on every processor. The polynomials are near-minimax fits made for this crate.
+#![allow(clippy::excessive_precision)] // coefficients are written with the digits of the fit
 
 /// Evaluates `c[0] + c[1] x + c[2] x^2 + ...` by Horner's rule.
 macro_rules! horner {
@@ -65,6 +66,7 @@ fn rotate(quadrant: u32, sine: f32, cosine: f32) -> (f32, f32) {
     )
 }
 
+#[allow(clippy::approx_constant)] // the upper 32 bits only: multiples up to 2^20 are exact
 const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
@@ -136,7 +138,7 @@ pub(crate) fn exp_m1(x: f64) -> f64 {
 /// `exp(x)`, relative error about 2e-16; gradual underflow below -708, infinity above 709.78.
 #[inline]
 pub(crate) fn exp(x: f64) -> f64 {
-    if !(x > -746.0) {
+    if x.is_nan() || x < -746.0 {
         return if x.is_nan() { x } else { 0.0 };
     }
     if x > 709.782_712_893_384 {

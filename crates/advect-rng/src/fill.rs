@@ -4,7 +4,7 @@ use crate::dispatch;
 use crate::elementary::{ln_f32, sin_cos_turn};
 use crate::philox::{LANES, Origin, Words, lanes};
 use crate::stream::{Stream, join, open_unit_f32};
-use crate::truncated::{BoundsError, TruncatedNormal};
+use crate::truncated::TruncatedNormal;
 
 /// Words of one group of lanes.
 const GROUP: usize = 4 * LANES;
@@ -58,18 +58,13 @@ impl Stream {
 
     /// Standard normal truncated to [low, high], by the inverse distribution function in double precision.
     ///
-    /// Value `i` has the level `(w + 1/2) / 2^32` with `w` word `i % 4` of block `i / 4`.
-    ///
-    /// # Errors
-    /// [`BoundsError`] when a bound is not finite or `low > high`.
-    pub fn fill_truncated_standard_normal(
-        &mut self,
-        low: f32,
-        high: f32,
-        out: &mut [f32],
-    ) -> Result<(), BoundsError> {
-        let law = TruncatedNormal::new(f64::from(low), f64::from(high))?;
+    /// Value `i` has the level `(w + 1/2) / 2^32` with `w` word `i % 4` of block `i / 4`. Bounds that make no interval
+    /// (`low > high` or NaN, see [`TruncatedNormal::new`]) fill `out` with NaN.
+    pub fn fill_truncated_standard_normal(&mut self, low: f32, high: f32, out: &mut [f32]) {
         let origin = self.take(blocks_for(out.len(), 4));
+        let Ok(law) = TruncatedNormal::new(f64::from(low), f64::from(high)) else {
+            return out.fill(f32::NAN);
+        };
         for_groups(origin, out, 4, |words, group| {
             for (i, value) in group.iter_mut().enumerate() {
                 let word = words[i % 4][i / 4];
@@ -77,7 +72,6 @@ impl Stream {
                 *value = law.quantile(level) as f32;
             }
         });
-        Ok(())
     }
 }
 

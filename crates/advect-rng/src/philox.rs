@@ -73,6 +73,7 @@ pub(crate) fn counter_words(stream: u64, position: u64) -> [u32; 4] {
 #[inline(always)]
 pub(crate) fn lanes(origin: Origin) -> Words {
     let mut words = [[0; LANES]; 4];
+    #[allow(clippy::needless_range_loop)] // lane is a coordinate of a transposed write
     for lane in 0..LANES {
         let position = origin.counter.wrapping_add(lane as u64);
         let c = counter_words(origin.stream, position);

@@ -1,4 +1,5 @@
 //! The normal distribution in double precision: distribution function, its logarithm and its inverse, accurate in both tails.
+#![allow(clippy::excessive_precision)] // coefficients are written with the digits of their source
 
 use crate::elementary::{exp, exp_m1, horner, ln, ln_1p};
 use crate::truncated::TruncatedNormal;
