@@ -137,6 +137,7 @@ mod tests {
             counter: u64::from(u32::MAX) - 5,
         };
         let words = lanes(origin);
+        #[allow(clippy::needless_range_loop)] // lane is a coordinate of a transposed read
         for lane in 0..LANES {
             let position = origin.counter + lane as u64;
             let block = philox4x32_10(counter_words(origin.stream, position), origin.key);
