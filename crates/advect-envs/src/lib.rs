@@ -1,1 +1,19 @@
-//! Environments for reinforcement learning: embedded tasks and MuJoCo, vectorised.
+#![doc = include_str!("../README.md")]
+
+pub mod embedded;
+mod env;
+mod error;
+#[cfg(feature = "mujoco")]
+pub mod mujoco;
+pub mod probe;
+mod registry;
+mod shard;
+pub mod state;
+mod time_limit;
+mod vec_env;
+
+pub use env::{Env, EnvSpec, Step};
+pub use error::EnvError;
+pub use registry::{ids, make};
+pub use time_limit::TimeLimit;
+pub use vec_env::{StepBuffers, VecEnv};

@@ -1,0 +1,23 @@
+//! The MuJoCo tasks of Gymnasium on the MuJoCo library, opened at run time.
+//!
+//! Nothing is linked: without the library everything builds, and [`crate::make`] returns
+//! [`EnvError::MujocoUnavailable`](crate::EnvError::MujocoUnavailable) with the command that mends it.
+//! Exactly version 3.17.0 is accepted, because the memory layout differs between versions.
+
+mod dl;
+mod gym;
+mod layout;
+mod locate;
+mod provision;
+mod self_test;
+mod sim;
+mod tasks;
+
+pub use dl::take_warnings;
+pub use gym::GymEnv;
+pub use locate::{Installation, root};
+pub use provision::{is_provisioned, provision, provision_into};
+pub use sim::{Data, Model};
+
+/// The only supported version of MuJoCo.
+pub const VERSION: &str = "3.17.0";

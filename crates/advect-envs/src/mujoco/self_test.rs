@@ -1,0 +1,88 @@
+//! A check of every offset of [`super::layout`] right after the library is opened.
+
+use std::sync::Arc;
+
+use super::dl::Api;
+use super::layout::state;
+use super::sim::{Data, Model};
+use crate::EnvError;
+
+const TIMESTEP: f64 = 0.0123;
+const MASS: f64 = 1.75;
+const GEAR: f64 = 7.0;
+const CTRL_RANGE: [f64; 2] = [-0.25, 0.75];
+const BODY: [f64; 3] = [0.5, -0.25, 2.0];
+const CENTRE: [f64; 3] = [0.75, -0.25, 2.0];
+const ANGULAR_VELOCITY: f64 = 3.0;
+const CTRL: f64 = 0.5;
+const LATER_ANGLE: f64 = 0.625;
+const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
+
+/// One body on one hinge with one motor, in numbers that occur nowhere else.
+fn xml() -> String {
+    let join = |numbers: &[f64]| {
+        let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
+        words.join(" ")
+    };
+    format!(
+        r#"<mujoco><option timestep="{TIMESTEP}"/><worldbody><body pos="{}">
+        <joint name="hinge" type="hinge" axis="0 1 0"/>
+        <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/></body></worldbody>
+        <actuator><motor joint="hinge" gear="{GEAR}" ctrllimited="true" ctrlrange="{}"/></actuator></mujoco>"#,
+        join(&BODY),
+        join(&CTRL_RANGE),
+    )
+}
+
+/// Compares what the offsets give with what the model says and with MuJoCo's own accessors.
+///
+/// # Errors
+/// The first quantity that differs.
+pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
+    let model = Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
+    check_model(&model)?;
+    let mut data = Data::new(Arc::new(model)).map_err(|e| e.to_string())?;
+    simulate(&mut data).map_err(|e| e.to_string())?;
+    check_data(&data)
+}
+
+fn check_model(model: &Model) -> Result<(), String> {
+    let sizes = [model.nq, model.nv, model.nu, model.nbody].map(|size| size as f64);
+    same("nq, nv, nu, nbody", &sizes, &[1.0, 1.0, 1.0, 2.0])?;
+    same("opt.timestep", &[model.timestep()], &[TIMESTEP])?;
+    same("qpos0", model.qpos0(), &[0.0])?;
+    same("body_mass", model.body_mass(), &[0.0, MASS])?;
+    same("actuator_ctrlrange", model.ctrl_range(), &CTRL_RANGE)
+}
+
+fn simulate(data: &mut Data) -> Result<(), EnvError> {
+    data.set_state(state::QVEL, &[ANGULAR_VELOCITY])?;
+    data.set_state(state::CTRL, &[CTRL])?;
+    let mut forces = [0.0; 12];
+    forces[6..9].copy_from_slice(&FORCE);
+    data.set_state(state::XFRC_APPLIED, &forces)?;
+    data.forward()?;
+    data.step(0, true)?;
+    data.set_state(state::QPOS, &[LATER_ANGLE])
+}
+
+fn check_data(data: &Data) -> Result<(), String> {
+    same("qpos", data.qpos(), &[LATER_ANGLE])?;
+    same("qvel", data.qvel(), &[ANGULAR_VELOCITY])?;
+    same("ctrl", data.ctrl(), &[CTRL])?;
+    same("xpos", &data.xpos()[3..], &BODY)?;
+    same("xipos", &data.xipos()[3..], &CENTRE)?;
+    same("cinert", &data.cinert()[19..], &[MASS])?;
+    same("cvel", &data.cvel()[6..9], &[0.0, ANGULAR_VELOCITY, 0.0])?;
+    same("qfrc_actuator", data.qfrc_actuator(), &[GEAR * CTRL])?;
+    same("cfrc_ext", &data.cfrc_ext()[9..], &FORCE)
+}
+
+fn same(what: &str, found: &[f64], wanted: &[f64]) -> Result<(), String> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(format!(
+        "self-test: {what} is {found:?} instead of {wanted:?}, so its memory layout is not that of 3.17.0"
+    ))
+}

@@ -1,0 +1,91 @@
+//! Environments by id.
+
+use crate::embedded::{MultiGoal, Pendulum};
+use crate::probe::{Probe, ProbeEnv};
+use crate::{Env, EnvError, TimeLimit};
+
+type Build = Box<dyn Fn() -> Result<Box<dyn Env>, EnvError>>;
+
+/// Every id with how to build it. A new environment is one line here.
+fn table() -> Vec<(&'static str, Build)> {
+    let mut table = vec![
+        entry("MultiGoal-v0", || Ok(TimeLimit::new(MultiGoal::new()))),
+        entry("Pendulum-v1", || Ok(TimeLimit::new(Pendulum::new()))),
+    ];
+    for probe in Probe::ALL {
+        table.push(entry(probe.id(), move || {
+            Ok(TimeLimit::new(ProbeEnv::new(probe)))
+        }));
+    }
+    #[cfg(feature = "mujoco")]
+    for id in crate::mujoco::GymEnv::ids() {
+        table.push(entry(id, move || {
+            crate::mujoco::GymEnv::new(id).map(TimeLimit::new)
+        }));
+    }
+    table
+}
+
+fn entry<E: Env + 'static>(
+    id: &'static str,
+    build: impl Fn() -> Result<E, EnvError> + 'static,
+) -> (&'static str, Build) {
+    (id, Box::new(move || Ok(Box::new(build()?))))
+}
+
+/// The ids that [`make`] knows.
+pub fn ids() -> Vec<&'static str> {
+    table().into_iter().map(|(id, _)| id).collect()
+}
+
+/// Builds the environment `id`, with its time limit.
+///
+/// # Errors
+/// [`EnvError::UnknownId`] with the nearest ids, or what building it reports
+/// ([`EnvError::MujocoUnavailable`] and its siblings for the MuJoCo tasks).
+pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
+    match table().into_iter().find(|(known, _)| *known == id) {
+        Some((_, build)) => build(),
+        None => Err(EnvError::UnknownId {
+            id: id.to_owned(),
+            nearest: nearest(id, 3),
+        }),
+    }
+}
+
+/// The `count` known ids with the smallest edit distance to `id`, letter case ignored.
+fn nearest(id: &str, count: usize) -> Vec<String> {
+    let wanted = id.to_lowercase();
+    let mut ids = ids();
+    ids.sort_by_key(|known| edit_distance(&wanted, &known.to_lowercase()));
+    ids.truncate(count);
+    ids.into_iter().map(str::to_owned).collect()
+}
+
+/// Levenshtein distance: insertions, deletions and substitutions that turn `a` into `b`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let substituted = diagonal + usize::from(letter != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edit_distance;
+
+    #[test]
+    fn edit_distance_counts_insertions_deletions_and_substitutions() {
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("half", "half"), 0);
+    }
+}

@@ -1,0 +1,31 @@
+//! Provisioning into an empty folder: only where `ADVECT_REQUIRE_MUJOCO=1`, because it needs the network.
+#![cfg(feature = "mujoco")]
+
+mod common;
+
+use advect_envs::mujoco::provision_into;
+
+#[test]
+fn provisions_once_and_then_only_checks() {
+    if !common::mujoco_is_required() {
+        println!("skipped: set ADVECT_REQUIRE_MUJOCO=1 to download MuJoCo into a temporary folder");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("mujoco");
+    let mut first = Vec::new();
+    provision_into(&root, &mut |line| first.push(line.to_owned())).unwrap();
+    assert!(root.join("lib/libmujoco.so.3.17.0").is_file());
+    assert!(root.join("models/gymnasium/half_cheetah.xml").is_file());
+    assert!(root.join("licenses/mujoco/LICENSE").is_file());
+    assert!(root.join("licenses/gymnasium/LICENSE").is_file());
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "a temporary folder is left"
+    );
+    let mut second = Vec::new();
+    provision_into(&root, &mut |line| second.push(line.to_owned())).unwrap();
+    assert!(first.len() > second.len());
+    assert_eq!(second.len(), 1);
+}
