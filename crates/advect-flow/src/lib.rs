@@ -1,1 +1,16 @@
-//! Flow matching, rectified flow and MeanFlow: losses, samplers, likelihoods.
+#![doc = include_str!("../README.md")]
+
+pub mod density;
+mod error;
+pub mod field;
+pub mod flow_matching;
+pub mod meanflow;
+pub mod network;
+pub mod sampler;
+pub mod time_embedding;
+
+pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span};
+pub use flow_matching::TimeConvention;
+pub use meanflow::TimeSampler;
+pub use network::{InputOrder, MeanVelocityNet, NetConfig, Tangent, VelocityNet};
+pub use time_embedding::{TimeEmbedding, TimeFeatures};

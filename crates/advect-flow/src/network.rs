@@ -1,0 +1,475 @@
+//! Velocity and mean-velocity networks: an MLP over observation, latent action and embedded flow times.
+//!
+//! A network owns its layout only; parameters are passed in as the flat tensor `[P]` of a
+//! [`Params`](advect_kernels::Params) buffer, so that online, target and EMA copies share one network value.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use advect_kernels::{Activation, Mlp, ParamLayout, Precision};
+use candle_core::{Result, Tensor};
+
+use crate::error::{expect_dims, shape_error};
+use crate::time_embedding::TimeEmbedding;
+
+/// Order of the trunk's input columns; the embedded times always come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InputOrder {
+    /// `[obs, z, e(t)]` (FLAME).
+    #[default]
+    ObsFirst,
+    /// `[z, obs, e(t)]` (FMER, FM-IRL).
+    LatentFirst,
+}
+
+/// Sizes and parts of a (mean-)velocity network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetConfig {
+    /// First part of every parameter name.
+    pub prefix: String,
+    /// Width of the observation.
+    pub obs_dim: usize,
+    /// Width of the action, and of the velocity.
+    pub act_dim: usize,
+    /// Hidden widths of the trunk.
+    pub hidden: Vec<usize>,
+    /// Activation of the trunk.
+    pub activation: Activation,
+    /// Order of the trunk's inputs.
+    pub order: InputOrder,
+    /// Embedding of every flow time; each time has its own parameters.
+    pub time: TimeEmbedding,
+}
+
+impl NetConfig {
+    /// FLAME's network (flame.md section 2): Mish, `[obs, z, e]`, sinusoid of width 16 with its MLP.
+    ///
+    /// # Errors
+    /// None for these widths.
+    pub fn flame(obs_dim: usize, act_dim: usize, hidden: &[usize]) -> Result<Self> {
+        Ok(Self {
+            prefix: "policy".into(),
+            obs_dim,
+            act_dim,
+            hidden: hidden.to_vec(),
+            activation: Activation::Mish,
+            order: InputOrder::ObsFirst,
+            time: TimeEmbedding::flame()?,
+        })
+    }
+}
+
+/// A trunk with any number of embedded times in front: the common part of both networks.
+#[derive(Debug, Clone, PartialEq)]
+struct Conditioned {
+    config: NetConfig,
+    time_ranges: Vec<Range<usize>>,
+    trunk: Mlp,
+    trunk_range: Range<usize>,
+    layout: Arc<ParamLayout>,
+}
+
+impl Conditioned {
+    fn new(config: &NetConfig, time_names: &[&str]) -> Result<Self> {
+        let mut layout = ParamLayout::new();
+        let mut time_ranges = Vec::new();
+        for name in time_names {
+            let start = layout.len();
+            config
+                .time
+                .push_layout(&mut layout, &format!("{}.{name}", config.prefix));
+            time_ranges.push(start..layout.len());
+        }
+        let inputs = config.obs_dim + config.act_dim + time_names.len() * config.time.dim();
+        let sizes = [&[inputs], config.hidden.as_slice(), &[config.act_dim]].concat();
+        let trunk = Mlp::new(&sizes, config.activation)?;
+        let start = layout.len();
+        trunk.push_layout(&mut layout, &config.prefix);
+        let trunk_range = start..layout.len();
+        Ok(Self {
+            config: config.clone(),
+            time_ranges,
+            trunk,
+            trunk_range,
+            layout: Arc::new(layout),
+        })
+    }
+
+    /// First input column of `z`.
+    fn slot(&self) -> usize {
+        match self.config.order {
+            InputOrder::ObsFirst => self.config.obs_dim,
+            InputOrder::LatentFirst => 0,
+        }
+    }
+
+    fn check(&self, params: &Tensor, obs: &Tensor, z: &Tensor) -> Result<()> {
+        expect_dims("velocity network", "params", params, &[self.layout.len()])?;
+        let rows = obs.dims().first().copied().unwrap_or(0);
+        expect_dims("velocity network", "obs", obs, &[rows, self.config.obs_dim])?;
+        if z.dims().first() != Some(&rows) || z.dims().last() != Some(&self.config.act_dim) {
+            let expected = format!("[{rows}, .., {}]", self.config.act_dim);
+            return Err(shape_error("velocity network", "z", z.dims(), expected));
+        }
+        Ok(())
+    }
+
+    fn trunk_params(&self, params: &Tensor) -> Result<Tensor> {
+        slice(params, &self.trunk_range)
+    }
+
+    /// Embedded times, each `[rows, e]`; a time of shape `[1]` is embedded once and repeated.
+    fn embed(&self, params: &Tensor, times: &[&Tensor], rows: usize) -> Result<Vec<Tensor>> {
+        let embed = |(t, range): (&&Tensor, &Range<usize>)| {
+            let embedding = self.config.time.forward(&slice(params, range)?, t)?;
+            repeat_rows(&embedding, rows)
+        };
+        times.iter().zip(&self.time_ranges).map(embed).collect()
+    }
+
+    /// The trunk's input row `[obs, z, e..]` in the configured order.
+    fn join(&self, obs: &Tensor, z: &Tensor, embedded: &[Tensor]) -> Result<Tensor> {
+        let mut parts = match self.config.order {
+            InputOrder::ObsFirst => vec![obs, z],
+            InputOrder::LatentFirst => vec![z, obs],
+        };
+        parts.extend(embedded);
+        Tensor::cat(&parts, 1)
+    }
+
+    fn input(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: &[&Tensor],
+    ) -> Result<Tensor> {
+        self.check(params, obs, z)?;
+        self.join(obs, z, &self.embed(params, times, obs.dim(0)?)?)
+    }
+
+    fn forward(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: &[&Tensor],
+    ) -> Result<Tensor> {
+        let x = self.input(params, obs, z, times)?;
+        self.trunk.forward(&self.trunk_params(params)?, &x)
+    }
+
+    /// Input row and its tangent for `(z', t'..)`, observation held.
+    fn input_with_dot(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: &[&Tensor],
+        z_dot: &Tensor,
+        time_dots: &[f64],
+    ) -> Result<(Tensor, Tensor)> {
+        self.check(params, obs, z)?;
+        expect_dims("velocity network", "z_dot", z_dot, z.dims())?;
+        let rows = obs.dim(0)?;
+        let (mut values, mut dots) = (Vec::new(), Vec::new());
+        for ((t, range), rate) in times.iter().zip(&self.time_ranges).zip(time_dots) {
+            let (value, dot) = self
+                .config
+                .time
+                .forward_with_dot(&slice(params, range)?, t)?;
+            values.push(repeat_rows(&value, rows)?);
+            dots.push(repeat_rows(&(dot * *rate)?, rows)?);
+        }
+        let still = obs.zeros_like()?;
+        Ok((
+            self.join(obs, z, &values)?,
+            self.join(&still, z_dot, &dots)?,
+        ))
+    }
+
+    fn jacobian(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: &[&Tensor],
+    ) -> Result<(Tensor, Tensor)> {
+        let params = params.detach();
+        let x = self.input(&params, obs, z, times)?;
+        self.trunk.jacobian(
+            &self.trunk_params(&params)?,
+            &x,
+            self.slot(),
+            self.config.act_dim,
+        )
+    }
+
+    /// `P` latents per state: observation and times enter the first layer once per state.
+    fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: &[&Tensor],
+        precision: Precision,
+    ) -> Result<Tensor> {
+        self.check(params, obs, z)?;
+        let params = params.detach();
+        let mut parts = vec![obs.detach()];
+        parts.extend(self.embed(&params, times, obs.dim(0)?)?);
+        let context = Tensor::cat(&parts, 1)?;
+        self.trunk.forward_shared(
+            &self.trunk_params(&params)?,
+            &context,
+            z,
+            self.slot(),
+            precision,
+        )
+    }
+}
+
+fn slice(params: &Tensor, range: &Range<usize>) -> Result<Tensor> {
+    if range.is_empty() {
+        Ok(params.clone())
+    } else {
+        params.narrow(0, range.start, range.len())
+    }
+}
+
+fn repeat_rows(row: &Tensor, rows: usize) -> Result<Tensor> {
+    match row.dims2()? {
+        (1, width) => row.broadcast_as((rows, width)),
+        _ => Ok(row.clone()),
+    }
+}
+
+/// Velocity field `v_theta(s, z, tau)` of a rectified flow, data-up time.
+///
+/// Parameters: `{prefix}.time.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+/// Every time argument is `[B]`, or `[1]` for one time shared by all rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VelocityNet(Conditioned);
+
+impl VelocityNet {
+    /// A network of the given sizes.
+    ///
+    /// # Errors
+    /// If a width is zero.
+    pub fn new(config: &NetConfig) -> Result<Self> {
+        Ok(Self(Conditioned::new(config, &["time"])?))
+    }
+
+    /// Names and shapes of the parameters, in order.
+    pub fn layout(&self) -> &Arc<ParamLayout> {
+        &self.0.layout
+    }
+
+    /// Width of the action.
+    pub fn act_dim(&self) -> usize {
+        self.0.config.act_dim
+    }
+
+    /// `v_theta(obs, z, tau)`, differentiable in `params` and `z`.
+    ///
+    /// # Shapes
+    /// `params` `[P]`, `obs` `[B, o]`, `z` `[B, d]`, `tau` `[B]` or `[1]` to `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn forward(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        tau: &Tensor,
+    ) -> Result<Tensor> {
+        self.0.forward(params, obs, z, &[tau])
+    }
+
+    /// Value and tangent along `(z_dot, tau_dot)`, without gradient: `(v, v')`, both `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jvp(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        tau: &Tensor,
+        z_dot: &Tensor,
+        tau_dot: f64,
+    ) -> Result<(Tensor, Tensor)> {
+        let params = params.detach();
+        let (x, x_dot) = self
+            .0
+            .input_with_dot(&params, obs, z, &[tau], z_dot, &[tau_dot])?;
+        self.0.trunk.jvp(&self.0.trunk_params(&params)?, &x, &x_dot)
+    }
+
+    /// As [`VelocityNet::jvp`] along `z_dot` alone, differentiable in `params`, `z` and `z_dot`:
+    /// gradients of a divergence.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jvp_tracked(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        tau: &Tensor,
+        z_dot: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        expect_dims("velocity network", "z_dot", z_dot, z.dims())?;
+        let x = self.0.input(params, obs, z, &[tau])?;
+        let width = self.0.config.time.dim();
+        let still_time = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
+        let x_dot = self.0.join(&obs.zeros_like()?, z_dot, &[still_time])?;
+        self.0
+            .trunk
+            .jvp_tracked(&self.0.trunk_params(params)?, &x, &x_dot)
+    }
+
+    /// Value `[B, d]` and Jacobian `dv/dz` `[B, d, d]` (row = output), without gradient.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jacobian(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        tau: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        self.0.jacobian(params, obs, z, &[tau])
+    }
+
+    /// Velocities of `P` latents per state, without gradient, in `precision`.
+    ///
+    /// # Shapes
+    /// `obs` `[B, o]`, `z` `[B, P, d]`, `tau` `[B]` or `[1]` to `[B, P, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        tau: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        self.0.candidates(params, obs, z, &[tau], precision)
+    }
+}
+
+/// Average velocity `u_theta(s, z, r, t)` of MeanFlow, noise-up time, `r <= t`.
+///
+/// Parameters: `{prefix}.time_r.{0,1}`, `{prefix}.time_t.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+/// Every time argument is `[B]`, or `[1]` for one time shared by all rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeanVelocityNet(Conditioned);
+
+/// A direction in the inputs `(z, r, t)` of a [`MeanVelocityNet`].
+#[derive(Debug, Clone, Copy)]
+pub struct Tangent<'a> {
+    /// Direction of the latent, `[B, d]`.
+    pub z: &'a Tensor,
+    /// Rate of `r`.
+    pub r: f64,
+    /// Rate of `t`.
+    pub t: f64,
+}
+
+impl MeanVelocityNet {
+    /// A network of the given sizes.
+    ///
+    /// # Errors
+    /// If a width is zero.
+    pub fn new(config: &NetConfig) -> Result<Self> {
+        Ok(Self(Conditioned::new(config, &["time_r", "time_t"])?))
+    }
+
+    /// Names and shapes of the parameters, in order.
+    pub fn layout(&self) -> &Arc<ParamLayout> {
+        &self.0.layout
+    }
+
+    /// Width of the action.
+    pub fn act_dim(&self) -> usize {
+        self.0.config.act_dim
+    }
+
+    /// `u_theta(obs, z, r, t)`, differentiable in `params` and `z`.
+    ///
+    /// # Shapes
+    /// `params` `[P]`, `obs` `[B, o]`, `z` `[B, d]`, `r` and `t` `[B]` or `[1]` to `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn forward(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        r: &Tensor,
+        t: &Tensor,
+    ) -> Result<Tensor> {
+        self.0.forward(params, obs, z, &[r, t])
+    }
+
+    /// Value and tangent along `(z_dot, r_dot, t_dot)`, without gradient: `(u, u')`, both `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jvp(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        r: &Tensor,
+        t: &Tensor,
+        tangent: Tangent<'_>,
+    ) -> Result<(Tensor, Tensor)> {
+        let params = params.detach();
+        let rates = [tangent.r, tangent.t];
+        let (x, x_dot) = self
+            .0
+            .input_with_dot(&params, obs, z, &[r, t], tangent.z, &rates)?;
+        self.0.trunk.jvp(&self.0.trunk_params(&params)?, &x, &x_dot)
+    }
+
+    /// Value `[B, d]` and Jacobian `du/dz` `[B, d, d]` (row = output), without gradient.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jacobian(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        r: &Tensor,
+        t: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        self.0.jacobian(params, obs, z, &[r, t])
+    }
+
+    /// Average velocities of `P` latents per state, without gradient, in `precision`.
+    ///
+    /// # Shapes
+    /// `obs` `[B, o]`, `z` `[B, P, d]`, `r` and `t` `[B]` or `[1]` to `[B, P, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        r: &Tensor,
+        t: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        self.0.candidates(params, obs, z, &[r, t], precision)
+    }
+}
