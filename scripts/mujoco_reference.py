@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Writes reference trajectories of Gymnasium's environments for the parity tests of advect-envs.
+
+    python3 scripts/mujoco_reference.py --out DIR
+    ADVECT_MUJOCO_REFERENCE=DIR cargo test --release -p advect-envs --test parity
+
+The packages are pinned. Unless the running Python has exactly them, the script makes a virtual environment
+in $XDG_CACHE_HOME/advect (or ~/.cache/advect) and runs itself there. It needs Python 3.11 or newer.
+
+One file per trajectory, DIR/ID--DRIVER--SEED.bin, little-endian:
+    8 bytes "ADVREF01"; u32 nq, nv, nu, obs_dim; then records until the end of the file:
+    u8 0 (reset): qpos f64[nq], qvel f64[nv] as given to the simulator, obs f64[obs_dim]
+    u8 1 (step):  action f32[nu], obs f64[obs_dim], reward f64, u8 terminated, u8 truncated
+Pendulum-v1 has no simulator: its "qpos" and "qvel" are the angle and its velocity.
+"""
+
+import argparse
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import venv
+from importlib import metadata
+
+PINNED = {
+    "gymnasium": "1.4.0",
+    "mujoco": "3.17.0",
+    "numpy": "2.4.6",
+    "absl-py": "2.5.1",
+    "cloudpickle": "3.1.2",
+    "etils": "1.15.0",
+    "Farama-Notifications": "0.0.6",
+    "fsspec": "2026.9.0",
+    "glfw": "2.11.0",
+    "imageio": "2.38.1",
+    "packaging": "26.3",
+    "pillow": "13.0.0",
+    "PyOpenGL": "3.1.10",
+    "typing_extensions": "4.16.0",
+    "websockets": "17.4",
+    "zipp": "4.1.2",
+}
+
+# Gains of a controller that holds the joints at the reference pose: long upright motion, where random
+# actions fall at once. Hopper and Ant then reach the time limit, Walker2d some hundred steps.
+HOLD_GAINS = {
+    "Hopper-v5": (200.0, 20.0),
+    "Walker2d-v5": (200.0, 10.0),
+    "Ant-v5": (20.0, 1.0),
+    "Humanoid-v5": (50.0, 5.0),
+}
+HOLD_NOISE = 0.02
+
+# (id, driver, steps); seeds are 0 .. SEEDS - 1. 1100 steps go beyond the time limit of 1000.
+TRAJECTORIES = [
+    ("HalfCheetah-v5", "random", 1100),
+    ("Swimmer-v5", "random", 1100),
+    ("Hopper-v5", "random", 400),
+    ("Hopper-v5", "hold", 1100),
+    ("Walker2d-v5", "random", 400),
+    ("Walker2d-v5", "hold", 1100),
+    ("Ant-v5", "random", 1100),
+    ("Ant-v5", "hold", 1100),
+    ("Humanoid-v5", "random", 400),
+    ("Humanoid-v5", "hold", 600),
+    ("Pendulum-v1", "random", 450),
+]
+SEEDS = 3
+
+
+def has_pinned_packages():
+    try:
+        return all(metadata.version(name) == version for name, version in PINNED.items())
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def run_in_private_environment():
+    """Makes the virtual environment if it is not there, and replaces this process by one in it."""
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    name = "gymnasium-{gymnasium}-mujoco-{mujoco}-py{0}{1}".format(*sys.version_info, **PINNED)
+    folder = pathlib.Path(cache) / "advect" / name
+    python = folder / "bin" / "python"
+    print(f"using the packages in {folder}", flush=True)
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    requirements = [f"{name}=={version}" for name, version in PINNED.items()]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--only-binary=:all:", *requirements], check=True)
+    command = [str(python), os.path.abspath(__file__), *sys.argv[1:], "--in-private-environment"]
+    os.execv(python, command)
+
+
+class MujocoReset:
+    """Remembers the state that a reset gives to the simulator."""
+
+    def __init__(self, env):
+        self.sim = env.unwrapped
+        self.sizes = self.sim.model.nq, self.sim.model.nv
+        set_state = self.sim.set_state
+
+        def remember(qpos, qvel):
+            self.state = qpos.copy(), qvel.copy()
+            set_state(qpos, qvel)
+
+        self.sim.set_state = remember
+
+
+class PendulumReset:
+    """The same for the pendulum, whose state is an array of two numbers."""
+
+    sizes = 1, 1
+
+    def __init__(self, env):
+        self.sim = env.unwrapped
+
+    @property
+    def state(self):
+        return self.sim.state[:1], self.sim.state[1:]
+
+
+def random_driver(env, rng):
+    space = env.action_space
+    return lambda: rng.uniform(space.low, space.high).astype("float32")
+
+
+def hold_driver(env, rng):
+    import numpy as np
+
+    sim, space = env.unwrapped, env.action_space
+    joints = sim.model.actuator_trnid[:, 0]
+    positions, velocities = sim.model.jnt_qposadr[joints], sim.model.jnt_dofadr[joints]
+    gear = sim.model.actuator_gear[:, 0]
+    stiffness, damping = HOLD_GAINS[env.spec.id]
+
+    def act():
+        error = sim.init_qpos[positions] - sim.data.qpos[positions]
+        torque = stiffness * error - damping * sim.data.qvel[velocities]
+        noise = HOLD_NOISE * rng.uniform(-1.0, 1.0, len(gear))
+        return np.clip(torque / gear + noise, space.low, space.high).astype("float32")
+
+    return act
+
+
+def write_trajectory(path, env_id, driver, steps, seed):
+    import gymnasium
+    import numpy as np
+
+    env = gymnasium.make(env_id)
+    reset = (PendulumReset if env_id.startswith("Pendulum") else MujocoReset)(env)
+    drivers = {"random": random_driver, "hold": hold_driver}
+    act = drivers[driver](env, np.random.default_rng(seed))
+    f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
+    with open(path, "wb") as file:
+        sizes = *reset.sizes, env.action_space.shape[0], env.observation_space.shape[0]
+        file.write(b"ADVREF01" + struct.pack("<4I", *sizes))
+
+        def start(**kwargs):
+            obs, _ = env.reset(**kwargs)
+            qpos, qvel = reset.state
+            file.write(b"\0" + f64(qpos) + f64(qvel) + f64(obs))
+
+        start(seed=seed)
+        for _ in range(steps):
+            action = act()
+            obs, reward, terminated, truncated, _ = env.step(action)
+            flags = struct.pack("<2B", terminated, truncated)
+            file.write(b"\1" + action.tobytes() + f64(obs) + f64(reward) + flags)
+            if terminated or truncated:
+                start()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
+    parser.add_argument("--in-private-environment", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if not has_pinned_packages():
+        if args.in_private_environment:
+            sys.exit("the private environment has other packages than the pinned ones; delete it")
+        run_in_private_environment()
+    os.environ.setdefault("MUJOCO_GL", "disable")
+    args.out.mkdir(parents=True, exist_ok=True)
+    os.chdir(args.out)  # MuJoCo writes MUJOCO_LOG.TXT into the working directory
+    for env_id, driver, steps in TRAJECTORIES:
+        for seed in range(SEEDS):
+            path = f"{env_id}--{driver}--{seed}.bin"
+            write_trajectory(path, env_id, driver, steps, seed)
+    print(f"wrote {len(TRAJECTORIES) * SEEDS} trajectories to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
