@@ -46,8 +46,8 @@ pub enum GoldenError {
         /// The shape needed.
         expected: Vec<usize>,
     },
-    /// `grad_order` names a tensor of which the case has no gradient.
-    #[error("`grad_order` names `{0}`, of which there is no gradient")]
+    /// The case gives no gradient of a tensor that it is asked for.
+    #[error("there is no gradient of `{0}`")]
     NoGradient(String),
     /// The function under test panicked.
     #[error("panicked: {0}")]
