@@ -54,5 +54,11 @@ pub(crate) fn shape_error(
 ) -> candle_core::Error {
     let found = found.to_vec();
     let expected = expected.into();
-    KernelError::Shape { op, tensor, found, expected }.into()
+    KernelError::Shape {
+        op,
+        tensor,
+        found,
+        expected,
+    }
+    .into()
 }

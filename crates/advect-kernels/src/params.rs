@@ -49,7 +49,11 @@ impl ParamLayout {
 
     /// Appends a tensor and returns the range that it takes in the buffer.
     pub fn push(&mut self, name: impl Into<String>, shape: &[usize]) -> Range<usize> {
-        let entry = ParamEntry { name: name.into(), shape: shape.to_vec(), offset: self.len };
+        let entry = ParamEntry {
+            name: name.into(),
+            shape: shape.to_vec(),
+            offset: self.len,
+        };
         let range = entry.range();
         self.len = range.end;
         self.entries.push(entry);
@@ -107,13 +111,22 @@ impl Params {
         let wanted = layout.len() * members.unwrap_or(1);
         if values.len() != wanted {
             let expected = format!("{wanted} values");
-            return Err(shape_error("Params::from_vec", "values", &[values.len()], expected));
+            return Err(shape_error(
+                "Params::from_vec",
+                "values",
+                &[values.len()],
+                expected,
+            ));
         }
         let tensor = match members {
             Some(e) => Tensor::from_vec(values, (e, layout.len()), device)?,
             None => Tensor::from_vec(values, layout.len(), device)?,
         };
-        Ok(Self { layout, members, var: Var::from_tensor(&tensor)? })
+        Ok(Self {
+            layout,
+            members,
+            var: Var::from_tensor(&tensor)?,
+        })
     }
 
     /// All zeros.
@@ -136,7 +149,11 @@ impl Params {
     /// If the device cannot hold the buffer.
     pub fn duplicate(&self) -> Result<Self> {
         let copy = self.detached().copy()?;
-        Ok(Self { layout: self.layout.clone(), members: self.members, var: Var::from_tensor(&copy)? })
+        Ok(Self {
+            layout: self.layout.clone(),
+            members: self.members,
+            var: Var::from_tensor(&copy)?,
+        })
     }
 
     /// The layout of one member.
@@ -188,9 +205,15 @@ impl Params {
         let shape = self.tensor().shape().clone();
         if values.len() != shape.elem_count() {
             let expected = format!("{} values", shape.elem_count());
-            return Err(shape_error("Params::set_from_slice", "values", &[values.len()], expected));
+            return Err(shape_error(
+                "Params::set_from_slice",
+                "values",
+                &[values.len()],
+                expected,
+            ));
         }
-        self.var.set(&Tensor::from_slice(values, shape, self.tensor().device())?)
+        self.var
+            .set(&Tensor::from_slice(values, shape, self.tensor().device())?)
     }
 
     /// Hard copy of another buffer of the same layout, in place.
@@ -209,9 +232,15 @@ impl Params {
         if self.tensor().dims() != other.tensor().dims() {
             let expected = format!("{:?}", self.tensor().dims());
             let found = other.tensor().dims();
-            return Err(shape_error("Params::lerp_towards", "other", found, expected));
+            return Err(shape_error(
+                "Params::lerp_towards",
+                "other",
+                found,
+                expected,
+            ));
         }
-        self.tensor().inplace_op2(other.tensor(), &Lerp { tau: tau as f32 })
+        self.tensor()
+            .inplace_op2(other.tensor(), &Lerp { tau: tau as f32 })
     }
 
     /// A 64-bit FNV-1a hash of the bits of all values.
@@ -233,7 +262,9 @@ pub fn slice_params(params: &Tensor, range: Range<usize>) -> Result<Tensor> {
 
 /// A 64-bit FNV-1a hash of the bits of `values`, in order.
 pub fn hash_values(values: &[f32]) -> u64 {
-    let bytes = values.iter().flat_map(|value| value.to_bits().to_le_bytes());
+    let bytes = values
+        .iter()
+        .flat_map(|value| value.to_bits().to_le_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -282,7 +313,10 @@ pub(crate) fn f32_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<
 ///
 /// # Errors
 /// If the tensor is not f32 or not contiguous.
-pub(crate) fn f32_slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+pub(crate) fn f32_slice_mut<'a>(
+    storage: &'a mut CpuStorage,
+    layout: &Layout,
+) -> Result<&'a mut [f32]> {
     let (start, end) = contiguous(layout)?;
     match storage {
         CpuStorage::F32(values) => Ok(&mut values[start..end]),
@@ -300,9 +334,11 @@ fn storage_dtype(storage: &CpuStorage) -> DType {
 }
 
 fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
-    layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::Msg("a kernel takes contiguous tensors: call `contiguous()` first".into()))
+    layout.contiguous_offsets().ok_or_else(|| {
+        candle_core::Error::Msg(
+            "a kernel takes contiguous tensors: call `contiguous()` first".into(),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -321,7 +357,10 @@ mod tests {
         let layout = layout();
         assert_eq!(layout.len(), 8);
         assert_eq!(layout.find("a.bias").map(ParamEntry::range), Some(6..8));
-        assert_eq!(layout.entry_at(5).map(|e| e.name.as_str()), Some("a.weight"));
+        assert_eq!(
+            layout.entry_at(5).map(|e| e.name.as_str()),
+            Some("a.weight")
+        );
         assert_eq!(layout.entry_at(8), None);
     }
 
@@ -329,7 +368,12 @@ mod tests {
     fn ema_moves_by_tau_and_copy_is_exact() -> Result<()> {
         let device = Device::Cpu;
         let slow = Params::from_vec(layout(), Some(2), vec![1.0; 16], &device)?;
-        let fast = Params::from_vec(layout(), Some(2), (0..16).map(|i| i as f32).collect(), &device)?;
+        let fast = Params::from_vec(
+            layout(),
+            Some(2),
+            (0..16).map(|i| i as f32).collect(),
+            &device,
+        )?;
         slow.lerp_towards(&fast, 0.25)?;
         assert_eq!(slow.to_vec()?[4], 0.75 + 0.25 * 4.0);
         slow.copy_from(&fast)?;
@@ -349,6 +393,11 @@ mod tests {
     #[test]
     fn wrong_length_names_the_argument() {
         let error = Params::from_vec(layout(), None, vec![0.0; 7], &Device::Cpu).unwrap_err();
-        assert!(error.to_string().contains("`values` has shape [7], expected 8 values"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("`values` has shape [7], expected 8 values"),
+            "{error}"
+        );
     }
 }

@@ -1,9 +1,27 @@
-//! Multi-layer perceptrons: forward, gradients, tangents, Jacobians.
+//! Multi-layer perceptrons: forward, gradients, tangents, Jacobians, candidates.
+//!
+//! A network is a shape ([`Mlp`]); its parameters are a flat tensor `[P]`, or `[E, P]` for an ensemble, laid out by
+//! [`Mlp::push_layout`]. Work is cut into blocks of rows that pass through the whole network while they are in cache;
+//! the results have the same bits for any number of threads.
+
+mod backward;
+mod forward;
+mod net;
+mod ops;
+mod shared;
+mod tangent;
+mod tracked_tangent;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
 use crate::error::{KernelError, shape_error};
-use crate::params::{ParamLayout, slice_params};
+use crate::params::ParamLayout;
+use ops::{ForwardOp, JacobianOp, JvpOp, SharedOp, TrackedJvpOp};
 
 /// The activation after every layer but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +69,10 @@ impl Mlp {
             }
             .into());
         }
-        Ok(Self { sizes: sizes.to_vec(), activation })
+        Ok(Self {
+            sizes: sizes.to_vec(),
+            activation,
+        })
     }
 
     /// Layer widths, input first.
@@ -87,138 +108,220 @@ impl Mlp {
         }
     }
 
-    fn layers(&self, params: &Tensor) -> Result<Vec<(Tensor, Tensor)>> {
-        let mut offset = 0;
-        let mut layers = Vec::new();
-        for w in self.sizes.windows(2) {
-            let weight = slice_params(params, offset..offset + w[0] * w[1])?;
-            offset += w[0] * w[1];
-            let bias = slice_params(params, offset..offset + w[1])?;
-            offset += w[1];
-            let (weight, bias) = if params.rank() == 2 {
-                let e = params.dim(0)?;
-                (weight.reshape((e, w[1], w[0]))?, bias.reshape((e, 1, w[1]))?)
-            } else {
-                (weight.reshape((w[1], w[0]))?, bias)
-            };
-            layers.push((weight, bias));
-        }
-        Ok(layers)
-    }
-
-    fn activate(&self, x: &Tensor) -> Result<Tensor> {
-        match self.activation {
-            Activation::Relu => x.relu(),
-            Activation::Tanh => x.tanh(),
-            Activation::Gelu => x.gelu_erf(),
-            Activation::Silu => x.silu(),
-            Activation::Mish => {
-                let softplus = ((x.abs()?.neg()?.exp()? + 1.0)?.log()? + x.relu()?)?;
-                x * softplus.tanh()?
-            }
-        }
-    }
-
-    /// y = MLP(x).
+    /// `y = MLP(x)`, differentiable in parameters and input.
+    ///
+    /// # Shapes
+    /// `params [P]`: `x [.., in] -> [.., out]`. `params [E, P]`: `x [rows, in]` (the same for all members) or
+    /// `[E, rows, in]`, result `[E, rows, out]`.
     ///
     /// # Errors
-    /// On shape mismatch.
+    /// If a shape does not fit.
     pub fn forward(&self, params: &Tensor, x: &Tensor) -> Result<Tensor> {
-        if x.dims().last() != Some(&self.input_dim()) {
-            return Err(shape_error("Mlp::forward", "x", x.dims(), format!("[.., {}]", self.input_dim())));
-        }
-        let layers = self.layers(params)?;
-        let dims = x.dims().to_vec();
-        let mut h = if params.rank() == 2 {
-            if x.rank() == 2 {
-                x.unsqueeze(0)?.broadcast_as((params.dim(0)?, dims[0], dims[1]))?.contiguous()?
-            } else {
-                x.clone()
+        const OP: &str = "Mlp::forward";
+        self.check_params(OP, params)?;
+        self.check_last(OP, "x", x, self.input_dim())?;
+        let mut out_dims = x.dims().to_vec();
+        let x = match params.rank() {
+            1 => x.reshape(((), self.input_dim()))?,
+            _ if x.rank() == 2 || (x.rank() == 3 && x.dims()[0] == params.dims()[0]) => x.clone(),
+            _ => {
+                let expected = format!(
+                    "[rows, {0}] or [{1}, rows, {0}]",
+                    self.input_dim(),
+                    params.dims()[0]
+                );
+                return Err(shape_error(OP, "x", x.dims(), expected));
             }
-        } else {
-            x.reshape(((), self.input_dim()))?
         };
-        for (i, (weight, bias)) in layers.iter().enumerate() {
-            h = h.matmul(&weight.t()?.contiguous()?)?.broadcast_add(bias)?;
-            if i + 1 < layers.len() {
-                h = self.activate(&h)?;
-            }
+        let keep = params.track_op() || x.track_op();
+        let op = ForwardOp {
+            mlp: self.clone(),
+            keep,
+            saved: Mutex::new(None),
+        };
+        let (params, x) = (params.contiguous()?, x.contiguous()?);
+        if !keep {
+            let y = params.apply_op2_no_bwd(&x, &op)?;
+            return self.restore(&params, y, &mut out_dims);
         }
-        if params.rank() == 1 {
-            let mut out = dims;
-            if let Some(last) = out.last_mut() {
-                *last = self.output_dim();
-            }
-            h = h.reshape(out)?;
-        }
-        Ok(h)
+        let y = params.apply_op2(&x, op)?;
+        self.restore(&params, y, &mut out_dims)
     }
 
-    /// Forward with a shared part of the input.
-    ///
-    /// # Errors
-    /// On shape mismatch.
-    pub fn forward_shared(&self, params: &Tensor, context: &Tensor, own: &Tensor, slot: usize, _precision: Precision) -> Result<Tensor> {
-        let (b, k, d) = own.dims3()?;
-        let c = context.dim(1)?;
-        let ctx = context.unsqueeze(1)?.broadcast_as((b, k, c))?;
-        let x = Tensor::cat(&[&ctx.narrow(2, 0, slot)?, own, &ctx.narrow(2, slot, c - slot)?], 2)?;
-        let x = x.reshape((b * k, c + d))?;
-        let y = self.forward(&params.detach(), &x.detach())?;
-        if params.rank() == 2 { y.reshape((params.dim(0)?, b, k, self.output_dim())) } else { y.reshape((b, k, self.output_dim())) }
+    /// Puts the leading dimensions of the input back.
+    fn restore(&self, params: &Tensor, y: Tensor, dims: &mut [usize]) -> Result<Tensor> {
+        if params.rank() == 2 {
+            return Ok(y);
+        }
+        if let Some(last) = dims.last_mut() {
+            *last = self.output_dim();
+        }
+        y.reshape(&*dims)
     }
 
-    /// Forward-mode derivative.
+    /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
+    ///
+    /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` inserted before column `slot`.
+    ///
+    /// # Shapes
+    /// `context [B, in - d]`, `own [B, K, d]`; result `[B, K, out]`, with `params [E, P]` `[E, B, K, out]`.
     ///
     /// # Errors
-    /// On shape mismatch.
+    /// If a shape does not fit.
+    pub fn forward_shared(
+        &self,
+        params: &Tensor,
+        context: &Tensor,
+        own: &Tensor,
+        slot: usize,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        const OP: &str = "Mlp::forward_shared";
+        self.check_params(OP, params)?;
+        let &[states, _, width] = own.dims() else {
+            return Err(shape_error(OP, "own", own.dims(), "[B, K, d]"));
+        };
+        let shared = self.input_dim().saturating_sub(width);
+        if context.dims() != [states, shared] || slot > shared || width > self.input_dim() {
+            let expected = format!("[{states}, {shared}] with slot <= {shared}, slot is {slot}");
+            return Err(shape_error(OP, "context", context.dims(), expected));
+        }
+        let op = SharedOp {
+            mlp: self,
+            slot,
+            precision,
+        };
+        let (context, own) = (context.detach().contiguous()?, own.detach().contiguous()?);
+        params
+            .detach()
+            .contiguous()?
+            .apply_op3_no_bwd(&context, &own, &op)
+    }
+
+    /// `(y, y_dot)`, `y_dot[b] = (dy/dx)[b] tangent[b]`, in one forward pass without gradient.
+    ///
+    /// # Shapes
+    /// `params [P]`, `x` and `tangent [B, in]`, results `[B, out]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
     pub fn jvp(&self, params: &Tensor, x: &Tensor, tangent: &Tensor) -> Result<(Tensor, Tensor)> {
-        let layers = self.layers(&params.detach())?;
-        let (mut h, mut dot) = (x.detach(), tangent.detach());
-        for (i, (weight, bias)) in layers.iter().enumerate() {
-            let wt = weight.t()?.contiguous()?;
-            let z = h.matmul(&wt)?.broadcast_add(bias)?;
-            dot = dot.matmul(&wt)?;
-            if i + 1 < layers.len() {
-                // derivative by autograd of the activation itself
-                let var = candle_core::Var::from_tensor(&z)?;
-                let a = self.activate(var.as_tensor())?;
-                let grads = a.backward()?;
-                let d = grads.get(&var).cloned().ok_or_else(|| candle_core::Error::Msg("no gradient".into()))?;
-                dot = (dot * d)?;
-                h = a.detach();
-            } else {
-                h = z;
-            }
-        }
-        Ok((h, dot))
+        self.check_tangent("Mlp::jvp", params, x, tangent)?;
+        let (x, tangent) = (x.detach().contiguous()?, tangent.detach().contiguous()?);
+        let both =
+            params
+                .detach()
+                .contiguous()?
+                .apply_op3_no_bwd(&x, &tangent, &JvpOp { mlp: self })?;
+        Ok((both.get(0)?, both.get(1)?))
     }
 
-    /// Differentiable forward-mode derivative.
+    /// As [`Mlp::jvp`], differentiable in parameters, input and tangent: the gradient of a divergence needs it.
     ///
     /// # Errors
-    /// On shape mismatch.
-    pub fn jvp_tracked(&self, params: &Tensor, x: &Tensor, tangent: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.jvp(params, x, tangent)
+    /// If a shape does not fit.
+    pub fn jvp_tracked(
+        &self,
+        params: &Tensor,
+        x: &Tensor,
+        tangent: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        self.check_tangent("Mlp::jvp_tracked", params, x, tangent)?;
+        let both = Tensor::stack(&[x, tangent], 0)?.contiguous()?;
+        let op = TrackedJvpOp {
+            mlp: self.clone(),
+            saved: Mutex::new(None),
+        };
+        let both = params.contiguous()?.apply_op2(&both, op)?;
+        Ok((both.get(0)?, both.get(1)?))
     }
 
-    /// Output and Jacobian with respect to the input columns `slot..slot + width`.
+    /// The output and its Jacobian `J[b, i, j] = dy[b, i] / dx[b, slot + j]`, without gradient.
+    ///
+    /// # Shapes
+    /// `params [P]`, `x [B, in]`; results `[B, out]` and `[B, out, width]`.
     ///
     /// # Errors
-    /// On shape mismatch.
-    pub fn jacobian(&self, params: &Tensor, x: &Tensor, slot: usize, width: usize) -> Result<(Tensor, Tensor)> {
-        let (b, i) = x.dims2()?;
-        let mut cols = Vec::new();
-        let mut y = None;
-        for j in 0..width {
-            let mut t = vec![0f32; i];
-            t[slot + j] = 1.0;
-            let t = Tensor::from_vec(t, (1, i), x.device())?.broadcast_as((b, i))?.contiguous()?;
-            let (yy, d) = self.jvp(params, x, &t)?;
-            y = Some(yy);
-            cols.push(d);
+    /// If a shape does not fit.
+    pub fn jacobian(
+        &self,
+        params: &Tensor,
+        x: &Tensor,
+        slot: usize,
+        width: usize,
+    ) -> Result<(Tensor, Tensor)> {
+        const OP: &str = "Mlp::jacobian";
+        self.check_tangent(OP, params, x, x)?;
+        if width == 0 || slot + width > self.input_dim() {
+            let expected = format!("input columns that hold {slot}..{}", slot + width);
+            return Err(shape_error(OP, "x", x.dims(), expected));
         }
-        let jac = Tensor::stack(&cols, 2)?;
-        Ok((y.ok_or_else(|| candle_core::Error::Msg("width is zero".into()))?, jac))
+        let (rows, outputs) = (x.dim(0)?, self.output_dim());
+        let op = JacobianOp {
+            mlp: self,
+            slot,
+            width,
+        };
+        let flat = params
+            .detach()
+            .contiguous()?
+            .apply_op2_no_bwd(&x.detach().contiguous()?, &op)?;
+        let y = flat
+            .narrow(0, 0, rows * outputs)?
+            .reshape((rows, outputs))?;
+        let columns = flat
+            .narrow(0, rows * outputs, rows * width * outputs)?
+            .reshape((rows, width, outputs))?;
+        Ok((y, columns.transpose(1, 2)?.contiguous()?))
+    }
+
+    fn check_params(&self, op: &'static str, params: &Tensor) -> Result<()> {
+        self.check_last(op, "params", params, self.num_params())?;
+        if params.rank() > 2 {
+            return Err(shape_error(op, "params", params.dims(), "[P] or [E, P]"));
+        }
+        Ok(())
+    }
+
+    fn check_last(
+        &self,
+        op: &'static str,
+        name: &'static str,
+        tensor: &Tensor,
+        width: usize,
+    ) -> Result<()> {
+        if tensor.dims().last() == Some(&width) && tensor.dtype() == candle_core::DType::F32 {
+            return Ok(());
+        }
+        let expected = format!("f32 [.., {width}] (dtype here: {:?})", tensor.dtype());
+        Err(shape_error(op, name, tensor.dims(), expected))
+    }
+
+    fn check_tangent(
+        &self,
+        op: &'static str,
+        params: &Tensor,
+        x: &Tensor,
+        tangent: &Tensor,
+    ) -> Result<()> {
+        self.check_params(op, params)?;
+        if params.rank() != 1 {
+            return Err(shape_error(
+                op,
+                "params",
+                params.dims(),
+                "[P]: tangents are for single networks",
+            ));
+        }
+        self.check_last(op, "x", x, self.input_dim())?;
+        if x.rank() != 2 || tangent.dims() != x.dims() {
+            let expected = format!(
+                "the shape of x, [B, {}]; x is {:?}",
+                self.input_dim(),
+                x.dims()
+            );
+            return Err(shape_error(op, "tangent", tangent.dims(), expected));
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,189 @@
+//! A network as the kernels see it: shapes, and parameters as slices.
+
+use super::Mlp;
+use crate::gemm::{PackedPanels, pack_bf16, pack_plain, pack_transposed};
+use crate::scratch::Scratch;
+use crate::simd::{Kernel, Simd, dispatch};
+use crate::threads::{self, Shared};
+
+/// Outputs up to which the last layer is computed by dot products instead of panels.
+pub(super) const NARROW: usize = 4;
+
+/// A network (or an ensemble of equal ones) with its parameters.
+#[derive(Clone, Copy)]
+pub(super) struct Net<'a> {
+    pub mlp: &'a Mlp,
+    pub members: usize,
+    pub params: &'a [f32],
+}
+
+impl<'a> Net<'a> {
+    /// Number of linear layers.
+    pub fn layers(&self) -> usize {
+        self.mlp.sizes.len() - 1
+    }
+
+    /// Input and output width of a layer.
+    pub fn widths(&self, layer: usize) -> (usize, usize) {
+        (self.mlp.sizes[layer], self.mlp.sizes[layer + 1])
+    }
+
+    /// Start of a layer's weight inside one member.
+    pub fn offset(&self, layer: usize) -> usize {
+        self.mlp
+            .sizes
+            .windows(2)
+            .take(layer)
+            .map(|w| (w[0] + 1) * w[1])
+            .sum()
+    }
+
+    /// Weight `[out, in]` of a layer.
+    pub fn weight(&self, member: usize, layer: usize) -> &'a [f32] {
+        let (inputs, outputs) = self.widths(layer);
+        &self.params[member * self.mlp.num_params() + self.offset(layer)..][..inputs * outputs]
+    }
+
+    /// Bias `[out]` of a layer.
+    pub fn bias(&self, member: usize, layer: usize) -> &'a [f32] {
+        let (inputs, outputs) = self.widths(layer);
+        let start = member * self.mlp.num_params() + self.offset(layer) + inputs * outputs;
+        &self.params[start..][..outputs]
+    }
+
+    /// Whether a layer is the last one and its forward product a handful of dot products.
+    pub fn is_narrow(&self, layer: usize) -> bool {
+        layer + 1 == self.layers() && self.widths(layer).1 <= NARROW
+    }
+}
+
+/// How the weights of a [`Packed`] are laid out.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// `W^T` in f32: the forward product.
+    Forward,
+    /// `W^T` in pairs of bf16.
+    ForwardBf16,
+    /// `W` in f32: the backward product.
+    Backward,
+}
+
+/// The weights of layers `first..` of all members, in panels.
+pub(super) struct Packed {
+    words: Scratch,
+    starts: Vec<usize>,
+    first: usize,
+    layers: usize,
+}
+
+impl Packed {
+    /// Packs layers `first..last` of every member; narrow layers of the forward forms are left out.
+    pub fn new(net: &Net, form: Form, first: usize, last: usize) -> Self {
+        dispatch(Pack {
+            net,
+            form,
+            first,
+            last,
+        })
+    }
+
+    /// The panels of a layer.
+    pub fn panels(&self, member: usize, layer: usize) -> *const f32 {
+        self.words[self.starts[member * self.layers + layer - self.first]..].as_ptr()
+    }
+}
+
+struct Pack<'a> {
+    net: &'a Net<'a>,
+    form: Form,
+    first: usize,
+    last: usize,
+}
+
+impl Pack<'_> {
+    /// `k` and `n` of a layer's right operand; nothing for a narrow forward layer.
+    fn shape(&self, layer: usize) -> (usize, usize) {
+        let (inputs, outputs) = self.net.widths(layer);
+        match self.form {
+            Form::Backward => (outputs, inputs),
+            _ if self.net.is_narrow(layer) => (0, 0),
+            Form::Forward => (inputs, outputs),
+            Form::ForwardBf16 => (inputs.div_ceil(2), outputs),
+        }
+    }
+}
+
+impl Kernel for Pack<'_> {
+    type Out = Packed;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> Packed {
+        let layers = self.last - self.first;
+        let count = self.net.members * layers;
+        let mut starts = Vec::with_capacity(count + 1);
+        let mut len = 0;
+        for index in 0..count {
+            starts.push(len);
+            let (k, n) = self.shape(self.first + index % layers);
+            len += PackedPanels::len::<S>(k, n).next_multiple_of(16);
+        }
+        let mut words = Scratch::take(len.max(1));
+        let shared = Shared::new(&mut words);
+        starts.push(len);
+        threads::for_each(count, |index| {
+            dispatch(PackLayer {
+                pack: &self,
+                index,
+                layers,
+                shared,
+                starts: &starts,
+            })
+        });
+        Packed {
+            words,
+            starts,
+            first: self.first,
+            layers,
+        }
+    }
+}
+
+struct PackLayer<'a> {
+    pack: &'a Pack<'a>,
+    index: usize,
+    layers: usize,
+    shared: Shared,
+    starts: &'a [usize],
+}
+
+impl Kernel for PackLayer<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    #[allow(unsafe_code)] // every task owns the range of its layer
+    fn run<S: Simd>(self, _simd: S) {
+        let (member, layer) = (
+            self.index / self.layers,
+            self.pack.first + self.index % self.layers,
+        );
+        let (start, end) = (self.starts[self.index], self.starts[self.index + 1]);
+        if start == end {
+            return;
+        }
+        // SAFETY: ranges of different tasks do not overlap and lie inside the buffer.
+        let out = unsafe { std::slice::from_raw_parts_mut(self.shared.at(start), end - start) };
+        let weight = self.pack.net.weight(member, layer);
+        let (inputs, outputs) = self.pack.net.widths(layer);
+        match self.pack.form {
+            Form::Forward => pack_transposed::<S>(weight, inputs, inputs, outputs, out),
+            Form::ForwardBf16 => pack_bf16::<S>(weight, inputs, outputs, out),
+            Form::Backward => pack_plain::<S>(weight, inputs, outputs, inputs, out),
+        }
+    }
+}
+
+/// Rows per block: about 192, in whole register tiles, evenly spread.
+pub(super) fn block_rows(rows: usize) -> usize {
+    let blocks = rows.div_ceil(192).max(1);
+    rows.div_ceil(blocks).next_multiple_of(12).max(12)
+}
