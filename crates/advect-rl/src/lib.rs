@@ -1,1 +1,34 @@
-//! Reinforcement learning core: replay, critics, metrics, checkpoints, the training loop.
+#![doc = include_str!("../README.md")]
+
+mod acting;
+pub mod agent;
+pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod critic;
+pub mod error;
+pub mod eval;
+pub mod metrics;
+pub mod progress;
+pub mod replay;
+pub mod replay_store;
+pub mod run_dir;
+pub mod state;
+pub mod storage;
+pub mod temperature;
+pub mod tensorboard;
+mod tracker;
+pub mod train;
+
+pub use agent::{ActMode, Agent, LoopSettings, Metrics};
+pub use batch::Batch;
+pub use config::{ConfigError, RunConfig};
+pub use critic::{CriticNet, TwinCritic};
+pub use error::{RunError, TrainError};
+pub use eval::{EnvFactory, EvalReport};
+pub use progress::{Progress, Snapshot};
+pub use replay::{Replay, ReplayError, Transitions};
+pub use run_dir::RunDir;
+pub use state::{StateDict, StateError};
+pub use temperature::Temperature;
+pub use train::{Outcome, Trainer};

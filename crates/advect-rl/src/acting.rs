@@ -1,0 +1,74 @@
+//! Actions between agent and environment: asked for, checked, mapped to the environment's box.
+
+use advect_envs::EnvSpec;
+use candle_core::{Device, Tensor};
+
+use crate::agent::{ActMode, Agent};
+use crate::error::TrainError;
+
+/// Refuses an environment whose action box is not finite: `[-1, 1]^d` cannot be mapped to it.
+pub(crate) fn check_bounds(spec: &EnvSpec) -> Result<(), TrainError> {
+    let mut bounds = spec.act_low.iter().zip(&spec.act_high);
+    match bounds.position(|(low, high)| !(low.is_finite() && high.is_finite())) {
+        None => Ok(()),
+        Some(index) => Err(TrainError::Invalid {
+            what: format!("environment {}", spec.id),
+            problem: format!("the bounds of action {index} are not finite"),
+            fix: "wrap it so that its actions have finite bounds".into(),
+        }),
+    }
+}
+
+/// `low + (a + 1)/2 (high - low)` for rows of actions, without clipping.
+pub(crate) fn scale_actions(spec: &EnvSpec, act: &[f32], out: &mut [f32]) {
+    let bounds = spec.act_low.iter().zip(&spec.act_high).cycle();
+    for ((out, a), (low, high)) in out.iter_mut().zip(act).zip(bounds) {
+        *out = low + 0.5 * (a + 1.0) * (high - low);
+    }
+}
+
+/// The agent's actions `[n * d]` for observations `[n * o]`; the shape is checked.
+pub(crate) fn choose(
+    agent: &mut dyn Agent,
+    spec: &EnvSpec,
+    obs: Vec<f32>,
+    mode: ActMode,
+    device: &Device,
+) -> Result<Vec<f32>, TrainError> {
+    let rows = obs.len() / spec.obs_dim;
+    let obs = Tensor::from_vec(obs, (rows, spec.obs_dim), device)?;
+    let act = agent.act(&obs, mode)?;
+    if act.dims() != [rows, spec.act_dim] {
+        return Err(TrainError::Invalid {
+            what: format!("agent {}", agent.name()),
+            problem: format!("its actions have the shape {:?}", act.dims()),
+            fix: format!(
+                "{} takes [{rows}, {}]: build the agent from this environment's spec",
+                spec.id, spec.act_dim
+            ),
+        });
+    }
+    Ok(act.flatten_all()?.to_vec1()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_map_affinely_and_are_not_clipped() {
+        let mut spec = EnvSpec::symmetric("test", 1, 2, 1.0);
+        (spec.act_low, spec.act_high) = (vec![0.0, -2.0], vec![4.0, 2.0]);
+        let mut out = [0.0; 6];
+        scale_actions(&spec, &[-1.0, -1.0, 1.0, 0.5, 2.0, -3.0], &mut out);
+        assert_eq!(out, [0.0, -2.0, 4.0, 1.0, 6.0, -6.0]);
+    }
+
+    #[test]
+    fn infinite_bounds_are_refused_by_index() {
+        let mut spec = EnvSpec::symmetric("test", 1, 2, 1.0);
+        spec.act_high[1] = f32::INFINITY;
+        let error = check_bounds(&spec).unwrap_err().to_string();
+        assert!(error.contains("bounds of action 1"), "{error}");
+    }
+}

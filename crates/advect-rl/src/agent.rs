@@ -1,0 +1,146 @@
+//! The trait between the training loop and an algorithm.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use advect_rng::Stream;
+use candle_core::{Result, Tensor};
+
+use crate::batch::Batch;
+use crate::state::{StateDict, StateError};
+
+/// What an action is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActMode {
+    /// Collecting data: with the algorithm's exploration, from its training streams.
+    Explore,
+    /// Measuring the policy: without exploration noise, from the evaluation stream only.
+    Evaluate,
+}
+
+/// What the training loop has to know of an algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopSettings {
+    /// Environments that step together, `E`.
+    pub num_envs: usize,
+    /// Transitions with uniform random actions before the first one of the agent.
+    pub warmup_transitions: u64,
+    /// Whether the warm-up counts as environment steps.
+    pub warmup_counts: bool,
+    /// Updates after every vector step (`E` transitions).
+    pub updates_per_vector_step: u32,
+    /// Transitions in a minibatch.
+    pub batch_size: usize,
+    /// Transitions that the replay keeps.
+    pub replay_capacity: usize,
+}
+
+/// Named scalars in the order of their names: `critic/loss`, `policy/loss`, `temperature/alpha`, ...
+///
+/// Every value must be finite: the loop stops a run at the first one that is not. Leave a metric out where it does
+/// not exist.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics {
+    values: BTreeMap<Cow<'static, str>, f64>,
+}
+
+impl Metrics {
+    /// No metrics.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets one metric.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
+        self.values.insert(name.into(), value);
+    }
+
+    /// The metric of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.get(name).copied()
+    }
+
+    /// Sets all metrics of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
+    }
+
+    /// Names and values, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.values
+            .iter()
+            .map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// Number of metrics.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The first metric that is NaN or infinite.
+    pub fn first_non_finite(&self) -> Option<(&str, f64)> {
+        self.iter().find(|(_, value)| !value.is_finite())
+    }
+}
+
+impl<const N: usize> From<[(&'static str, f64); N]> for Metrics {
+    fn from(pairs: [(&'static str, f64); N]) -> Self {
+        let values = pairs
+            .into_iter()
+            .map(|(name, value)| (Cow::Borrowed(name), value))
+            .collect();
+        Self { values }
+    }
+}
+
+/// An algorithm: how it acts, how it learns, and everything that it is made of.
+pub trait Agent: Send {
+    /// The algorithm's name, as the command line knows it.
+    fn name(&self) -> &'static str;
+
+    /// What the training loop has to know.
+    fn loop_settings(&self) -> LoopSettings;
+
+    /// Actions for `obs [n, o]`: `[n, d]` in units in which the environment's box is `[-1, 1]^d`; they may lie outside.
+    ///
+    /// With [`ActMode::Evaluate`] nothing that [`Agent::save`] writes may change.
+    ///
+    /// # Errors
+    /// What a tensor operation reports.
+    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor>;
+
+    /// Gives the stream that [`ActMode::Evaluate`] draws from until the next call; it is not part of the saved state.
+    fn begin_evaluation(&mut self, stream: Stream);
+
+    /// One update on one minibatch; returns the scalars that a person will plot.
+    ///
+    /// # Errors
+    /// What a tensor operation reports.
+    fn update(&mut self, batch: &Batch) -> Result<Metrics>;
+
+    /// Writes everything that a bit-exact continuation needs: parameters, optimisers, streams, counters.
+    ///
+    /// # Errors
+    /// If a device cannot be read.
+    fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError>;
+
+    /// Continues from what [`Agent::save`] wrote.
+    ///
+    /// # Errors
+    /// If an entry is missing or has another shape or type.
+    fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError>;
+
+    /// A hash of the bits of all parameters (targets included).
+    ///
+    /// # Errors
+    /// If a device cannot be read.
+    fn parameter_hash(&self) -> Result<u64>;
+
+    /// The complete configuration, defaults included, as it stands in `config.toml`.
+    fn config_toml(&self) -> toml::Table;
+}

@@ -1,0 +1,307 @@
+//! Replay: a ring of transitions in memory, structure of arrays.
+
+use advect_rng::Stream;
+use candle_core::{Device, Tensor};
+
+use crate::batch::Batch;
+
+/// Transitions of one vector step, row-major slices of `E` rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Transitions<'a> {
+    /// Observations `[E * o]`.
+    pub obs: &'a [f32],
+    /// Actions as the agent returned them `[E * d]`.
+    pub act: &'a [f32],
+    /// Raw rewards `[E]`.
+    pub reward: &'a [f32],
+    /// True next observations, the last of the episode where one ended `[E * o]`.
+    pub next_obs: &'a [f32],
+    /// Whether the episode terminated (not: was truncated) `[E]`.
+    pub terminated: &'a [bool],
+}
+
+/// What a replay refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A slice does not hold as many numbers as the transitions need.
+    #[error("replay: `{what}` has {found} numbers, expected {expected}")]
+    Length {
+        /// Which slice.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length wanted.
+        expected: usize,
+    },
+    /// There is nothing to sample.
+    #[error("replay is empty: push transitions (the warm-up) before the first update")]
+    Empty,
+    /// Widths or capacity that no replay can have.
+    #[error("replay: {what} is {found}; it must lie in 1..=4294967295")]
+    Size {
+        /// Which size.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+    },
+    /// The batch could not be moved to the device.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// One field of all transitions.
+#[derive(Debug, Clone, PartialEq)]
+struct Column {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Column {
+    fn new(width: usize, capacity: usize) -> Self {
+        Self {
+            width,
+            values: Vec::with_capacity(width * capacity),
+        }
+    }
+
+    /// Writes a row; `slot` is at most one past the last row.
+    fn write(&mut self, slot: usize, row: &[f32]) {
+        let start = slot * self.width;
+        if start == self.values.len() {
+            self.values.extend_from_slice(row);
+        } else {
+            self.values[start..start + self.width].copy_from_slice(row);
+        }
+    }
+
+    /// Takes all slots, with zeros, so that any of them can be written next.
+    fn fill(&mut self, capacity: usize) {
+        self.values.resize(self.width * capacity, 0.0);
+    }
+
+    fn row(&self, slot: usize) -> &[f32] {
+        &self.values[slot * self.width..(slot + 1) * self.width]
+    }
+
+    fn gather(&self, slots: &[u32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(slots.len() * self.width);
+        for slot in slots {
+            out.extend_from_slice(self.row(*slot as usize));
+        }
+        out
+    }
+}
+
+/// The last `capacity` transitions, sampled uniformly with replacement.
+///
+/// Memory: `4 (2 o + d + 2)` bytes per transition, taken as it fills; a million transitions of HalfCheetah
+/// (`o = 17`, `d = 6`) are 168 MB, of Humanoid (`o = 348`, `d = 17`) 2.9 GB.
+///
+/// Transition number `i` (counted from the first ever pushed) lives in slot `i mod capacity`, so that a replay
+/// rebuilt from its last transitions samples the same ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    obs: Column,
+    act: Column,
+    reward: Column,
+    next_obs: Column,
+    terminated: Column,
+    capacity: usize,
+    pushed: u64,
+}
+
+impl Replay {
+    /// An empty replay of `capacity` transitions with observations `[obs_dim]` and actions `[act_dim]`.
+    ///
+    /// # Errors
+    /// [`ReplayError::Size`] if a size is zero or the capacity exceeds 2^32 - 1.
+    pub fn new(capacity: usize, obs_dim: usize, act_dim: usize) -> Result<Self, ReplayError> {
+        for (what, found) in [
+            ("capacity", capacity),
+            ("obs_dim", obs_dim),
+            ("act_dim", act_dim),
+        ] {
+            if found == 0 || found > u32::MAX as usize {
+                return Err(ReplayError::Size { what, found });
+            }
+        }
+        let column = |width| Column::new(width, capacity);
+        let (obs, next_obs, act) = (column(obs_dim), column(obs_dim), column(act_dim));
+        let (reward, terminated) = (column(1), column(1));
+        Ok(Self {
+            obs,
+            act,
+            reward,
+            next_obs,
+            terminated,
+            capacity,
+            pushed: 0,
+        })
+    }
+
+    /// Most transitions that it keeps.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Transitions that it holds now.
+    pub fn len(&self) -> usize {
+        self.pushed.min(self.capacity as u64) as usize
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.pushed == 0
+    }
+
+    /// Transitions ever pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Width of an observation.
+    pub fn obs_dim(&self) -> usize {
+        self.obs.width
+    }
+
+    /// Width of an action.
+    pub fn act_dim(&self) -> usize {
+        self.act.width
+    }
+
+    /// f32 values of one transition, `2 o + d + 2`.
+    pub fn row_len(&self) -> usize {
+        2 * self.obs.width + self.act.width + 2
+    }
+
+    /// Number of the oldest transition that it still holds.
+    pub fn first_row(&self) -> u64 {
+        self.pushed - self.len() as u64
+    }
+
+    /// Appends `E` transitions, over the oldest ones where it is full.
+    ///
+    /// # Errors
+    /// [`ReplayError::Length`] if the slices do not belong together; nothing is pushed then.
+    pub fn push(&mut self, t: Transitions) -> Result<(), ReplayError> {
+        self.check(&t)?;
+        for (i, terminated) in t.terminated.iter().enumerate() {
+            let slot = self.next_slot();
+            let (o, d) = (self.obs.width, self.act.width);
+            self.obs.write(slot, &t.obs[i * o..(i + 1) * o]);
+            self.act.write(slot, &t.act[i * d..(i + 1) * d]);
+            self.reward.write(slot, &t.reward[i..=i]);
+            self.next_obs.write(slot, &t.next_obs[i * o..(i + 1) * o]);
+            self.terminated
+                .write(slot, &[f32::from(u8::from(*terminated))]);
+            self.pushed += 1;
+        }
+        Ok(())
+    }
+
+    fn check(&self, t: &Transitions) -> Result<(), ReplayError> {
+        let rows = t.terminated.len();
+        let wanted = [
+            ("obs", t.obs.len(), rows * self.obs.width),
+            ("act", t.act.len(), rows * self.act.width),
+            ("reward", t.reward.len(), rows),
+            ("next_obs", t.next_obs.len(), rows * self.obs.width),
+        ];
+        match wanted
+            .into_iter()
+            .find(|(_, found, expected)| found != expected)
+        {
+            Some((what, found, expected)) => Err(ReplayError::Length {
+                what,
+                found,
+                expected,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn next_slot(&self) -> usize {
+        (self.pushed % self.capacity as u64) as usize
+    }
+
+    /// `batch_size` transitions drawn uniformly with replacement, gathered straight into the tensors' memory.
+    ///
+    /// # Errors
+    /// [`ReplayError::Empty`], or what the device reports.
+    pub fn sample(
+        &self,
+        stream: &mut Stream,
+        batch_size: usize,
+        device: &Device,
+    ) -> Result<Batch, ReplayError> {
+        if self.is_empty() {
+            return Err(ReplayError::Empty);
+        }
+        let mut slots = vec![0; batch_size];
+        stream.fill_indices(self.len() as u32, &mut slots);
+        Ok(self.gather(&slots, device)?)
+    }
+
+    fn gather(&self, slots: &[u32], device: &Device) -> candle_core::Result<Batch> {
+        let b = slots.len();
+        let matrix = |c: &Column| Tensor::from_vec(c.gather(slots), (b, c.width), device);
+        let vector = |c: &Column| Tensor::from_vec(c.gather(slots), b, device);
+        Ok(Batch {
+            obs: matrix(&self.obs)?,
+            act: matrix(&self.act)?,
+            reward: vector(&self.reward)?,
+            next_obs: matrix(&self.next_obs)?,
+            terminated: vector(&self.terminated)?,
+        })
+    }
+
+    /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, terminated.
+    pub(crate) fn write_row(&self, row: u64, out: &mut Vec<u8>) {
+        let slot = (row % self.capacity as u64) as usize;
+        for column in self.columns() {
+            out.extend(column.row(slot).iter().flat_map(|x| x.to_le_bytes()));
+        }
+    }
+
+    fn columns(&self) -> [&Column; 5] {
+        [
+            &self.obs,
+            &self.act,
+            &self.reward,
+            &self.next_obs,
+            &self.terminated,
+        ]
+    }
+
+    fn columns_mut(&mut self) -> [&mut Column; 5] {
+        [
+            &mut self.obs,
+            &mut self.act,
+            &mut self.reward,
+            &mut self.next_obs,
+            &mut self.terminated,
+        ]
+    }
+
+    /// Prepares an empty replay for restoring transitions `first_row..`; all earlier ones had been overwritten.
+    pub(crate) fn restore_from(&mut self, first_row: u64) {
+        self.pushed = first_row;
+        if first_row > 0 {
+            let capacity = self.capacity;
+            self.columns_mut()
+                .into_iter()
+                .for_each(|column| column.fill(capacity));
+        }
+    }
+
+    /// Appends one transition from `row_len` values in the order of [`Replay::write_row`].
+    pub(crate) fn restore_row(&mut self, mut row: &[f32]) {
+        let slot = self.next_slot();
+        for column in self.columns_mut() {
+            let (own, rest) = row.split_at(column.width);
+            column.write(slot, own);
+            row = rest;
+        }
+        self.pushed += 1;
+    }
+}

@@ -1,0 +1,558 @@
+//! The training loop. It knows no algorithm by name, and holds nothing that is not in its checkpoints.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use advect_envs::{StepBuffers, VecEnv};
+use advect_rng::Stream;
+use candle_core::Device;
+
+use crate::acting::{check_bounds, choose, scale_actions};
+use crate::agent::{ActMode, Agent, LoopSettings};
+use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest, REPLAY_DIR};
+use crate::config::RunConfig;
+use crate::error::{RunError, TrainError};
+use crate::eval::{EnvFactory, EvalReport, evaluate};
+use crate::metrics::{LogLengths, MetricsWriter};
+use crate::progress::{Progress, Snapshot};
+use crate::replay::{Replay, Transitions};
+use crate::replay_store::ReplayStore;
+use crate::run_dir::{RunDir, check_identity};
+use crate::state::{StateDict, StateError};
+use crate::tracker::Tracker;
+
+/// How a call of [`Trainer::run`] ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Environment steps taken.
+    pub env_steps: u64,
+    /// Updates made.
+    pub updates: u64,
+    /// Whether the stop flag ended it before the last step.
+    pub stopped: bool,
+    /// The last evaluation; after the last step, that of the final policy.
+    pub eval: Option<EvalReport>,
+    /// Hash of all parameters.
+    pub parameter_hash: u64,
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// Environment steps at the last checkpoint, if there is one.
+    pub checkpoint: Option<u64>,
+}
+
+/// Positions in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counters {
+    env_steps: u64,
+    warmup: u64,
+    updates: u64,
+    logged_at: Option<u64>,
+    evaluated_at: Option<u64>,
+}
+
+/// A training run: an agent, its environments, its replay and its directory.
+///
+/// The same configuration gives the same bits (parameters, `metrics.jsonl`), whether the run went straight through or was
+/// stopped, killed and resumed any number of times.
+pub struct Trainer {
+    run: RunDir,
+    agent: Box<dyn Agent>,
+    settings: LoopSettings,
+    device: Device,
+    make_env: EnvFactory,
+    envs: VecEnv,
+    buffers: StepBuffers,
+    replay: Replay,
+    store: ReplayStore,
+    log: MetricsWriter,
+    explore: Stream,
+    sample: Stream,
+    counters: Counters,
+    tracker: Tracker,
+    last_eval: Option<EvalReport>,
+    saved_at: Option<u64>,
+}
+
+impl Trainer {
+    /// Prepares a run: from its newest checkpoint, or from the start where there is none.
+    ///
+    /// # Errors
+    /// If the agent, the environment and the configuration do not fit, or the checkpoint is damaged or of another run.
+    pub fn new(
+        run: RunDir,
+        agent: Box<dyn Agent>,
+        make_env: EnvFactory,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let newest = checkpoint::steps(run.path())?.last().copied();
+        Self::prepare(run, agent, make_env, device, newest)
+    }
+
+    /// Prepares a run from the checkpoint at `step`; later checkpoints are removed, and written anew as the run goes on.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and if there is no such checkpoint.
+    pub fn from_checkpoint(
+        run: RunDir,
+        agent: Box<dyn Agent>,
+        make_env: EnvFactory,
+        device: Device,
+        step: u64,
+    ) -> Result<Self, TrainError> {
+        Self::prepare(run, agent, make_env, device, Some(step))
+    }
+
+    fn prepare(
+        run: RunDir,
+        mut agent: Box<dyn Agent>,
+        make_env: EnvFactory,
+        device: Device,
+        step: Option<u64>,
+    ) -> Result<Self, TrainError> {
+        let (settings, seed) = (agent.loop_settings(), run.config().seed);
+        check_settings(&settings)?;
+        let mut envs = VecEnv::new(
+            |_| make_env(),
+            settings.num_envs,
+            threads(run.config(), &settings),
+            seed,
+        )?;
+        check_bounds(envs.spec())?;
+        let mut buffers = envs.buffers();
+        envs.reset(&mut buffers)?;
+        let mut replay = Replay::new(
+            settings.replay_capacity,
+            envs.spec().obs_dim,
+            envs.spec().act_dim,
+        )?;
+        let resumed = step
+            .map(|step| Resumed::read(&run, step, agent.as_mut(), &mut envs, &mut replay))
+            .transpose()?;
+        checkpoint::discard_after(run.path(), step)?;
+        let logs = resumed.as_ref().map_or(LogLengths::default(), |r| r.logs);
+        let log = MetricsWriter::open(run.storage(), run.path(), logs)?;
+        let mut trainer = Self {
+            store: ReplayStore::new(run.path().join(REPLAY_DIR))?,
+            explore: Stream::new(seed, "loop warm-up actions"),
+            sample: Stream::new(seed, "loop replay samples"),
+            counters: Counters::default(),
+            tracker: Tracker::new(settings.num_envs),
+            last_eval: None,
+            saved_at: step,
+            run,
+            agent,
+            settings,
+            device,
+            make_env,
+            envs,
+            buffers,
+            replay,
+            log,
+        };
+        if let Some(resumed) = resumed {
+            trainer.store = resumed.store;
+            trainer
+                .load_loop(&resumed.state)
+                .map_err(|source| RunError::State {
+                    path: resumed.path,
+                    source,
+                })?;
+        }
+        trainer.prune_replay()?;
+        Ok(trainer)
+    }
+
+    /// The agent.
+    pub fn agent(&mut self) -> &mut dyn Agent {
+        self.agent.as_mut()
+    }
+
+    /// The run directory.
+    pub fn run_dir(&self) -> &RunDir {
+        &self.run
+    }
+
+    /// Environment steps taken.
+    pub fn env_steps(&self) -> u64 {
+        self.counters.env_steps
+    }
+
+    /// Trains to the configured number of environment steps, or until `stop` is set; saves a checkpoint in both cases.
+    ///
+    /// At the end it evaluates and logs, too. A stop during a warm-up that does not count saves nothing: the resumed run
+    /// repeats the warm-up, bit for bit.
+    ///
+    /// # Errors
+    /// [`TrainError`]; the last checkpoint stays as it is.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, TrainError> {
+        let (start, began_at) = (Instant::now(), self.counters.env_steps);
+        while self.counters.env_steps < self.run.config().steps {
+            if stop.load(Ordering::Relaxed) {
+                self.save_if_new(progress)?;
+                return self.outcome(true);
+            }
+            let before = self.counters.env_steps;
+            if self.counters.warmup < self.settings.warmup_transitions {
+                self.warmup_step(progress)?;
+            } else {
+                self.training_step()?;
+            }
+            self.report(before, progress)?;
+            progress.on_step(&self.snapshot(start, began_at));
+        }
+        self.finish(progress)?;
+        self.outcome(false)
+    }
+
+    /// One vector step with uniform random actions.
+    fn warmup_step(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let mut act = vec![0.0; self.envs.len() * self.envs.spec().act_dim];
+        self.explore.fill_uniform_range(-1.0, 1.0, &mut act);
+        self.vector_step(&act)?;
+        self.counters.warmup += self.envs.len() as u64;
+        if self.settings.warmup_counts {
+            self.counters.env_steps += self.envs.len() as u64;
+        }
+        progress.on_warmup(self.counters.warmup, self.settings.warmup_transitions);
+        Ok(())
+    }
+
+    /// One vector step of the agent and its updates.
+    fn training_step(&mut self) -> Result<(), TrainError> {
+        let obs = self.envs.obs().to_vec();
+        let act = choose(
+            self.agent.as_mut(),
+            self.envs.spec(),
+            obs,
+            ActMode::Explore,
+            &self.device,
+        )?;
+        if let Some(index) = act.iter().position(|a| !a.is_finite()) {
+            return Err(self.non_finite(
+                "an action of the agent",
+                format!("index {index}"),
+                act[index].into(),
+            ));
+        }
+        self.vector_step(&act)?;
+        self.counters.env_steps += self.envs.len() as u64;
+        (0..self.settings.updates_per_vector_step).try_for_each(|_| self.update())
+    }
+
+    /// Steps all environments and stores their transitions; `act` is in the agent's units.
+    fn vector_step(&mut self, act: &[f32]) -> Result<(), TrainError> {
+        let obs = self.envs.obs().to_vec();
+        let mut scaled = vec![0.0; act.len()];
+        scale_actions(self.envs.spec(), act, &mut scaled);
+        self.envs.step(&scaled, &mut self.buffers)?;
+        let StepBuffers {
+            reward,
+            terminated,
+            truncated,
+            final_obs,
+            ..
+        } = &self.buffers;
+        self.replay.push(Transitions {
+            obs: &obs,
+            act,
+            reward,
+            next_obs: final_obs,
+            terminated,
+        })?;
+        let ended = terminated
+            .iter()
+            .zip(truncated)
+            .map(|(terminated, truncated)| *terminated || *truncated);
+        self.tracker.record(reward, ended);
+        Ok(())
+    }
+
+    fn update(&mut self) -> Result<(), TrainError> {
+        let batch = self
+            .replay
+            .sample(&mut self.sample, self.settings.batch_size, &self.device)?;
+        let metrics = self.agent.update(&batch)?;
+        self.counters.updates += 1;
+        if let Some((name, value)) = metrics.first_non_finite() {
+            return Err(self.non_finite(
+                &format!("metric {name}"),
+                "returned by the update".into(),
+                value,
+            ));
+        }
+        metrics
+            .iter()
+            .for_each(|(name, value)| self.tracker.means.add(name, value));
+        Ok(())
+    }
+
+    fn non_finite(&self, what: &str, place: String, value: f64) -> TrainError {
+        let Counters {
+            env_steps, updates, ..
+        } = self.counters;
+        TrainError::NonFinite {
+            what: what.to_owned(),
+            place,
+            value,
+            env_steps,
+            updates,
+        }
+    }
+
+    /// The agent's state, in which every float must be finite.
+    fn agent_state(&self) -> Result<StateDict, TrainError> {
+        let mut state = StateDict::new();
+        self.agent.save(&mut state)?;
+        match state.first_non_finite() {
+            Some((name, index, value)) => Err(self.non_finite(
+                &format!("agent state `{name}`"),
+                format!("index {index}"),
+                value,
+            )),
+            None => Ok(state),
+        }
+    }
+
+    /// Logs, evaluates and saves where an interval was crossed since `before` environment steps.
+    fn report(&mut self, before: u64, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let now = self.counters.env_steps;
+        let crossed = |every: u64| every > 0 && before / every < now / every;
+        let RunConfig {
+            log_every,
+            eval_every,
+            checkpoint_every,
+            ..
+        } = *self.run.config();
+        if crossed(log_every) {
+            self.write_log(progress)?;
+        }
+        if crossed(eval_every) {
+            self.evaluate(progress)?;
+        }
+        if crossed(checkpoint_every) {
+            self.save_if_new(progress)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let now = Some(self.counters.env_steps);
+        if self.counters.logged_at != now {
+            self.write_log(progress)?;
+        }
+        if self.counters.evaluated_at != now {
+            self.evaluate(progress)?;
+        }
+        self.save_if_new(progress)
+    }
+
+    fn write_log(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        self.agent_state()?;
+        let mut metrics = self.tracker.means.take();
+        metrics.insert("train/episodes", self.tracker.episodes as f64);
+        metrics.insert("train/updates", self.counters.updates as f64);
+        metrics.insert("replay/size", self.replay.len() as f64);
+        self.log.write(self.counters.env_steps, &metrics)?;
+        self.counters.logged_at = Some(self.counters.env_steps);
+        progress.on_log(self.counters.env_steps, &metrics);
+        Ok(())
+    }
+
+    fn evaluate(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let RunConfig {
+            eval_episodes,
+            seed,
+            ..
+        } = *self.run.config();
+        let report = evaluate(
+            self.agent.as_mut(),
+            &self.make_env,
+            eval_episodes,
+            seed,
+            &self.device,
+        )?;
+        self.log.write(self.counters.env_steps, &report.metrics())?;
+        self.counters.evaluated_at = Some(self.counters.env_steps);
+        progress.on_eval(self.counters.env_steps, &report);
+        self.last_eval = Some(report);
+        Ok(())
+    }
+
+    /// Saves a checkpoint, unless this step has one or is before the first.
+    fn save_if_new(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let now = self.counters.env_steps;
+        if now == 0 || self.saved_at == Some(now) {
+            return Ok(());
+        }
+        let agent = self.agent_state()?.to_bytes()?;
+        let state = self.loop_state()?.to_bytes()?;
+        let storage = self.run.storage();
+        let (replay, logs) = (self.store.save(storage, &self.replay)?, self.log.sync()?);
+        let manifest = Manifest::new(self.run.config().identity(), now, replay, logs);
+        let files = [(AGENT_FILE, agent), (LOOP_FILE, state)];
+        let path = checkpoint::save(storage, self.run.path(), manifest, &files)?;
+        self.saved_at = Some(now);
+        checkpoint::retain_newest(self.run.path(), self.run.config().keep_checkpoints)?;
+        self.prune_replay()?;
+        progress.on_checkpoint(now, &path);
+        Ok(())
+    }
+
+    fn prune_replay(&self) -> Result<(), RunError> {
+        match checkpoint::needed_segments(self.run.path())? {
+            Some(needed) => self.store.prune(&needed),
+            None => Ok(()),
+        }
+    }
+
+    fn loop_state(&self) -> Result<StateDict, StateError> {
+        let mut out = StateDict::new();
+        out.put_vec("envs", self.envs.save_state());
+        out.put_stream("streams/explore", &self.explore);
+        out.put_stream("streams/sample", &self.sample);
+        let Counters {
+            env_steps,
+            warmup,
+            updates,
+            logged_at,
+            evaluated_at,
+        } = self.counters;
+        out.put_vec("counters", vec![env_steps, warmup, updates]);
+        out.put_vec("logged_at", Vec::from_iter(logged_at));
+        out.put_vec("evaluated_at", Vec::from_iter(evaluated_at));
+        self.tracker.save(&mut out);
+        if let Some(report) = &self.last_eval {
+            out.put_vec("eval/returns", report.returns.clone());
+            out.put_vec("eval/lengths", report.lengths.clone());
+        }
+        Ok(out)
+    }
+
+    /// Continues from what [`Trainer::loop_state`] wrote; the environments are restored before.
+    fn load_loop(&mut self, from: &StateDict) -> Result<(), StateError> {
+        self.explore = from.stream("streams/explore")?;
+        self.sample = from.stream("streams/sample")?;
+        let counters = from.array::<u64>("counters", &[3])?;
+        self.counters = Counters {
+            env_steps: counters[0],
+            warmup: counters[1],
+            updates: counters[2],
+            logged_at: from.vec("logged_at")?.first().copied(),
+            evaluated_at: from.vec("evaluated_at")?.first().copied(),
+        };
+        self.tracker.load(from)?;
+        if self.counters.evaluated_at.is_some() {
+            let (returns, lengths) = (from.vec("eval/returns")?, from.vec("eval/lengths")?);
+            self.last_eval = Some(EvalReport::new(returns.to_vec(), lengths.to_vec()));
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, start: Instant, began_at: u64) -> Snapshot {
+        let Counters {
+            env_steps, updates, ..
+        } = self.counters;
+        let total_steps = self.run.config().steps;
+        let steps_per_second =
+            (env_steps - began_at) as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        let left = total_steps.saturating_sub(env_steps) as f64 / steps_per_second;
+        Snapshot {
+            env_steps,
+            total_steps,
+            updates,
+            episodes: self.tracker.episodes,
+            mean_return: self.tracker.mean_return(),
+            steps_per_second,
+            seconds_left: left.is_finite().then_some(left),
+        }
+    }
+
+    fn outcome(&self, stopped: bool) -> Result<Outcome, TrainError> {
+        Ok(Outcome {
+            env_steps: self.counters.env_steps,
+            updates: self.counters.updates,
+            stopped,
+            eval: self.last_eval.clone(),
+            parameter_hash: self.agent.parameter_hash()?,
+            run_dir: self.run.path().to_owned(),
+            checkpoint: self.saved_at,
+        })
+    }
+}
+
+/// What was read from a checkpoint before anything of the run was changed.
+struct Resumed {
+    store: ReplayStore,
+    state: StateDict,
+    logs: LogLengths,
+    path: PathBuf,
+}
+
+impl Resumed {
+    fn read(
+        run: &RunDir,
+        step: u64,
+        agent: &mut dyn Agent,
+        envs: &mut VecEnv,
+        replay: &mut Replay,
+    ) -> Result<Self, TrainError> {
+        let manifest = checkpoint::verify(run.path(), step)?;
+        let dir = checkpoint::dir(run.path(), step);
+        check_identity(
+            &dir.join(checkpoint::MANIFEST_FILE),
+            manifest.config_hash,
+            run.config().identity(),
+        )?;
+        let agent_state = checkpoint::read_state(run.path(), &manifest, AGENT_FILE)?;
+        let at = |file: &str| dir.join(file);
+        agent.load(&agent_state).map_err(|source| RunError::State {
+            path: at(AGENT_FILE),
+            source,
+        })?;
+        let path = at(LOOP_FILE);
+        let state = checkpoint::read_state(run.path(), &manifest, LOOP_FILE)?;
+        let env_state = state.vec::<u8>("envs").map_err(|source| RunError::State {
+            path: path.clone(),
+            source,
+        })?;
+        envs.load_state(env_state)?;
+        let store = ReplayStore::load(run.path().join(REPLAY_DIR), &manifest.replay, replay, "")?;
+        Ok(Self {
+            store,
+            state,
+            logs: manifest.logs,
+            path,
+        })
+    }
+}
+
+fn check_settings(settings: &LoopSettings) -> Result<(), TrainError> {
+    let positive = [
+        ("num_envs", settings.num_envs),
+        ("batch_size", settings.batch_size),
+        ("replay_capacity", settings.replay_capacity),
+    ];
+    match positive.into_iter().find(|(_, value)| *value == 0) {
+        None => Ok(()),
+        Some((name, _)) => Err(TrainError::Invalid {
+            what: name.into(),
+            problem: "it is 0".into(),
+            fix: "set it to 1 or more in the agent's configuration".into(),
+        }),
+    }
+}
+
+fn threads(config: &RunConfig, settings: &LoopSettings) -> usize {
+    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let wanted = if config.threads == 0 {
+        available
+    } else {
+        config.threads
+    };
+    wanted.min(settings.num_envs).max(1)
+}
