@@ -6,10 +6,19 @@ mod simd;
 
 pub mod error;
 pub mod init;
+pub mod kernel_matrix;
 pub mod mlp;
+pub mod ode;
+pub mod optim;
 pub mod params;
+pub mod random;
+pub mod schedule;
+pub mod svgd;
 pub mod threads;
+pub mod truncnorm;
 
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};
 pub use params::{ParamEntry, ParamLayout, Params};
+pub use optim::{Adam, AdamConfig, AdamState};
+pub use schedule::Schedule;
