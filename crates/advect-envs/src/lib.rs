@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+/// The guide is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/environments.md")]
+mod guide {}
+
 pub mod embedded;
 mod env;
 mod error;

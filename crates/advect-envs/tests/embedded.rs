@@ -1,4 +1,5 @@
 //! The embedded environments against closed forms.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 
 use std::f64::consts::PI;
 

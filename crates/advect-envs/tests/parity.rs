@@ -2,6 +2,7 @@
 //!
 //! The trajectories come from `scripts/mujoco_reference.py --out DIR`, with `ADVECT_MUJOCO_REFERENCE=DIR` here.
 #![cfg(feature = "mujoco")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 
 mod common;
 

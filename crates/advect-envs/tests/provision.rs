@@ -1,5 +1,6 @@
 //! Provisioning into an empty folder: only where `ADVECT_REQUIRE_MUJOCO=1`, because it needs the network.
 #![cfg(feature = "mujoco")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 
 mod common;
 

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::error::Error;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -46,12 +47,12 @@ macro_rules! api {
         }
 
         impl Api {
-            fn bind(library: Library) -> Result<Self, libloading::Error> {
+            fn bind(library: Library) -> Result<Self, String> {
                 Ok(Self {
                     $($name: {
                         // SAFETY: the signature is that of MuJoCo 3.17.0's mujoco.h, and only that version is bound.
                         let symbol = unsafe { library.get(concat!(stringify!($name), "\0").as_bytes()) };
-                        *symbol?
+                        *symbol.map_err(|error| words(stringify!($name), &error))?
                     },)*
                     _library: library,
                 })
@@ -104,9 +105,9 @@ impl Api {
             reason,
         };
         // SAFETY: opening a library runs its initialisers; the caller chose the file, and MuJoCo's only set tables.
-        let library = unsafe { Library::new(path) }.map_err(|e| unusable(e.to_string()))?;
+        let library = unsafe { Library::new(path) }.map_err(|e| unusable(words("dlopen", &e)))?;
         check_version(&library, path)?;
-        let api = Self::bind(library).map_err(|e| unusable(e.to_string()))?;
+        let api = Self::bind(library).map_err(unusable)?;
         // SAFETY: the handler has the signature that 3.17.0 calls, and is thread-safe.
         unsafe { (api.mju_setLogHandler)(on_message) };
         let api = Arc::new(api);
@@ -122,7 +123,7 @@ fn check_version(library: &Library, path: &Path) -> Result<(), EnvError> {
     let version = unsafe { library.get::<Version>(b"mj_version\0") };
     let version = version.map_err(|error| EnvError::MujocoLoad {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: words("mj_version", &error),
     })?;
     // SAFETY: as above; it returns a constant.
     let found = unsafe { version() };
@@ -134,6 +135,14 @@ fn check_version(library: &Library, path: &Path) -> Result<(), EnvError> {
         found,
         wanted: layout::VERSION,
     })
+}
+
+/// What was looked for and what the dynamic loader said.
+fn words(what: &str, error: &libloading::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{what}: {source}"),
+        None => format!("{what}: {error}"),
+    }
 }
 
 /// An error of MuJoCo on its way through MuJoCo's frames to [`guard`].

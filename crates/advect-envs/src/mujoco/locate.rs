@@ -3,12 +3,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::dl::Api;
 use crate::EnvError;
 
-/// File name of the library in an installation.
-pub(super) const LIBRARY: &str = "lib/libmujoco.so.3.17.0";
-/// Folder of Gymnasium's model files in an installation.
-pub(super) const MODELS: &str = "models/gymnasium";
+/// The library's file name in the wheel.
+const FILE: &str = "libmujoco.so.3.17.0";
 
 /// A MuJoCo library with the model files of the Gymnasium tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,25 +27,36 @@ impl Installation {
     /// # Errors
     /// [`EnvError::MujocoUnavailable`] with the paths that were searched and the command that mends it.
     pub fn locate() -> Result<Self, EnvError> {
-        let root = root()?;
-        let library = match set_path("MUJOCO_LIB") {
-            Some(folder) if folder.is_dir() => folder.join("libmujoco.so.3.17.0"),
-            Some(file) => file,
-            None => root.join(LIBRARY),
-        };
-        let found = Self {
-            library,
-            models: root.join(MODELS),
-        };
+        let found = Self::named_by(environment)?;
         found.check()?;
         Ok(found)
+    }
+
+    /// Opens the library, checks its version and tests it.
+    ///
+    /// # Errors
+    /// [`EnvError::MujocoVersion`] for another version, [`EnvError::MujocoLoad`] for a file that is no
+    /// MuJoCo library or has another memory layout.
+    pub fn verify(&self) -> Result<(), EnvError> {
+        Api::open(&self.library).map(|_| ())
+    }
+
+    /// Where the variables point to.
+    fn named_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, EnvError> {
+        let mut named = Self::at(&root_named_by(&variable)?);
+        match variable("MUJOCO_LIB") {
+            Some(folder) if folder.is_dir() => named.library = folder.join(FILE),
+            Some(file) => named.library = file,
+            None => {}
+        }
+        Ok(named)
     }
 
     /// What `root` holds, wherever the environment variables point.
     pub(super) fn at(root: &Path) -> Self {
         Self {
-            library: root.join(LIBRARY),
-            models: root.join(MODELS),
+            library: root.join("lib").join(FILE),
+            models: root.join("models/gymnasium"),
         }
     }
 
@@ -68,18 +78,75 @@ impl Installation {
 /// # Errors
 /// [`EnvError::MujocoUnavailable`] if none of these variables nor `$HOME` is set.
 pub fn root() -> Result<PathBuf, EnvError> {
-    let cache =
-        || set_path("XDG_CACHE_HOME").or_else(|| set_path("HOME").map(|h| h.join(".cache")));
-    set_path("ADVECT_MUJOCO")
-        .or_else(|| Some(cache()?.join("advect").join("mujoco-3.17.0")))
+    root_named_by(environment)
+}
+
+fn root_named_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, EnvError> {
+    if let Some(root) = variable("ADVECT_MUJOCO") {
+        return Ok(root);
+    }
+    variable("XDG_CACHE_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".cache")))
+        .map(|cache| cache.join("advect").join("mujoco-3.17.0"))
         .ok_or_else(|| EnvError::MujocoUnavailable {
             searched: Vec::new(),
             hint: "set HOME, XDG_CACHE_HOME or ADVECT_MUJOCO".to_owned(),
         })
 }
 
-fn set_path(variable: &str) -> Option<PathBuf> {
+/// An environment variable that is set and not empty.
+fn environment(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(variables: &[(&str, &str)]) -> Result<Installation, EnvError> {
+        Installation::named_by(|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| PathBuf::from(value))
+        })
+    }
+
+    #[test]
+    fn variables_are_read_in_the_documented_order() {
+        let library = |variables: &[(&str, &str)]| named(variables).map(|found| found.library);
+        let home = ("HOME", "/h");
+        let cache = ("XDG_CACHE_HOME", "/c");
+        let root = ("ADVECT_MUJOCO", "/m");
+        let file = ("MUJOCO_LIB", "/l/mine.so");
+        let in_home = "/h/.cache/advect/mujoco-3.17.0/lib/libmujoco.so.3.17.0";
+        assert_eq!(library(&[home]), Ok(in_home.into()));
+        let in_cache = "/c/advect/mujoco-3.17.0/lib/libmujoco.so.3.17.0";
+        assert_eq!(library(&[home, cache]), Ok(in_cache.into()));
+        let in_root = "/m/lib/libmujoco.so.3.17.0";
+        assert_eq!(library(&[home, cache, root]), Ok(in_root.into()));
+        let all = named(&[home, cache, root, file]);
+        let expected = Installation {
+            library: "/l/mine.so".into(),
+            models: "/m/models/gymnasium".into(),
+        };
+        assert_eq!(all, Ok(expected));
+        assert!(matches!(
+            named(&[]),
+            Err(EnvError::MujocoUnavailable { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_command_that_mends_it() {
+        let missing = Installation::at(Path::new("/nowhere")).check();
+        assert_eq!(
+            missing.map_err(|error| error.to_string()),
+            Err(
+                "MuJoCo is not here; searched: /nowhere/lib/libmujoco.so.3.17.0, \
+                 /nowhere/models/gymnasium; run: cargo xtask setup mujoco"
+                    .to_owned()
+            )
+        );
+    }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io, process};
 
-use super::dl::Api;
 use super::locate::{Installation, root};
 use crate::EnvError;
 
@@ -48,7 +47,7 @@ pub fn provision(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, EnvError> {
 /// As [`provision`].
 pub fn provision_into(root: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), EnvError> {
     if Installation::at(root).check().is_ok() {
-        Api::open(&Installation::at(root).library)?;
+        Installation::at(root).verify()?;
         progress(&format!("MuJoCo 3.17.0 is in {}", root.display()));
         return Ok(());
     }
@@ -105,7 +104,7 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
     )?;
     let found = Installation::at(&unpacked);
     found.check()?;
-    Api::open(&found.library)?;
+    found.verify()?;
     at("replace an incomplete installation", remove_if_there(root))?;
     match fs::rename(&unpacked, root) {
         // another process was faster
