@@ -105,7 +105,10 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
     let found = Installation::at(&unpacked);
     found.check()?;
     found.verify()?;
-    at("replace an incomplete installation", remove_if_there(root))?;
+    at(
+        "replace an incomplete installation",
+        remove_installation(root),
+    )?;
     match fs::rename(&unpacked, root) {
         // another process was faster
         Err(_) if Installation::at(root).check().is_ok() => Ok(()),
@@ -115,19 +118,24 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
 
 fn python<'a>(step: &str, args: impl IntoIterator<Item = &'a OsStr>) -> Result<(), EnvError> {
     let program = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    run(step, &program, args)
+}
+
+fn run<'a>(
+    step: &str,
+    program: &OsStr,
+    args: impl IntoIterator<Item = &'a OsStr>,
+) -> Result<(), EnvError> {
     let failed = |reason: String| EnvError::Provision {
         step: step.to_owned(),
         reason,
     };
-    let output = Command::new(&program)
-        .args(args)
-        .output()
-        .map_err(|error| {
-            failed(format!(
-                "{} does not start ({error}); install Python 3 with pip, or set PYTHON",
-                program.display()
-            ))
-        })?;
+    let output = Command::new(program).args(args).output().map_err(|error| {
+        failed(format!(
+            "{} does not start ({error}); install Python 3 with pip, or set PYTHON",
+            program.display()
+        ))
+    })?;
     if output.status.success() {
         return Ok(());
     }
@@ -147,9 +155,69 @@ fn at<T>(step: &str, result: io::Result<T>) -> Result<T, EnvError> {
     })
 }
 
+/// Removes what [`install`] may have put there, and refuses to remove a folder with anything else in it.
+fn remove_installation(root: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if !["lib", "models", "licenses"]
+            .iter()
+            .any(|ours| name == *ours)
+        {
+            return Err(io::Error::other(format!(
+                "{} holds other files ({}); empty it, or let ADVECT_MUJOCO name another folder",
+                root.display(),
+                name.display()
+            )));
+        }
+    }
+    fs::remove_dir_all(root)
+}
+
 fn remove_if_there(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_fails_or_is_missing_is_named() {
+        let message = |program: &str, args: &[&str]| {
+            let args = args.iter().map(OsStr::new);
+            run("unpack the wheels", program.as_ref(), args).map_err(|error| error.to_string())
+        };
+        assert_eq!(message("sh", &["-c", "exit 0"]), Ok(()));
+        assert_eq!(
+            message("sh", &["-c", "echo no space left >&2; exit 3"]),
+            Err("cannot provision MuJoCo: unpack the wheels: sh ended with exit status: 3: no space left".into())
+        );
+        let missing = message("no-such-python", &[]).unwrap_err();
+        assert!(
+            missing.contains("no-such-python does not start"),
+            "{missing}"
+        );
+        assert!(missing.contains("install Python 3 with pip"), "{missing}");
+    }
+
+    #[test]
+    fn only_an_installation_is_ever_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        remove_installation(&root).unwrap();
+        fs::create_dir_all(root.join("lib")).unwrap();
+        remove_installation(&root).unwrap();
+        assert!(!root.exists());
+        fs::create_dir_all(root.join("thesis")).unwrap();
+        let error = remove_installation(&root).unwrap_err();
+        assert!(error.to_string().contains("thesis"), "{error}");
+        assert!(root.join("thesis").exists());
     }
 }
