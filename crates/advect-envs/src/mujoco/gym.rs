@@ -87,7 +87,7 @@ impl GymEnv {
         qvel: &[f64],
         obs: &mut [f64],
     ) -> Result<(), EnvError> {
-        let (nq, nv) = (self.data.model().nq, self.data.model().nv);
+        let (nq, nv) = (self.data.model().nq(), self.data.model().nv());
         self.spec.check_len("qpos", nq, qpos.len())?;
         self.spec.check_len("qvel", nv, qvel.len())?;
         self.spec.check_obs(obs)?;
@@ -263,7 +263,7 @@ fn spec(task: &Task, model: &Model) -> EnvSpec {
     EnvSpec {
         id: task.id.to_owned(),
         obs_dim: task.obs.iter().map(|part| len(*part, model)).sum(),
-        act_dim: model.nu,
+        act_dim: model.nu(),
         act_low: bounds(0),
         act_high: bounds(1),
         max_episode_steps: Some(task.max_episode_steps),
@@ -273,13 +273,13 @@ fn spec(task: &Task, model: &Model) -> EnvSpec {
 
 /// Numbers in a part of the observation.
 fn len(part: Part, model: &Model) -> usize {
-    let bodies = model.nbody - 1;
+    let bodies = model.nbody() - 1;
     match part {
-        Part::QposFrom(first) => model.nq - first,
-        Part::Qvel | Part::QvelClipped(_) => model.nv,
+        Part::QposFrom(first) => model.nq() - first,
+        Part::Qvel | Part::QvelClipped(_) => model.nv(),
         Part::Cinert => 10 * bodies,
         Part::Cvel | Part::CfrcExt | Part::CfrcExtClipped(_) => 6 * bodies,
-        Part::QfrcActuatorFrom(first) => model.nv - first,
+        Part::QfrcActuatorFrom(first) => model.nv() - first,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
 }
 
 fn check_model(model: &Model) -> Result<(), String> {
-    let sizes = [model.nq, model.nv, model.nu, model.nbody].map(|size| size as f64);
+    let sizes = [model.nq(), model.nv(), model.nu(), model.nbody()].map(|size| size as f64);
     same("nq, nv, nu, nbody", &sizes, &[1.0, 1.0, 1.0, 2.0])?;
     same("opt.timestep", &[model.timestep()], &[TIMESTEP])?;
     same("qpos0", model.qpos0(), &[0.0])?;

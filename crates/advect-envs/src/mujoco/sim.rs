@@ -14,14 +14,10 @@ use crate::EnvError;
 pub struct Model {
     api: Arc<Api>,
     ptr: NonNull<Opaque>,
-    /// Length of `qpos`.
-    pub nq: usize,
-    /// Length of `qvel`.
-    pub nv: usize,
-    /// Length of `ctrl`.
-    pub nu: usize,
-    /// Number of bodies, the world included.
-    pub nbody: usize,
+    nq: usize,
+    nv: usize,
+    nu: usize,
+    nbody: usize,
 }
 
 // SAFETY: MuJoCo only reads an mjModel while simulating, and this type gives no way to write to it.
@@ -95,6 +91,26 @@ impl Model {
         model.nu = model.size(layout::model::NU);
         model.nbody = model.size(layout::model::NBODY);
         Ok(model)
+    }
+
+    /// Length of `qpos`.
+    pub fn nq(&self) -> usize {
+        self.nq
+    }
+
+    /// Length of `qvel`.
+    pub fn nv(&self) -> usize {
+        self.nv
+    }
+
+    /// Length of `ctrl`.
+    pub fn nu(&self) -> usize {
+        self.nu
+    }
+
+    /// Number of bodies, the world included.
+    pub fn nbody(&self) -> usize {
+        self.nbody
     }
 
     /// Length of a physics step, seconds.
