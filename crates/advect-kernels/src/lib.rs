@@ -19,6 +19,6 @@ pub mod truncnorm;
 
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};
-pub use params::{ParamEntry, ParamLayout, Params};
 pub use optim::{Adam, AdamConfig, AdamState};
+pub use params::{ParamEntry, ParamLayout, Params};
 pub use schedule::Schedule;

@@ -244,7 +244,7 @@ unsafe fn finish_tile<S: Simd>(
             match p.finish {
                 Finish::Store => copy_valid(s, z, out, valid, columns),
                 Finish::Activate(activation) => {
-                    each(s, z, columns, |v| math::activate_value(s, activation, v));
+                    activate_row(s, activation, z, columns);
                     copy_valid(s, z, out, valid, columns);
                 }
                 Finish::ActivateKeep {
@@ -276,11 +276,16 @@ unsafe fn finish_tile<S: Simd>(
 }
 
 #[inline(always)]
-unsafe fn each<S: Simd>(s: S, z: *mut f32, columns: usize, f: impl Fn(S::V) -> S::V) {
+unsafe fn activate_row<S: Simd>(s: S, activation: Activation, z: *mut f32, columns: usize) {
     let mut j = 0;
     while j < columns {
         // SAFETY: `z` holds `columns`, a multiple of the lanes.
-        unsafe { s.store(z.add(j), f(s.load(z.add(j)))) };
+        unsafe {
+            s.store(
+                z.add(j),
+                math::activate_value(s, activation, s.load(z.add(j))),
+            )
+        };
         j += S::LANES;
     }
 }
