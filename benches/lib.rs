@@ -1,0 +1,36 @@
+//! What the benches share: networks and data of the sizes that the algorithms use, drawn from named streams.
+
+use advect_kernels::{Activation, Mlp, ParamLayout, Params};
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor};
+
+/// A tensor of standard normals.
+///
+/// # Errors
+/// If the tensor cannot be made.
+pub fn normals(stream: &mut Stream, dims: &[usize]) -> Result<Tensor> {
+    let mut values = vec![0.0; dims.iter().product()];
+    stream.fill_normal(&mut values);
+    Tensor::from_vec(values, dims, &Device::Cpu)
+}
+
+/// A network and its parameters; `members` as in [`Params`].
+///
+/// # Errors
+/// If the sizes are not those of a network.
+pub fn network(
+    sizes: &[usize],
+    activation: Activation,
+    members: Option<usize>,
+    stream: &mut Stream,
+) -> Result<(Mlp, Params)> {
+    let mlp = Mlp::new(sizes, activation)?;
+    let mut layout = ParamLayout::new();
+    mlp.push_layout(&mut layout, "net");
+    let len = layout.len() * members.unwrap_or(1);
+    let values = (normals(stream, &[len])? * 0.05)?.to_vec1()?;
+    Ok((
+        mlp,
+        Params::from_vec(layout, members, values, &Device::Cpu)?,
+    ))
+}
