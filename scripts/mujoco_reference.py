@@ -176,6 +176,8 @@ def main():
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
     parser.add_argument("--in-private-environment", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed for the pinned packages; this is {sys.version}")
     if not has_pinned_packages():
         if args.in_private_environment:
             sys.exit("the private environment has other packages than the pinned ones; delete it")
