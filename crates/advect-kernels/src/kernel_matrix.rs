@@ -70,7 +70,10 @@ impl Bandwidth {
 }
 
 fn bad_bandwidth(problem: String) -> candle_core::Error {
-    let (what, fix) = ("kernel matrix".to_owned(), "take bandwidths above 0".to_owned());
+    let (what, fix) = (
+        "kernel matrix".to_owned(),
+        "take bandwidths above 0".to_owned(),
+    );
     KernelError::Invalid { what, problem, fix }.into()
 }
 
@@ -102,14 +105,22 @@ pub(crate) struct StatePoints<'a> {
 impl Points {
     pub(crate) fn read(op: &'static str, y: &Tensor, a: &Tensor) -> Result<Self> {
         let rank3 = |name, x: &Tensor| {
-            x.dims3().map_err(|_| shape_error(op, name, x.dims(), "[states, points, coordinates]"))
+            x.dims3()
+                .map_err(|_| shape_error(op, name, x.dims(), "[states, points, coordinates]"))
         };
         let ((m, p, dim), (states, r, coordinates)) = (rank3("y", y)?, rank3("a", a)?);
         if (m, dim) != (states, coordinates) || r == 0 || dim == 0 {
             let expected = format!("[{m}, R, {dim}] with R > 0 to match `y`");
             return Err(shape_error(op, "a", a.dims(), expected));
         }
-        Ok(Self { y: read(y)?, a: read(a)?, m, p, r, dim })
+        Ok(Self {
+            y: read(y)?,
+            a: read(a)?,
+            m,
+            p,
+            r,
+            dim,
+        })
     }
 
     pub(crate) fn state(&self, m: usize) -> StatePoints<'_> {
@@ -129,20 +140,29 @@ impl Points {
         }
         let values = read(h)?;
         match values.iter().position(|h| !(*h > 0.0)) {
-            Some(i) => Err(bad_bandwidth(format!("bandwidth {} of query {i}", values[i]))),
+            Some(i) => Err(bad_bandwidth(format!(
+                "bandwidth {} of query {i}",
+                values[i]
+            ))),
             None => Ok(values),
         }
     }
 
     /// Fills `width` values per query, one state per task.
-    fn map_queries(&self, width: usize, fill: impl Fn(StatePoints, usize, usize, &mut [f32]) + Sync) -> Vec<f32> {
+    fn map_queries(
+        &self,
+        width: usize,
+        fill: impl Fn(StatePoints, usize, usize, &mut [f32]) + Sync,
+    ) -> Vec<f32> {
         let mut out = vec![0.0; self.m * self.p * width];
         if !out.is_empty() {
-            out.par_chunks_mut(self.p * width).enumerate().for_each(|(m, state_out)| {
-                for (i, row) in state_out.chunks_exact_mut(width).enumerate() {
-                    fill(self.state(m), m * self.p + i, i, row);
-                }
-            });
+            out.par_chunks_mut(self.p * width)
+                .enumerate()
+                .for_each(|(m, state_out)| {
+                    for (i, row) in state_out.chunks_exact_mut(width).enumerate() {
+                        fill(self.state(m), m * self.p + i, i, row);
+                    }
+                });
         }
         out
     }
@@ -203,7 +223,10 @@ pub fn squared_distances(y: &Tensor, a: &Tensor) -> Result<Tensor> {
 pub fn median_bandwidth(y: &Tensor, a: &Tensor) -> Result<(Tensor, Tensor)> {
     let points = Points::read("median_bandwidth", y, a)?;
     let out = points.map_queries(2, |state, _, i, row| {
-        let mut d: Vec<f64> = state.particles().map(|a| squared_distance(state.query(i), a)).collect();
+        let mut d: Vec<f64> = state
+            .particles()
+            .map(|a| squared_distance(state.query(i), a))
+            .collect();
         let median = lower_median(&mut d);
         row.copy_from_slice(&[median as f32, median_rule(median, d.len()) as f32]);
     });
@@ -221,8 +244,9 @@ pub fn state_median_bandwidth(y: &Tensor, a: &Tensor) -> Result<Tensor> {
     let bandwidth = |m: usize| {
         let state = points.state(m);
         let rows = (0..points.p).map(|i| state.query(i));
-        let mut d: Vec<f64> =
-            rows.flat_map(|y| state.particles().map(|a| squared_distance(y, a))).collect();
+        let mut d: Vec<f64> = rows
+            .flat_map(|y| state.particles().map(|a| squared_distance(y, a)))
+            .collect();
         median_rule(lower_median(&mut d), points.r) as f32
     };
     let out: Vec<f32> = (0..points.m).into_par_iter().map(bandwidth).collect();
@@ -238,7 +262,9 @@ pub fn kernel_matrix(kernel: RadialKernel, y: &Tensor, a: &Tensor, h: &Tensor) -
     let h = points.bandwidths("kernel_matrix", h)?;
     let out = points.map_queries(points.r, |state, query, i, row| {
         for (k, a) in row.iter_mut().zip(state.particles()) {
-            *k = kernel.profile(squared_distance(state.query(i), a), h[query]).0 as f32;
+            *k = kernel
+                .profile(squared_distance(state.query(i), a), h[query])
+                .0 as f32;
         }
     });
     Tensor::from_vec(out, (points.m, points.p, points.r), y.device())
@@ -284,7 +310,9 @@ pub fn contract_gradient(
             let (_, slope) = kernel.profile(squared_distance(state.query(i), a), h[query]);
             add_scaled_difference(&mut sum, weight(j) * slope, state.query(i), a);
         }
-        row.iter_mut().zip(&sum).for_each(|(out, x)| *out = *x as f32);
+        row.iter_mut()
+            .zip(&sum)
+            .for_each(|(out, x)| *out = *x as f32);
     });
     Tensor::from_vec(out, (points.m, points.p, points.dim), y.device())
 }
@@ -293,7 +321,12 @@ fn read_weights(points: &Points, weights: &Tensor) -> Result<Vec<f64>> {
     let expected = [points.m, points.p, points.r];
     if weights.dims() != expected {
         let found = weights.dims();
-        return Err(shape_error("contract_gradient", "weights", found, format!("{expected:?}")));
+        return Err(shape_error(
+            "contract_gradient",
+            "weights",
+            found,
+            format!("{expected:?}"),
+        ));
     }
     read(weights)
 }
@@ -334,7 +367,10 @@ mod tests {
                 let step = 1e-6;
                 let numeric = -(k(x + step) - k(x - step)) / (2.0 * step);
                 let slope = kernel.profile(d, h).1 * x;
-                assert!((numeric - slope).abs() < 1e-9, "{kernel:?}: {numeric} and {slope}");
+                assert!(
+                    (numeric - slope).abs() < 1e-9,
+                    "{kernel:?}: {numeric} and {slope}"
+                );
             }
         }
     }
@@ -346,14 +382,21 @@ mod tests {
         for kernel in KERNELS {
             let grad = kernel_gradient(kernel, &y, &a, &h)?;
             for axis in 0..dim {
-                let unit: Vec<f32> = (0..dim).map(|i| if i == axis { 1.0 } else { 0.0 }).collect();
+                let unit: Vec<f32> = (0..dim)
+                    .map(|i| if i == axis { 1.0 } else { 0.0 })
+                    .collect();
                 let shift = Tensor::new(unit, &Device::Cpu)?.affine(1e-2, 0.0)?;
                 let shift = shift.broadcast_as((m, r, dim))?;
                 let up = kernel_matrix(kernel, &y, &(&a + &shift)?, &h)?;
                 let down = kernel_matrix(kernel, &y, &(&a - &shift)?, &h)?;
                 let numeric = (up - down)?.affine(50.0, 0.0)?;
-                let error = (grad.narrow(3, axis, 1)?.squeeze(3)? - numeric)?.abs()?.max_all()?;
-                assert!(error.to_scalar::<f32>()? < 2e-3, "{kernel:?}, axis {axis}: {error}");
+                let error = (grad.narrow(3, axis, 1)?.squeeze(3)? - numeric)?
+                    .abs()?
+                    .max_all()?;
+                assert!(
+                    error.to_scalar::<f32>()? < 2e-3,
+                    "{kernel:?}, axis {axis}: {error}"
+                );
             }
         }
         Ok(())
@@ -368,7 +411,8 @@ mod tests {
             let plain = contract_gradient(kernel, &y, &a, &h, None)?;
             let weighted = contract_gradient(kernel, &y, &a, &h, Some(&weights))?;
             let expected = full.broadcast_mul(&weights.unsqueeze(3)?)?.sum(2)?;
-            let error = |x: &Tensor, y: &Tensor| -> Result<f32> { (x - y)?.abs()?.max_all()?.to_scalar() };
+            let error =
+                |x: &Tensor, y: &Tensor| -> Result<f32> { (x - y)?.abs()?.max_all()?.to_scalar() };
             assert!(error(&plain, &full.sum(2)?)? < 1e-5);
             assert!(error(&weighted, &expected)? < 1e-5);
         }
@@ -388,7 +432,10 @@ mod tests {
         assert_eq!(median.to_vec2::<f32>()?, [[4.0, 1.0]]);
         let rule = |m: f64| (m / (2.0 * 5f64.ln())) as f32;
         assert_eq!(h.to_vec2::<f32>()?, [[rule(4.0), rule(1.0)]]);
-        assert_eq!(state_median_bandwidth(&y, &a)?.to_vec1::<f32>()?, [rule(4.0)]);
+        assert_eq!(
+            state_median_bandwidth(&y, &a)?.to_vec1::<f32>()?,
+            [rule(4.0)]
+        );
         let (_, floor) = median_bandwidth(&a, &a.affine(0.0, 2.0)?.narrow(1, 1, 1)?)?;
         assert_eq!(floor.to_vec2::<f32>()?[0][1], MIN_BANDWIDTH as f32);
         Ok(())
@@ -398,10 +445,18 @@ mod tests {
     fn bandwidth_modes_agree_where_they_should() -> Result<()> {
         let (y, a, h) = points()?;
         let per_query = Bandwidth::MedianPerQuery.resolve(&y, &a)?;
-        assert_eq!(per_query.to_vec2::<f32>()?, median_bandwidth(&y, &a)?.1.to_vec2::<f32>()?);
-        let per_state = Bandwidth::MedianPerState.resolve(&y, &a)?.to_vec2::<f32>()?;
+        assert_eq!(
+            per_query.to_vec2::<f32>()?,
+            median_bandwidth(&y, &a)?.1.to_vec2::<f32>()?
+        );
+        let per_state = Bandwidth::MedianPerState
+            .resolve(&y, &a)?
+            .to_vec2::<f32>()?;
         assert!(per_state.iter().all(|row| row.iter().all(|h| *h == row[0])));
-        assert_eq!(Bandwidth::Fixed(0.5).resolve(&y, &a)?.to_vec2::<f32>()?, vec![vec![0.5; 4]; 3]);
+        assert_eq!(
+            Bandwidth::Fixed(0.5).resolve(&y, &a)?.to_vec2::<f32>()?,
+            vec![vec![0.5; 4]; 3]
+        );
         assert_eq!(Bandwidth::PerQuery(h.clone()).resolve(&y, &a)?.id(), h.id());
         assert!(Bandwidth::Fixed(0.0).resolve(&y, &a).is_err());
         Ok(())
@@ -416,7 +471,11 @@ mod tests {
         }
         let d = squared_distances(&y, &y)?.to_vec3::<f32>()?;
         let points = y.to_vec3::<f32>()?;
-        let expected: f32 = points[1][0].iter().zip(&points[1][3]).map(|(x, y)| (x - y).powi(2)).sum();
+        let expected: f32 = points[1][0]
+            .iter()
+            .zip(&points[1][3])
+            .map(|(x, y)| (x - y).powi(2))
+            .sum();
         assert!((d[1][0][3] - expected).abs() < 1e-6);
         Ok(())
     }
@@ -424,11 +483,17 @@ mod tests {
     #[test]
     fn wrong_shapes_and_bandwidths_are_refused() -> Result<()> {
         let (y, a, h) = points()?;
-        let text = kernel_matrix(RadialKernel::Rbf, &y, &a, &h.t()?).unwrap_err().to_string();
+        let text = kernel_matrix(RadialKernel::Rbf, &y, &a, &h.t()?)
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("`h`"), "{text}");
-        let text = kernel_matrix(RadialKernel::Rbf, &y, &a, &h.affine(0.0, 0.0)?).unwrap_err().to_string();
+        let text = kernel_matrix(RadialKernel::Rbf, &y, &a, &h.affine(0.0, 0.0)?)
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("above 0"), "{text}");
-        let text = squared_distances(&y, &a.narrow(0, 0, 2)?).unwrap_err().to_string();
+        let text = squared_distances(&y, &a.narrow(0, 0, 2)?)
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("`a`"), "{text}");
         Ok(())
     }

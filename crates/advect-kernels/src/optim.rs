@@ -48,11 +48,18 @@ impl AdamConfig {
             format!("beta1 = {}, beta2 = {}", self.beta1, self.beta2)
         } else if !(self.eps > 0.0 && self.weight_decay >= 0.0 && clip_ok) {
             let (decay, clip) = (self.weight_decay, self.clip_norm);
-            format!("eps = {}, weight_decay = {decay}, clip_norm = {clip:?}", self.eps)
+            format!(
+                "eps = {}, weight_decay = {decay}, clip_norm = {clip:?}",
+                self.eps
+            )
         } else {
             return Ok(());
         };
-        Err(invalid("AdamConfig", problem, "take betas in [0, 1), eps > 0, weight_decay >= 0, clip_norm > 0"))
+        Err(invalid(
+            "AdamConfig",
+            problem,
+            "take betas in [0, 1), eps > 0, weight_decay >= 0, clip_norm > 0",
+        ))
     }
 }
 
@@ -122,7 +129,8 @@ impl Adam {
         let norm = self.finite_norm(&grad)?;
         let scale = self.config.clip_norm.map_or(1.0, |c| (c / norm).min(1.0));
         let t = self.step + 1;
-        self.moments.inplace_op2(&grad, &Moments::new(&self.config, scale))?;
+        self.moments
+            .inplace_op2(&grad, &Moments::new(&self.config, scale))?;
         let update = Update::new(&self.config, lr, t);
         params.detached().inplace_op2(&self.moments, &update)?;
         self.step = t;
@@ -152,14 +160,23 @@ impl Adam {
 
     fn non_finite(&self, index: usize, value: f32) -> candle_core::Error {
         let width = self.layout.len().max(1);
-        let name = self.layout.entry_at(index % width).map_or("unnamed", |entry| &entry.name);
+        let name = self
+            .layout
+            .entry_at(index % width)
+            .map_or("unnamed", |entry| &entry.name);
         let place = if self.moments.elem_count() > 2 * width {
             format!("{name} of member {}", index / width)
         } else {
             name.to_owned()
         };
         let what = format!("gradient at optimiser step {}", self.step);
-        KernelError::NonFinite { what, index, value, place }.into()
+        KernelError::NonFinite {
+            what,
+            index,
+            value,
+            place,
+        }
+        .into()
     }
 
     /// The state to save.
@@ -168,7 +185,11 @@ impl Adam {
     /// If the device cannot be read.
     pub fn state(&self) -> Result<AdamState> {
         let read = |row: usize| self.moments.get(row)?.to_vec1();
-        Ok(AdamState { step: self.step, m: read(0)?, v: read(1)? })
+        Ok(AdamState {
+            step: self.step,
+            m: read(0)?,
+            v: read(1)?,
+        })
     }
 
     /// Continues from a saved state.
@@ -270,7 +291,15 @@ impl Kernel for MomentsPass<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self(Moments { scale, toward1, toward2 }, moments, grad) = self;
+        let Self(
+            Moments {
+                scale,
+                toward1,
+                toward2,
+            },
+            moments,
+            grad,
+        ) = self;
         let (first, second) = moments.split_at_mut(grad.len());
         for ((m, v), g) in first.iter_mut().zip(second).zip(grad) {
             let g = scale * g;
@@ -328,7 +357,16 @@ impl Kernel for UpdatePass<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self(Update { rate, root_correction, eps, decay }, params, moments) = self;
+        let Self(
+            Update {
+                rate,
+                root_correction,
+                eps,
+                decay,
+            },
+            params,
+            moments,
+        ) = self;
         let (first, second) = moments.split_at(params.len());
         for ((p, m), v) in params.iter_mut().zip(first).zip(second) {
             let direction = rate * (m / (v.sqrt() * root_correction + eps));
@@ -350,7 +388,11 @@ impl InplaceOp2 for Update {
         moments_layout: &Layout,
     ) -> Result<()> {
         let params = f32_slice_mut(params, params_layout)?;
-        dispatch(UpdatePass(*self, params, f32_slice(moments, moments_layout)?));
+        dispatch(UpdatePass(
+            *self,
+            params,
+            f32_slice(moments, moments_layout)?,
+        ));
         Ok(())
     }
 }
@@ -385,9 +427,19 @@ mod tests {
 
     impl Reference {
         fn step(&mut self, grad: &[f32], lr: f64) {
-            let AdamConfig { beta1, beta2, eps, weight_decay, clip_norm } = self.config;
+            let AdamConfig {
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
+                clip_norm,
+            } = self.config;
             self.t += 1;
-            let norm = grad.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let norm = grad
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>()
+                .sqrt();
             let scale = clip_norm.map_or(1.0, |c| (c / norm).min(1.0));
             for (i, g) in grad.iter().enumerate() {
                 let g = f64::from(*g) * scale;
@@ -403,17 +455,33 @@ mod tests {
     #[test]
     fn adam_and_adamw_follow_the_textbook_recursion() -> Result<()> {
         for (weight_decay, clip_norm) in [(0.0, None), (0.05, Some(1.5)), (0.0, Some(1e6))] {
-            let config = AdamConfig { weight_decay, clip_norm, eps: 1e-5, ..AdamConfig::default() };
+            let config = AdamConfig {
+                weight_decay,
+                clip_norm,
+                eps: 1e-5,
+                ..AdamConfig::default()
+            };
             let start = vec![0.5, -1.0, 2.0, 0.1, -0.3, 0.7];
             let params = params(None, start.clone())?;
             let mut adam = Adam::new(&params, config)?;
             let p = start.iter().map(|x| f64::from(*x)).collect();
-            let mut reference = Reference { config, p, m: vec![0.0; 6], v: vec![0.0; 6], t: 0 };
+            let mut reference = Reference {
+                config,
+                p,
+                m: vec![0.0; 6],
+                v: vec![0.0; 6],
+                t: 0,
+            };
             for step in 0..200 {
                 let grad = gradient(step, 6);
-                let norm = adam.step(&params, &Tensor::new(grad.as_slice(), &Device::Cpu)?, 0.01)?;
+                let norm =
+                    adam.step(&params, &Tensor::new(grad.as_slice(), &Device::Cpu)?, 0.01)?;
                 reference.step(&grad, 0.01);
-                let expected = grad.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+                let expected = grad
+                    .iter()
+                    .map(|g| f64::from(*g).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 assert!((norm - expected).abs() < 1e-12 * expected);
             }
             for (x, y) in params.to_vec()?.iter().zip(&reference.p) {
@@ -425,11 +493,18 @@ mod tests {
 
     #[test]
     fn saved_state_continues_bit_for_bit() -> Result<()> {
-        let config = AdamConfig { clip_norm: Some(1.0), ..AdamConfig::default() };
+        let config = AdamConfig {
+            clip_norm: Some(1.0),
+            ..AdamConfig::default()
+        };
         let params = params(Some(2), vec![0.25; 12])?;
         let mut adam = Adam::new(&params, config)?;
         let step = |adam: &mut Adam, params: &Params, i: usize| {
-            adam.step(params, &Tensor::from_vec(gradient(i, 12), (2, 6), &Device::Cpu)?, 0.003)
+            adam.step(
+                params,
+                &Tensor::from_vec(gradient(i, 12), (2, 6), &Device::Cpu)?,
+                0.003,
+            )
         };
         for i in 0..5 {
             step(&mut adam, &params, i)?;
@@ -444,7 +519,15 @@ mod tests {
         assert_eq!(params.hash()?, copy.hash()?);
         assert_eq!(adam.state()?, resumed.state()?);
         assert_eq!(adam.steps(), 9);
-        assert!(resumed.load_state(&AdamState { step: 0, m: vec![], v: vec![] }).is_err());
+        assert!(
+            resumed
+                .load_state(&AdamState {
+                    step: 0,
+                    m: vec![],
+                    v: vec![]
+                })
+                .is_err()
+        );
         Ok(())
     }
 
@@ -455,9 +538,14 @@ mod tests {
         let mut grad = gradient(1, 12);
         (grad[10], grad[11]) = (f32::NAN, f32::INFINITY);
         let (hash, state) = (params.hash()?, adam.state()?);
-        let error = adam.step(&params, &Tensor::from_vec(grad, (2, 6), &Device::Cpu)?, 0.1).unwrap_err();
+        let error = adam
+            .step(&params, &Tensor::from_vec(grad, (2, 6), &Device::Cpu)?, 0.1)
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("index 10") && text.contains("net.0.bias of member 1"), "{text}");
+        assert!(
+            text.contains("index 10") && text.contains("net.0.bias of member 1"),
+            "{text}"
+        );
         assert_eq!((params.hash()?, adam.state()?), (hash, state));
         Ok(())
     }
@@ -467,13 +555,32 @@ mod tests {
         let params = params(None, vec![1.0; 6])?;
         let mut adam = Adam::new(&params, AdamConfig::default())?;
         let grad = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
-        assert!(adam.step(&params, &grad, 0.1).unwrap_err().to_string().contains("`grad`"));
+        assert!(
+            adam.step(&params, &grad, 0.1)
+                .unwrap_err()
+                .to_string()
+                .contains("`grad`")
+        );
         for bad in [
-            AdamConfig { beta1: 1.0, ..AdamConfig::default() },
-            AdamConfig { eps: 0.0, ..AdamConfig::default() },
-            AdamConfig { clip_norm: Some(0.0), ..AdamConfig::default() },
+            AdamConfig {
+                beta1: 1.0,
+                ..AdamConfig::default()
+            },
+            AdamConfig {
+                eps: 0.0,
+                ..AdamConfig::default()
+            },
+            AdamConfig {
+                clip_norm: Some(0.0),
+                ..AdamConfig::default()
+            },
         ] {
-            assert!(Adam::new(&params, bad).unwrap_err().to_string().contains("AdamConfig"));
+            assert!(
+                Adam::new(&params, bad)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("AdamConfig")
+            );
         }
         Ok(())
     }
@@ -481,15 +588,24 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let grad = gradient(3, 1003);
-        let config = AdamConfig { weight_decay: 0.01, ..AdamConfig::default() };
+        let config = AdamConfig {
+            weight_decay: 0.01,
+            ..AdamConfig::default()
+        };
         let results: Vec<(u64, Vec<f32>, Vec<f32>)> = available()
             .into_iter()
             .map(|level| {
                 let sum = run_at(level, SquareSum(&grad));
                 let mut moments = vec![0.125; 2 * grad.len()];
-                run_at(level, MomentsPass(Moments::new(&config, 0.7), &mut moments, &grad));
+                run_at(
+                    level,
+                    MomentsPass(Moments::new(&config, 0.7), &mut moments, &grad),
+                );
                 let mut params = gradient(4, grad.len());
-                run_at(level, UpdatePass(Update::new(&config, 0.01, 3), &mut params, &moments));
+                run_at(
+                    level,
+                    UpdatePass(Update::new(&config, 0.01, 3), &mut params, &moments),
+                );
                 (sum.to_bits(), moments, params)
             })
             .collect();

@@ -6,7 +6,11 @@ use advect_rng::Stream;
 use candle_core::{Device, Result, Shape, Tensor, WithDType};
 
 /// Draws a tensor with `fill`, row-major.
-fn draw<T: WithDType>(shape: Shape, device: &Device, fill: impl FnOnce(&mut [T])) -> Result<Tensor> {
+fn draw<T: WithDType>(
+    shape: Shape,
+    device: &Device,
+    fill: impl FnOnce(&mut [T]),
+) -> Result<Tensor> {
     let mut values = vec![T::zero(); shape.elem_count()];
     fill(&mut values);
     Tensor::from_vec(values, shape, device)
@@ -101,12 +105,19 @@ mod tests {
         let mut stream = Stream::new(2, "ranges");
         let device = Device::Cpu;
         let u = uniform(&mut stream, -2.0, 5.0, (100, 3), &device)?;
-        assert!(u.min_all()?.to_scalar::<f32>()? >= -2.0 && u.max_all()?.to_scalar::<f32>()? <= 5.0);
+        assert!(
+            u.min_all()?.to_scalar::<f32>()? >= -2.0 && u.max_all()?.to_scalar::<f32>()? <= 5.0
+        );
         let signs = rademacher(&mut stream, 100, &device)?;
         assert_eq!(signs.abs()?.sum_all()?.to_scalar::<f32>()?, 100.0);
         let x = truncated_standard_normal(&mut stream, 3.0, 4.0, 100, &device)?;
         assert!(x.min_all()?.to_scalar::<f32>()? >= 3.0);
-        assert!(indices(&mut stream, 7, (4, 5), &device)?.max_all()?.to_scalar::<u32>()? < 7);
+        assert!(
+            indices(&mut stream, 7, (4, 5), &device)?
+                .max_all()?
+                .to_scalar::<u32>()?
+                < 7
+        );
         let sum = permutation(&mut stream, 10, &device)?.sum_all()?;
         assert_eq!(sum.to_scalar::<u32>()?, 45);
         Ok(())

@@ -49,12 +49,20 @@ impl Schedule {
     pub fn at(&self, step: u64) -> f64 {
         match *self {
             Self::Constant { lr } => lr,
-            Self::Linear { lr, lr_end, begin, duration } => {
-                lr + (lr_end - lr) * fraction(step, begin, duration)
-            }
+            Self::Linear {
+                lr,
+                lr_end,
+                begin,
+                duration,
+            } => lr + (lr_end - lr) * fraction(step, begin, duration),
             Self::Warmup { lr, warmup } => lr * ramp(step, warmup),
             Self::WarmupCosine { lr, warmup, .. } if step < warmup => lr * ramp(step, warmup),
-            Self::WarmupCosine { lr, lr_end, warmup, total } => {
+            Self::WarmupCosine {
+                lr,
+                lr_end,
+                warmup,
+                total,
+            } => {
                 let phase = fraction(step, warmup, total.saturating_sub(warmup));
                 lr_end + (lr - lr_end) * 0.5 * (1.0 + (std::f64::consts::PI * phase).cos())
             }
@@ -72,7 +80,11 @@ fn fraction(step: u64, begin: u64, duration: u64) -> f64 {
 }
 
 fn ramp(step: u64, warmup: u64) -> f64 {
-    if step >= warmup { 1.0 } else { (step + 1) as f64 / warmup as f64 }
+    if step >= warmup {
+        1.0
+    } else {
+        (step + 1) as f64 / warmup as f64
+    }
 }
 
 #[cfg(test)]
@@ -81,25 +93,46 @@ mod tests {
 
     #[test]
     fn linear_holds_then_falls_then_holds() {
-        let schedule = Schedule::Linear { lr: 3.0, lr_end: 1.0, begin: 10, duration: 4 };
+        let schedule = Schedule::Linear {
+            lr: 3.0,
+            lr_end: 1.0,
+            begin: 10,
+            duration: 4,
+        };
         let rates: Vec<f64> = [0, 10, 11, 12, 14, 1000].map(|i| schedule.at(i)).to_vec();
         assert_eq!(rates, [3.0, 3.0, 2.5, 2.0, 1.0, 1.0]);
-        let jump = Schedule::Linear { lr: 3.0, lr_end: 1.0, begin: 10, duration: 0 };
+        let jump = Schedule::Linear {
+            lr: 3.0,
+            lr_end: 1.0,
+            begin: 10,
+            duration: 0,
+        };
         assert_eq!([jump.at(9), jump.at(10)], [3.0, 1.0]);
     }
 
     #[test]
     fn warmup_starts_at_one_share_and_ends_at_the_rate() {
         let schedule = Schedule::Warmup { lr: 2.0, warmup: 4 };
-        assert_eq!([0, 1, 3, 4, 99].map(|i| schedule.at(i)), [0.5, 1.0, 2.0, 2.0, 2.0]);
+        assert_eq!(
+            [0, 1, 3, 4, 99].map(|i| schedule.at(i)),
+            [0.5, 1.0, 2.0, 2.0, 2.0]
+        );
         assert_eq!(Schedule::Warmup { lr: 2.0, warmup: 0 }.at(0), 2.0);
         assert_eq!(Schedule::Constant { lr: 0.5 }.at(7), 0.5);
     }
 
     #[test]
     fn cosine_comes_down_to_the_last_rate() {
-        let schedule = Schedule::WarmupCosine { lr: 1.0, lr_end: 0.2, warmup: 2, total: 10 };
-        assert_eq!([schedule.at(0), schedule.at(1), schedule.at(2)], [0.5, 1.0, 1.0]);
+        let schedule = Schedule::WarmupCosine {
+            lr: 1.0,
+            lr_end: 0.2,
+            warmup: 2,
+            total: 10,
+        };
+        assert_eq!(
+            [schedule.at(0), schedule.at(1), schedule.at(2)],
+            [0.5, 1.0, 1.0]
+        );
         assert!((schedule.at(6) - 0.6).abs() < 1e-12, "half way is the mean");
         assert_eq!([schedule.at(10), schedule.at(11)], [0.2, 0.2]);
         assert!((2..10).all(|i| schedule.at(i + 1) < schedule.at(i)));

@@ -70,7 +70,12 @@ fn check(name: &'static str, tensor: &Tensor, expected: &[usize]) -> Result<()> 
     if tensor.dims() == expected {
         return Ok(());
     }
-    Err(shape_error("svgd::direction", name, tensor.dims(), format!("{expected:?}")))
+    Err(shape_error(
+        "svgd::direction",
+        name,
+        tensor.dims(),
+        format!("{expected:?}"),
+    ))
 }
 
 /// Mean over the particles of the Euclidean norms of `g [M, R, A]`, clamped to `[0, limit]`: `[M]`.
@@ -88,25 +93,36 @@ fn sums(points: &Points, kernel: RadialKernel, g: &[f64], h: &[f64], w: &[f64]) 
     if width == 0 {
         return [phi, attraction, repulsion];
     }
-    let parts = phi.par_chunks_mut(width).zip(attraction.par_chunks_mut(width));
-    parts.zip(repulsion.par_chunks_mut(width)).enumerate().for_each(|(m, ((phi, att), rep))| {
-        let particles = points.r * points.dim;
-        let g = &g[m * particles..(m + 1) * particles];
-        for i in 0..points.p {
-            let (query, row) = (m * points.p + i, i * points.dim..(i + 1) * points.dim);
-            let (pull, push) = query_sums(kernel, points.state(m), i, g, h[query]);
-            for (c, n) in row.enumerate() {
-                att[n] = pull[c] as f32;
-                rep[n] = push[c] as f32;
-                phi[n] = ((pull[c] + w[query] * push[c]) / points.r as f64) as f32;
+    let parts = phi
+        .par_chunks_mut(width)
+        .zip(attraction.par_chunks_mut(width));
+    parts
+        .zip(repulsion.par_chunks_mut(width))
+        .enumerate()
+        .for_each(|(m, ((phi, att), rep))| {
+            let particles = points.r * points.dim;
+            let g = &g[m * particles..(m + 1) * particles];
+            for i in 0..points.p {
+                let (query, row) = (m * points.p + i, i * points.dim..(i + 1) * points.dim);
+                let (pull, push) = query_sums(kernel, points.state(m), i, g, h[query]);
+                for (c, n) in row.enumerate() {
+                    att[n] = pull[c] as f32;
+                    rep[n] = push[c] as f32;
+                    phi[n] = ((pull[c] + w[query] * push[c]) / points.r as f64) as f32;
+                }
             }
-        }
-    });
+        });
     [phi, attraction, repulsion]
 }
 
 /// Attraction and repulsion of one query.
-fn query_sums(kernel: RadialKernel, state: StatePoints, i: usize, g: &[f64], h: f64) -> (Vec<f64>, Vec<f64>) {
+fn query_sums(
+    kernel: RadialKernel,
+    state: StatePoints,
+    i: usize,
+    g: &[f64],
+    h: f64,
+) -> (Vec<f64>, Vec<f64>) {
     let (mut pull, mut push) = (vec![0.0; state.dim], vec![0.0; state.dim]);
     let y = state.query(i);
     for (a, g) in state.particles().zip(g.chunks_exact(state.dim)) {
@@ -139,10 +155,18 @@ mod tests {
         let (y, a, g) = (particles(4, "y")?, particles(6, "a")?, particles(6, "g")?);
         let weight = random::uniform(&mut Stream::new(6, "w"), -1.0, 1.0, (2, 4), &Device::Cpu)?;
         for kernel in [RadialKernel::Rbf, RadialKernel::Imq] {
-            let out = direction(kernel, &y, &a, &g, &Bandwidth::MedianPerQuery, Some(&weight))?;
+            let out = direction(
+                kernel,
+                &y,
+                &a,
+                &g,
+                &Bandwidth::MedianPerQuery,
+                Some(&weight),
+            )?;
             let attraction = kernel_matrix(kernel, &y, &a, &out.bandwidth)?.matmul(&g)?;
             let repulsion = contract_gradient(kernel, &y, &a, &out.bandwidth, None)?;
-            let phi = (&attraction + repulsion.broadcast_mul(&weight.unsqueeze(2)?)?)?.affine(1.0 / 6.0, 0.0)?;
+            let phi = (&attraction + repulsion.broadcast_mul(&weight.unsqueeze(2)?)?)?
+                .affine(1.0 / 6.0, 0.0)?;
             assert!(max_abs(&(attraction - &out.attraction)?)? < 1e-5);
             assert!(max_abs(&(repulsion - &out.repulsion)?)? < 1e-5);
             assert!(max_abs(&(phi - &out.phi)?)? < 1e-5);
@@ -166,17 +190,33 @@ mod tests {
         let mean = Tensor::new(&[1.5f32, -0.5], &device)?;
         let precision = Tensor::new(&[1f32, 4.0], &device)?;
         for kernel in [RadialKernel::Rbf, RadialKernel::Imq] {
-            let mut x = random::normal(&mut Stream::new(7, "gauss"), (1, 60, 2), &device)?.affine(0.5, 0.0)?;
+            let mut x = random::normal(&mut Stream::new(7, "gauss"), (1, 60, 2), &device)?
+                .affine(0.5, 0.0)?;
             for _ in 0..400 {
                 let score = x.broadcast_sub(&mean)?.broadcast_mul(&precision)?.neg()?;
                 let out = direction(kernel, &x, &x, &score, &Bandwidth::MedianPerQuery, None)?;
                 x = (x + out.phi.affine(0.3, 0.0)?)?;
             }
             let centre = x.mean(1)?;
-            let spread = x.broadcast_sub(&centre.unsqueeze(1)?)?.sqr()?.mean(1)?.to_vec2::<f32>()?;
-            assert!(max_abs(&centre.broadcast_sub(&mean)?)? < 0.05, "{kernel:?}: mean {centre}");
-            assert!((spread[0][0] - 1.0).abs() < 0.25, "{kernel:?}: variance {}", spread[0][0]);
-            assert!((spread[0][1] - 0.25).abs() < 0.08, "{kernel:?}: variance {}", spread[0][1]);
+            let spread = x
+                .broadcast_sub(&centre.unsqueeze(1)?)?
+                .sqr()?
+                .mean(1)?
+                .to_vec2::<f32>()?;
+            assert!(
+                max_abs(&centre.broadcast_sub(&mean)?)? < 0.05,
+                "{kernel:?}: mean {centre}"
+            );
+            assert!(
+                (spread[0][0] - 1.0).abs() < 0.25,
+                "{kernel:?}: variance {}",
+                spread[0][0]
+            );
+            assert!(
+                (spread[0][1] - 0.25).abs() < 0.08,
+                "{kernel:?}: variance {}",
+                spread[0][1]
+            );
         }
         Ok(())
     }
@@ -187,7 +227,8 @@ mod tests {
         assert_eq!(mean_norm(&g, 1e5)?.to_vec1::<f32>()?, [2.5]);
         assert_eq!(mean_norm(&g, 1.0)?.to_vec1::<f32>()?, [1.0]);
         let x = particles(3, "x")?;
-        let error = direction(RadialKernel::Rbf, &x, &x, &g, &Bandwidth::Fixed(1.0), None).unwrap_err();
+        let error =
+            direction(RadialKernel::Rbf, &x, &x, &g, &Bandwidth::Fixed(1.0), None).unwrap_err();
         assert!(error.to_string().contains("`g`"), "{error}");
         Ok(())
     }

@@ -21,24 +21,39 @@ use crate::error::{KernelError, shape_error};
 /// # Errors
 /// If the shapes disagree, a coefficient is not positive and finite, or a value of `z` is not finite.
 pub fn propose(z: &Tensor, c_a: &Tensor, c_eps: &Tensor, u: &Tensor) -> Result<(Tensor, Tensor)> {
-    let shape = u.dims3().map_err(|_| shape_error("propose", "u", u.dims(), "[B, K, d]"))?;
+    let shape = u
+        .dims3()
+        .map_err(|_| shape_error("propose", "u", u.dims(), "[B, K, d]"))?;
     let (rows, _, dim) = shape;
     check_shape("z", z, &[rows, dim])?;
     check_shape("c_a", c_a, &[rows])?;
     check_shape("c_eps", c_eps, &[rows])?;
-    let inputs = Inputs { z: &read(z)?, c_a: &read(c_a)?, c_eps: &read(c_eps)?, dim };
+    let inputs = Inputs {
+        z: &read(z)?,
+        c_a: &read(c_a)?,
+        c_eps: &read(c_eps)?,
+        dim,
+    };
     let levels = u.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let (mut a, mut eps) = (vec![0.0; levels.len()], vec![0.0; levels.len()]);
     propose_rows(&inputs, &levels, &mut a, &mut eps)?;
     let device = u.device();
-    Ok((Tensor::from_vec(a, shape, device)?, Tensor::from_vec(eps, shape, device)?))
+    Ok((
+        Tensor::from_vec(a, shape, device)?,
+        Tensor::from_vec(eps, shape, device)?,
+    ))
 }
 
 fn check_shape(name: &'static str, tensor: &Tensor, expected: &[usize]) -> Result<()> {
     if tensor.dims() == expected {
         return Ok(());
     }
-    Err(shape_error("propose", name, tensor.dims(), format!("{expected:?} to match `u`")))
+    Err(shape_error(
+        "propose",
+        name,
+        tensor.dims(),
+        format!("{expected:?} to match `u`"),
+    ))
 }
 
 fn read(tensor: &Tensor) -> Result<Vec<f64>> {
@@ -75,13 +90,20 @@ fn propose_rows(inputs: &Inputs, levels: &[f32], a: &mut [f32], eps: &mut [f32])
         return Ok(());
     }
     let outputs = a.par_chunks_mut(width).zip(eps.par_chunks_mut(width));
-    outputs.zip(levels.par_chunks(width)).enumerate().try_for_each(|(b, ((a, eps), levels))| {
-        let z = &inputs.z[b * inputs.dim..(b + 1) * inputs.dim];
-        let row = Row { z, c_a: inputs.c_a[b], c_eps: inputs.c_eps[b] };
-        let laws = row.prepare().map_err(|problem| row_error(b, problem))?;
-        row.draw(&laws, levels, a, eps);
-        Ok(())
-    })
+    outputs
+        .zip(levels.par_chunks(width))
+        .enumerate()
+        .try_for_each(|(b, ((a, eps), levels))| {
+            let z = &inputs.z[b * inputs.dim..(b + 1) * inputs.dim];
+            let row = Row {
+                z,
+                c_a: inputs.c_a[b],
+                c_eps: inputs.c_eps[b],
+            };
+            let laws = row.prepare().map_err(|problem| row_error(b, problem))?;
+            row.draw(&laws, levels, a, eps);
+            Ok(())
+        })
 }
 
 fn row_error(row: usize, problem: String) -> candle_core::Error {
@@ -103,7 +125,8 @@ impl Row<'_> {
         }
         let coordinate = |&z: &f64| {
             let law = TruncatedNormal::new((-c_a - z) / c_eps, (c_a - z) / c_eps);
-            law.map(|law| Coordinate { z, law }).map_err(|error| format!("z = {z}: {error}"))
+            law.map(|law| Coordinate { z, law })
+                .map_err(|error| format!("z = {z}: {error}"))
         };
         z.iter().map(coordinate).collect()
     }
@@ -138,7 +161,9 @@ mod tests {
         let device = Device::Cpu;
         let mut stream = Stream::new(3, "proposals");
         let z = random::normal(&mut stream, (ROWS, 3), &device)?.affine(0.7, 0.0)?;
-        let times: Vec<f64> = (0..ROWS).map(|i| 0.001 + 0.9936 * i as f64 / (ROWS - 1) as f64).collect();
+        let times: Vec<f64> = (0..ROWS)
+            .map(|i| 0.001 + 0.9936 * i as f64 / (ROWS - 1) as f64)
+            .collect();
         let t = Tensor::new(times, &device)?;
         let u = random::uniform(&mut stream, 0.0, 1.0, (ROWS, 50, 3), &device)?;
         Ok([z, t.affine(-1.0, 1.0)?, t, u])
@@ -157,7 +182,10 @@ mod tests {
                     assert!(a[i].abs() <= 1.0);
                     let back = c_a[b] * f64::from(a[i]) + c_eps[b] * f64::from(eps[i]);
                     let scale = 1.0 + f64::from(z[b][i].abs());
-                    assert!((back - f64::from(z[b][i])).abs() < 2e-7 * scale, "row {b}: {back}");
+                    assert!(
+                        (back - f64::from(z[b][i])).abs() < 2e-7 * scale,
+                        "row {b}: {back}"
+                    );
                 }
             }
         }
@@ -169,7 +197,11 @@ mod tests {
     fn levels_of_the_actions_come_back() -> Result<()> {
         let [z, c_a, c_eps, u] = inputs()?;
         let (_, eps) = propose(&z, &c_a, &c_eps, &u)?;
-        let (eps, u, z) = (eps.to_vec3::<f32>()?, u.to_vec3::<f32>()?, z.to_vec2::<f32>()?);
+        let (eps, u, z) = (
+            eps.to_vec3::<f32>()?,
+            u.to_vec3::<f32>()?,
+            z.to_vec2::<f32>()?,
+        );
         let (c_a, c_eps) = (c_a.to_vec1::<f64>()?, c_eps.to_vec1::<f64>()?);
         let mut checked = 0;
         for (b, k, i) in (0..ROWS).flat_map(|b| (0..50 * 3).map(move |n| (b, n / 3, n % 3))) {
@@ -186,7 +218,10 @@ mod tests {
             let rounding = 1e-7 * xi.abs().max(0.01) * (xi.abs().max(1.0) + 2.0 / (hi - lo));
             if rounding < 1e-2 {
                 let error = (level - f64::from(u[b][k][i])).abs();
-                assert!(error < 2.0 * rounding + 1e-6, "row {b}: [{lo}, {hi}] {error:e}");
+                assert!(
+                    error < 2.0 * rounding + 1e-6,
+                    "row {b}: [{lo}, {hi}] {error:e}"
+                );
                 checked += 1;
             }
         }
@@ -199,7 +234,9 @@ mod tests {
         let [z, c_a, c_eps, u] = inputs()?;
         let run = |threads: usize| -> Result<Vec<f32>> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let (a, eps) = pool.map_err(candle_core::Error::wrap)?.install(|| propose(&z, &c_a, &c_eps, &u))?;
+            let (a, eps) = pool
+                .map_err(candle_core::Error::wrap)?
+                .install(|| propose(&z, &c_a, &c_eps, &u))?;
             Tensor::cat(&[a, eps], 0)?.flatten_all()?.to_vec1()
         };
         assert_eq!(run(1)?, run(3)?);
