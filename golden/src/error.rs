@@ -66,6 +66,14 @@ impl GoldenError {
         Self::Other(Box::new(error))
     }
 
+    /// The error for a configuration value that is none of the contract's.
+    pub fn unknown_choice(key: &str, value: &str) -> Self {
+        Self::Config {
+            key: key.to_owned(),
+            problem: format!("unknown value `{value}`"),
+        }
+    }
+
     pub(crate) fn malformed(problem: impl std::fmt::Display) -> Self {
         Self::Malformed(problem.to_string())
     }

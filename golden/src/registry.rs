@@ -16,7 +16,13 @@ pub enum Entry {
     NotImplemented,
 }
 
-const TABLES: &[&[(&str, CaseFn)]] = &[cases::mlp::CASES];
+const TABLES: &[&[(&str, CaseFn)]] = &[
+    cases::kernel::CASES,
+    cases::mlp::CASES,
+    cases::ode::CASES,
+    cases::optim::CASES,
+    cases::proposals::CASES,
+];
 
 /// Cases of the contract without a function.
 const NOT_IMPLEMENTED: &[&str] = &[
@@ -27,7 +33,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "embed.rldt",
     "flame.act",
     "flame.critic_loss",
-    "flame.proposals",
     "flame.temperature",
     "flame_m.entropy",
     "flame_m.policy_loss",
@@ -49,19 +54,10 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fmer.log_prob",
     "fmer.wcfm",
     "fmer.weights",
-    "kernel.imq",
-    "kernel.median",
-    "kernel.rbf",
     "meanflow.loss",
     "net.fm_velocity",
     "net.residual",
-    "ode.euler",
-    "ode.heun",
     "ode.logdensity",
-    "ode.midpoint",
-    "ode.rk4",
-    "optim.adam",
-    "optim.adamw",
     "qvpo.loss",
     "qvpo.sample",
     "qvpo.schedule",
@@ -74,7 +70,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "sac.critic_loss",
     "sac.sample",
     "sac.temperature",
-    "svgd.gaussian",
 ];
 
 /// Looks a case name up.
