@@ -1,0 +1,503 @@
+//! Every switch and constant of FLAME.
+
+use advect_flow::{TimeConvention, TimeSampler};
+use advect_kernels::Precision;
+use advect_kernels::schedule::Schedule;
+use advect_rl::LoopSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AlgoError;
+
+/// Which flow is the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// FLAME-M: MeanFlow, one generation step, noise-up time.
+    M,
+    /// FLAME-R: rectified flow, several generation steps, data-up time.
+    R,
+}
+
+impl Variant {
+    /// The algorithm's name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::M => "flame-m",
+            Self::R => "flame-r",
+        }
+    }
+}
+
+/// The path on which FLAME-M's training pairs lie (flame.md Q1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathConvention {
+    /// Pairs, velocity, tangent and sampler share one direction of time.
+    Consistent,
+    /// As the authors' FLAME-M code: pairs data-up, everything else noise-up.
+    RepoMixed,
+}
+
+/// The entropy term in the critic's target (flame.md 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TdEntropy {
+    /// No entropy term; the authors' better-performing form.
+    Omit,
+    /// `+ alpha H'`, eq. (1): maximum-entropy reinforcement learning.
+    PlusAlphaH,
+    /// `- alpha H'`: the sign in the authors' code (Q6).
+    MinusAlphaH,
+}
+
+/// How the entropy of the policy is estimated (flame.md section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entropy {
+    /// Sum of `h tr J`: first order in the step.
+    FirstOrder,
+    /// Sum of `log|det(I + h J)|`: exact for the discrete map.
+    ExactLogdet,
+    /// As the authors' FLAME-M code: drift and trace without the step's length, trace clipped to 10 (Q3).
+    RepoNoDt,
+}
+
+/// How a first-order estimate takes the trace of the Jacobian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// All diagonal entries.
+    Exact,
+    /// One probe of signs per row.
+    Rademacher,
+    /// One normal probe per row, as the authors' code.
+    Gaussian,
+}
+
+/// The temperature of the proposal weights (flame.md Q9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightTemperature {
+    /// `softmax(Q / max(alpha, floor))`, eq. (4).
+    Alpha,
+    /// `softmax(Q / exp(max(alpha, floor)))`, as the authors' FLAME-M code.
+    RepoExpAlpha,
+}
+
+/// Standard deviation of the exploration noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseRule {
+    /// `noise_scale alpha`: the noise fades with the temperature.
+    AlphaScaled,
+    /// `noise_scale`.
+    Constant,
+}
+
+/// Reduction of the `K` terms of FLAME-R's loss (flame.md 3.2, Q14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KReduction {
+    /// `sum_k`: the weights sum to one.
+    Sum,
+    /// `(1/K) sum_k`, as the authors' code; under Adam only its epsilon sees the difference.
+    Mean,
+}
+
+/// Rows of the policy's regression (flame.md eq. 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossRows {
+    /// `B` rows with the weighted mean velocity: the same gradient, exactly.
+    Shared,
+    /// `B K` rows, as the authors' code; `K` times the cost.
+    PerProposal,
+}
+
+/// Distribution of the flow times of the policy's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Times {
+    /// Uniform on `[time_low, time_high]`.
+    Uniform,
+    /// `sigmoid(N(-0.4, 1))`, Geng et al.'s choice; FLAME-M only.
+    LogitNormal,
+}
+
+/// Arithmetic of candidate generation and scoring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scoring {
+    /// Single precision.
+    F32,
+    /// bf16 products with f32 sums.
+    Bf16,
+}
+
+impl From<Scoring> for Precision {
+    fn from(scoring: Scoring) -> Self {
+        match scoring {
+            Scoring::F32 => Self::F32,
+            Scoring::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// FLAME's configuration. Sources: flame.md sections 2 to 8; `[C]` is the authors' code, whose defaults these are unless
+/// the comment says "consistent".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlameConfig {
+    /// Environments that step together, `E`. [C] 5.
+    pub num_envs: usize,
+    /// Transitions of uniform random actions before the agent acts. [C] 30,000.
+    pub warmup_transitions: u64,
+    /// Whether the warm-up counts as environment steps. [C] no.
+    pub warmup_counts: bool,
+    /// Updates after every vector step. [C] 1, so updates to data is `1/E`.
+    pub updates_per_vector_step: u32,
+    /// Transitions in a minibatch, `B`. [C] 256.
+    pub batch_size: usize,
+    /// Transitions that the replay keeps. [C] 1e6.
+    pub replay_capacity: usize,
+
+    /// Discount. [C] 0.99.
+    pub gamma: f64,
+    /// Factor on the reward in the critic's target. [C] 0.2.
+    pub reward_scale: f64,
+    /// Step of the moving averages of target critics and behaviour policy. [C] 0.005.
+    pub ema_tau: f64,
+    /// Hidden widths of critics and policy. [C] three times 256, Mish.
+    pub hidden: Vec<usize>,
+
+    /// Learning rate of the critics. [C] 3e-4.
+    pub critic_lr: f64,
+    /// Initial learning rate of the policy. [C] 3e-4.
+    pub policy_lr: f64,
+    /// Final learning rate of the policy. [C] 3e-5.
+    pub policy_lr_end: f64,
+    /// Policy step at which the rate begins to fall. [C] 25,000.
+    pub policy_lr_begin: u64,
+    /// Policy steps over which it falls linearly. [C] 50,000.
+    pub policy_lr_duration: u64,
+    /// Learning rate of `log alpha`. [C] 0.005.
+    pub alpha_lr: f64,
+    /// Two Adam steps of the critics with one gradient, as [C] FLAME-M (Q7). Consistent: off.
+    pub critic_double_step: bool,
+
+    /// Updates between policy steps and moving averages. [C] 2.
+    pub delay_update: u64,
+    /// Updates between temperature steps. [C] 100.
+    pub delay_alpha_update: u64,
+
+    /// Candidates ranked by the critics at every decision, `P`. [C] 32.
+    pub best_of: usize,
+    /// Generation steps. [C] 1 for FLAME-M, 20 for FLAME-R.
+    pub n_gen: usize,
+    /// Standard deviation of the generator's source noise. Consistent: 1; [C] 0.5 (Q5), while training assumes 1.
+    pub base_std: f64,
+    /// Factor of the exploration noise. [C] 1.
+    pub noise_scale: f64,
+    /// Standard deviation of the exploration noise. [C] `alpha noise_scale` when alpha is learned.
+    pub noise: NoiseRule,
+    /// Whether the action in the critic's target carries the exploration noise. [C] yes; consistent: no.
+    pub td_noise: bool,
+
+    /// Proposals per state in the policy's loss, `K`. [C] 100.
+    pub num_proposals: usize,
+    /// Lower end of the uniform flow times (of tau for FLAME-R, of t for FLAME-M). [C] tau from 0.001.
+    pub time_low: f64,
+    /// Upper end of the uniform flow times. [C] tau to 0.9946.
+    pub time_high: f64,
+    /// Distribution of the flow times. [C] uniform.
+    pub time_sampler: Times,
+    /// Fraction of rows with `r = t` (FLAME-M). [C] 0; Geng et al. 0.75 (Q4).
+    pub meanflow_r_eq_t_frac: f64,
+    /// Divides every row's loss by itself plus `adaptive_c` (FLAME-M). [C] no; Geng et al. yes (Q4).
+    pub adaptive_weight: bool,
+    /// The constant of the adaptive weight. Geng et al. 0.01.
+    pub adaptive_c: f64,
+    /// Path of FLAME-M's training pairs. Consistent; [C] mixed (Q1).
+    pub time_convention: PathConvention,
+    /// Clips the noised action to the box before the proposals are drawn, as [C] FLAME-R (Q8). Consistent: off.
+    pub clip_z: bool,
+    /// Temperature of the weights. Consistent: alpha; [C] FLAME-M exponentiates twice (Q9).
+    pub weight_temperature: WeightTemperature,
+    /// Smallest temperature of the weights. [C] 1e-3 for FLAME-R, 1e-5 for FLAME-M.
+    pub alpha_floor: f64,
+    /// Reduction over proposals in FLAME-R's loss. Consistent: sum; [C] mean (Q14).
+    pub k_reduction: KReduction,
+    /// Rows of the regression. The shared form is exact; [C] one row per proposal.
+    pub policy_loss_rows: LossRows,
+    /// Coefficient of the extra `-Q` term of eq. (7) (FLAME-M). Consistent: 0; [C] 1 (Q2).
+    pub dpg_coef: f64,
+
+    /// Entropy term in the critic's target. Omitted: what the authors' ablation favours; [C] minus (Q6).
+    pub td_entropy: TdEntropy,
+    /// Entropy estimator. FLAME-M: exact log-determinant; FLAME-R: first order. See `docs/algorithms/flame.md`.
+    pub entropy: Entropy,
+    /// Trace of a first-order estimate. Exact; [C] a normal probe.
+    pub trace: Trace,
+    /// Steps of the entropy's integration. 1 with the exact log-determinant, [C] 3 for FLAME-M and 20 for FLAME-R.
+    pub n_ent: usize,
+    /// `H_target = -target_entropy_scale d`. [C] 3.
+    pub target_entropy_scale: f64,
+    /// Initial temperature, or its value when `fix_alpha` is set. [C] 1.
+    pub init_alpha: f64,
+    /// Keeps the temperature at `init_alpha`. [C] no.
+    pub fix_alpha: bool,
+
+    /// Arithmetic of candidate generation and scoring.
+    pub scoring: Scoring,
+}
+
+impl Default for FlameConfig {
+    fn default() -> Self {
+        Self::of(Variant::M)
+    }
+}
+
+impl FlameConfig {
+    /// The defaults of a variant.
+    pub fn of(variant: Variant) -> Self {
+        let common = Self::flame_m();
+        match variant {
+            Variant::M => common,
+            Variant::R => Self {
+                n_gen: 20,
+                time_low: 0.001,
+                time_high: 0.9946,
+                alpha_floor: 1e-3,
+                entropy: Entropy::FirstOrder,
+                n_ent: 20,
+                ..common
+            },
+        }
+    }
+
+    fn flame_m() -> Self {
+        Self {
+            num_envs: 5,
+            warmup_transitions: 30_000,
+            warmup_counts: false,
+            updates_per_vector_step: 1,
+            batch_size: 256,
+            replay_capacity: 1_000_000,
+            gamma: 0.99,
+            reward_scale: 0.2,
+            ema_tau: 0.005,
+            hidden: vec![256; 3],
+            critic_lr: 3e-4,
+            policy_lr: 3e-4,
+            policy_lr_end: 3e-5,
+            policy_lr_begin: 25_000,
+            policy_lr_duration: 50_000,
+            alpha_lr: 0.005,
+            critic_double_step: false,
+            delay_update: 2,
+            delay_alpha_update: 100,
+            best_of: 32,
+            n_gen: 1,
+            base_std: 1.0,
+            noise_scale: 1.0,
+            noise: NoiseRule::AlphaScaled,
+            td_noise: false,
+            num_proposals: 100,
+            time_low: 0.0054,
+            time_high: 0.999,
+            time_sampler: Times::Uniform,
+            meanflow_r_eq_t_frac: 0.0,
+            adaptive_weight: false,
+            adaptive_c: 0.01,
+            time_convention: PathConvention::Consistent,
+            clip_z: false,
+            weight_temperature: WeightTemperature::Alpha,
+            alpha_floor: 1e-5,
+            k_reduction: KReduction::Sum,
+            policy_loss_rows: LossRows::Shared,
+            dpg_coef: 0.0,
+            td_entropy: TdEntropy::Omit,
+            entropy: Entropy::ExactLogdet,
+            trace: Trace::Exact,
+            n_ent: 1,
+            target_entropy_scale: 3.0,
+            init_alpha: 1.0,
+            fix_alpha: false,
+            scoring: Scoring::F32,
+        }
+    }
+
+    /// What the training loop has to know.
+    pub fn loop_settings(&self) -> LoopSettings {
+        LoopSettings {
+            num_envs: self.num_envs,
+            warmup_transitions: self.warmup_transitions,
+            warmup_counts: self.warmup_counts,
+            updates_per_vector_step: self.updates_per_vector_step,
+            batch_size: self.batch_size,
+            replay_capacity: self.replay_capacity,
+        }
+    }
+
+    /// The policy's learning rate over its optimiser's steps.
+    pub fn policy_schedule(&self) -> Schedule {
+        Schedule::Linear {
+            lr: self.policy_lr,
+            lr_end: self.policy_lr_end,
+            begin: self.policy_lr_begin,
+            duration: self.policy_lr_duration,
+        }
+    }
+
+    /// The distribution of flow times.
+    pub fn sampler(&self) -> TimeSampler {
+        match self.time_sampler {
+            Times::Uniform => TimeSampler::Uniform {
+                low: self.time_low,
+                high: self.time_high,
+            },
+            Times::LogitNormal => TimeSampler::LogitNormal {
+                mean: -0.4,
+                std: 1.0,
+            },
+        }
+    }
+
+    /// The path on which a variant's training pairs lie.
+    pub fn path(&self, variant: Variant) -> TimeConvention {
+        match (variant, self.time_convention) {
+            (Variant::M, PathConvention::Consistent) => TimeConvention::NoiseUp,
+            (Variant::M, PathConvention::RepoMixed) | (Variant::R, _) => TimeConvention::DataUp,
+        }
+    }
+
+    /// Temperature of the proposal weights (flame.md 3.2 step 4, Q9).
+    pub fn weight_temperature(&self, alpha: f64) -> f64 {
+        let alpha = alpha.max(self.alpha_floor);
+        match self.weight_temperature {
+            WeightTemperature::Alpha => alpha,
+            WeightTemperature::RepoExpAlpha => alpha.exp(),
+        }
+    }
+
+    /// Standard deviation of the exploration noise.
+    pub fn noise_std(&self, alpha: f64) -> f64 {
+        match self.noise {
+            NoiseRule::AlphaScaled => self.noise_scale * alpha,
+            NoiseRule::Constant => self.noise_scale,
+        }
+    }
+
+    /// `H_target = -target_entropy_scale d`.
+    pub fn target_entropy(&self, act_dim: usize) -> f64 {
+        -self.target_entropy_scale * act_dim as f64
+    }
+
+    /// Refuses what contradicts itself.
+    ///
+    /// # Errors
+    /// [`AlgoError::Value`] with the key, what is wrong and the fix.
+    pub fn validate(&self, variant: Variant) -> Result<(), AlgoError> {
+        self.validate_counts()?;
+        self.validate_ranges()?;
+        if variant == Variant::R {
+            self.validate_rectified()?;
+        }
+        if self.adaptive_weight && self.policy_loss_rows == LossRows::PerProposal {
+            return Err(AlgoError::value(
+                "adaptive_weight",
+                "true with policy_loss_rows = per_proposal",
+                "take shared",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_counts(&self) -> Result<(), AlgoError> {
+        let counts = [
+            ("num_envs", self.num_envs as u64),
+            ("batch_size", self.batch_size as u64),
+            ("replay_capacity", self.replay_capacity as u64),
+            (
+                "hidden",
+                self.hidden.iter().copied().min().unwrap_or(0) as u64,
+            ),
+            ("delay_update", self.delay_update),
+            ("delay_alpha_update", self.delay_alpha_update),
+            ("best_of", self.best_of as u64),
+            ("n_gen", self.n_gen as u64),
+            ("num_proposals", self.num_proposals as u64),
+            ("n_ent", self.n_ent as u64),
+        ];
+        match counts.iter().find(|(_, count)| *count == 0) {
+            Some((key, _)) => Err(AlgoError::value(key, "0", "give at least 1")),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_ranges(&self) -> Result<(), AlgoError> {
+        let positive = [
+            ("init_alpha", self.init_alpha),
+            ("alpha_floor", self.alpha_floor),
+            ("base_std", self.base_std),
+            ("reward_scale", self.reward_scale),
+        ];
+        if let Some((key, value)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
+            return Err(AlgoError::value(key, value, "give a positive number"));
+        }
+        let unit = [
+            ("gamma", self.gamma),
+            ("ema_tau", self.ema_tau),
+            ("meanflow_r_eq_t_frac", self.meanflow_r_eq_t_frac),
+        ];
+        if let Some((key, value)) = unit.iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
+            return Err(AlgoError::value(
+                key,
+                value,
+                "give a number between 0 and 1",
+            ));
+        }
+        if !(0.0 < self.time_low && self.time_low < self.time_high && self.time_high < 1.0) {
+            let found = format!("[{}, {}]", self.time_low, self.time_high);
+            return Err(AlgoError::value(
+                "time_low, time_high",
+                found,
+                "take 0 < time_low < time_high < 1",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_rectified(&self) -> Result<(), AlgoError> {
+        let only_m = |key, found| {
+            Err(AlgoError::value(
+                key,
+                found,
+                "leave it out: it belongs to flame-m",
+            ))
+        };
+        match self {
+            Self {
+                entropy: Entropy::RepoNoDt,
+                ..
+            } => only_m("entropy", "repo_no_dt"),
+            Self {
+                time_convention: PathConvention::RepoMixed,
+                ..
+            } => only_m("time_convention", "repo_mixed"),
+            Self {
+                time_sampler: Times::LogitNormal,
+                ..
+            } => only_m("time_sampler", "logit_normal"),
+            Self {
+                adaptive_weight: true,
+                ..
+            } => only_m("adaptive_weight", "true"),
+            Self { dpg_coef, .. } if *dpg_coef != 0.0 => only_m("dpg_coef", "not 0"),
+            Self {
+                meanflow_r_eq_t_frac,
+                ..
+            } if *meanflow_r_eq_t_frac != 0.0 => only_m("meanflow_r_eq_t_frac", "not 0"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The policy network of either variant.
+
+use std::sync::Arc;
+
+use advect_flow::{MeanVelocityNet, NetConfig, VelocityNet, sampler};
+use advect_kernels::{ParamLayout, Precision};
+use candle_core::{Result, Tensor};
+
+use super::config::Variant;
+
+/// `u_theta(s, z, r, t)` or `v_theta(s, z, tau)` (flame.md section 2).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Generator {
+    /// FLAME-M.
+    M(MeanVelocityNet),
+    /// FLAME-R.
+    R(VelocityNet),
+}
+
+impl Generator {
+    /// The network of a variant: Mish, hidden widths `hidden`, FLAME's time embedding.
+    ///
+    /// # Errors
+    /// If a width is zero.
+    pub fn new(variant: Variant, obs_dim: usize, act_dim: usize, hidden: &[usize]) -> Result<Self> {
+        let config = NetConfig::flame(obs_dim, act_dim, hidden)?;
+        Ok(match variant {
+            Variant::M => Self::M(MeanVelocityNet::new(&config)?),
+            Variant::R => Self::R(VelocityNet::new(&config)?),
+        })
+    }
+
+    /// Names and shapes of the parameters, in order.
+    pub fn layout(&self) -> &Arc<ParamLayout> {
+        match self {
+            Self::M(net) => net.layout(),
+            Self::R(net) => net.layout(),
+        }
+    }
+
+    /// `P` unclipped actions per state from source noise `z`, without gradient (flame.md section 6).
+    ///
+    /// # Shapes
+    /// `params` `[N]`, `obs` `[B, o]`, `z` `[B, P, d]` to `[B, P, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        n_gen: usize,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        match self {
+            Self::M(net) => sampler::mean_flow_candidates(net, params, obs, z, n_gen, precision),
+            Self::R(net) => {
+                sampler::rectified_flow_candidates(net, params, obs, z, n_gen, precision)
+            }
+        }
+    }
+}
