@@ -1,5 +1,27 @@
-//! Flow-policy reinforcement learning: the facade library and the command.
+#![doc = include_str!("../README.md")]
 
+pub use advect_algos as algos;
+pub use advect_envs as envs;
+pub use advect_flow as flow;
+pub use advect_kernels as kernels;
+pub use advect_rl as rl;
+pub use advect_rng as rng;
+
+pub mod compose;
+pub mod curves;
+pub mod device;
 pub mod machine;
-pub mod names;
+pub mod multi_goal;
 pub mod plot;
+pub mod presets;
+pub mod result;
+pub mod timing;
+
+/// The examples of the workspace's README and guides, compiled and run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/guides/add-an-environment.md")]
+    struct AddAnEnvironment;
+}

@@ -1,0 +1,187 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Flow-policy reinforcement learning.
+#[derive(Debug, Parser)]
+#[command(name = "advect", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs of the command.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train an agent; without arguments FLAME-M learns to reach four goals in a few minutes
+    Train(TrainArgs),
+    /// Evaluate a checkpoint of a run: mean, standard deviation, IQM and its bootstrap interval
+    Eval(EvalArgs),
+    /// Draw the learning curves of runs into one picture and print a table over their seeds
+    Report(ReportArgs),
+    /// Time one update of an agent on synthetic data
+    BenchUpdate(BenchArgs),
+    /// List the algorithms
+    Algos,
+    /// List the environments
+    Envs,
+    /// Print the complete configuration of an algorithm as TOML
+    Config(ConfigArgs),
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Algorithm, see `advect algos`
+    pub algo: Option<String>,
+    /// Environment, see `advect envs` [default: MultiGoal-v0]
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
+    /// Environment steps to take
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Master seed of every random stream
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// A setting of the run or the algorithm, `key=value` or `section.key=value`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// Folder in which the run directory <algo>-<env>-s<seed> is made
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Continue a run from its last checkpoint; without RUN, the one that the other arguments name, or start it
+    /// where there is none
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Environment step of the checkpoint to continue from [default: the last one]
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    pub checkpoint: Option<u64>,
+    /// Configuration file, such as `advect config ALGO` prints or a run keeps
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the last line only
+    #[arg(long)]
+    pub quiet: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Args)]
+pub struct ComputeArgs {
+    /// Device of the learner [default: auto]
+    #[arg(long, value_enum, value_name = "DEVICE")]
+    pub device: Option<DeviceChoice>,
+    /// Threads [default: the cores available]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+/// Device of the learner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    /// CUDA where this build and machine have it, else the CPU.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA device.
+    Cuda,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Run directory
+    pub run: PathBuf,
+    /// Episodes
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// Seed of the episodes
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Environment step of the checkpoint [default: the last one]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run directories
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Picture of all runs [default: curve.svg in the run for one, report.svg here for several]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `bench-update`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Algorithm, see `advect algos`
+    #[arg(long, value_name = "A")]
+    pub algo: String,
+    /// Width of the observations
+    #[arg(long, value_name = "N", value_parser = dimension)]
+    pub obs_dim: usize,
+    /// Width of the actions
+    #[arg(long, value_name = "M", value_parser = dimension)]
+    pub act_dim: usize,
+    /// A setting of the algorithm, `key=value`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// Timed updates, rounded up to whole blocks
+    #[arg(long, default_value_t = 20, value_name = "U", value_parser = clap::value_parser!(u32).range(1..))]
+    pub updates: u32,
+    /// Updates timed together: the median, min and max are over blocks, each divided by its updates. The default
+    /// holds one update with and one without a policy step of agents that delay the policy
+    #[arg(long, default_value_t = 2, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
+    pub block: u32,
+    /// Untimed blocks before
+    #[arg(long, default_value_t = 2, value_name = "W")]
+    pub warmup_blocks: u32,
+    /// Seed of the parameters and of the data
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Algorithm, see `advect algos`
+    pub algo: String,
+    /// Environment
+    #[arg(long, value_name = "ID", default_value = "MultiGoal-v0")]
+    pub env: String,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().into(), value.trim().into()))
+        }
+        _ => Err("expected KEY=VALUE, for instance `batch_size=64`".into()),
+    }
+}
+
+fn dimension(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(width) if (1..=65_536).contains(&width) => Ok(width),
+        _ => Err("expected a width from 1 to 65536".into()),
+    }
+}

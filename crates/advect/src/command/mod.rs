@@ -1,0 +1,108 @@
+//! The verbs of the command.
+
+pub mod args;
+mod bench;
+mod eval;
+mod lists;
+mod pictures;
+mod progress;
+mod report;
+mod train;
+
+use advect::compose::Request;
+use anyhow::Context;
+use args::{Cli, ComputeArgs, DeviceChoice, Verb};
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Does what was typed.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.verb {
+        Verb::Train(args) => return train::run(&args),
+        Verb::Eval(args) => eval::run(&args)?,
+        Verb::Report(args) => report::run(&args)?,
+        Verb::BenchUpdate(args) => bench::run(&args)?,
+        Verb::Algos => lists::algos()?,
+        Verb::Envs => lists::envs()?,
+        Verb::Config(args) => lists::config(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its causes on one line; a cause that the text before already holds is not repeated.
+pub fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Prints a line to the output; a reader that has gone away is no error.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e).context("cannot write to the output"),
+        _ => Ok(()),
+    }
+}
+
+/// Sizes the thread pool, once: the number given, or the cores available for none or 0.
+fn start_threads(threads: Option<usize>) -> anyhow::Result<usize> {
+    Ok(advect::kernels::threads::init(threads.filter(|&n| n > 0))?)
+}
+
+impl ComputeArgs {
+    fn thread_count(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+
+    /// The device as a configuration names it; `None` where nothing was asked for.
+    fn device_name(&self) -> Option<String> {
+        self.device.map(|device| device.name().to_owned())
+    }
+}
+
+impl DeviceChoice {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// `key=value` as the library takes it.
+fn settings(pairs: &[(String, String)]) -> Vec<String> {
+    pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
+}
+
+/// A request for the defaults of `algo` on `env`.
+fn request_for(algo: &str, env: &str) -> Request {
+    Request {
+        algo: Some(algo.into()),
+        env: Some(env.into()),
+        ..Request::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_not_repeated() {
+        let inner = anyhow::anyhow!("disk full");
+        let error = inner
+            .context("cannot save: disk full")
+            .context("training stopped");
+        assert_eq!(explain(&error), "training stopped: cannot save: disk full");
+    }
+}

@@ -1,0 +1,211 @@
+//! `advect train`.
+
+use super::args::TrainArgs;
+use super::progress::{Shown, clock};
+use super::{eval, pictures, print, settings, start_threads};
+use advect::compose::{self, Request};
+use advect::result::RunResult;
+use advect::rl::{EvalReport, Outcome, RunConfig, Trainer, run_dir};
+use anyhow::{Context, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// What a shell reports of a program that an interrupt ended.
+const INTERRUPTED: u8 = 130;
+
+/// Where a run begins.
+enum Begin {
+    New(RunConfig),
+    Resume(PathBuf),
+}
+
+pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let request = request(args)?;
+    let begin = begin(args, &request)?;
+    let config = match &begin {
+        Begin::New(config) => config.clone(),
+        Begin::Resume(run) => compose::reconfigure(run_dir::read_config(run)?, &request)?,
+    };
+    let threads = start_threads(Some(config.threads))?;
+    let stop = stop_on_signals()?;
+    compose::provide_env(&config.env, &mut |line| eprintln!("{line}"))?;
+    let mut trainer = match begin {
+        Begin::New(config) => compose::start(&args.out, config)?,
+        Begin::Resume(run) => compose::resume(&run, &request, args.checkpoint)?,
+    };
+    if !args.quiet {
+        eprintln!("{}", headline(&trainer, threads));
+    }
+    let began = Instant::now();
+    let outcome = train(&mut trainer, &stop, args.quiet)?;
+    finish(&mut trainer, &outcome, began, args.quiet)
+}
+
+fn request(args: &TrainArgs) -> anyhow::Result<Request> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))
+    };
+    Ok(Request {
+        algo: args.algo.clone(),
+        env: args.env.clone(),
+        steps: args.steps,
+        seed: args.seed,
+        device: args.compute.device_name(),
+        threads: args.compute.thread_count(),
+        file: args.config.as_ref().map(read).transpose()?,
+        settings: settings(&args.settings),
+    })
+}
+
+fn begin(args: &TrainArgs, request: &Request) -> anyhow::Result<Begin> {
+    let configure = || compose::configure(request).with_context(|| from_file(args));
+    match &args.resume {
+        None => Ok(Begin::New(configure()?)),
+        Some(Some(run)) => {
+            check_same_run(run, args)?;
+            Ok(Begin::Resume(run.clone()))
+        }
+        Some(None) => {
+            let config = configure()?;
+            let run = args.out.join(config.run_name());
+            let there = run.join(run_dir::CONFIG_FILE).is_file();
+            Ok(if there {
+                Begin::Resume(run)
+            } else {
+                Begin::New(config)
+            })
+        }
+    }
+}
+
+/// What an error in the configuration is put under.
+fn from_file(args: &TrainArgs) -> String {
+    match &args.config {
+        Some(path) => format!(
+            "cannot use the configuration {} with the arguments given",
+            path.display()
+        ),
+        None => "cannot use the arguments given".into(),
+    }
+}
+
+/// Refuses arguments that would make RUN another run.
+fn check_same_run(run: &Path, args: &TrainArgs) -> anyhow::Result<()> {
+    let config = run_dir::read_config(run)?;
+    let other =
+        |given: &Option<String>, own: &str| given.as_ref().is_some_and(|given| given != own);
+    if other(&args.algo, &config.algo) || other(&args.env, &config.env) {
+        bail!(
+            "{} is a run of {} on {}: leave ALGO and --env out to resume it",
+            run.display(),
+            config.algo,
+            config.env
+        );
+    }
+    if args.config.is_some() {
+        bail!(
+            "{} has its own config.toml: change its settings with --set instead of --config",
+            run.display()
+        );
+    }
+    Ok(())
+}
+
+/// A flag that the first interrupt sets; the second one ends the program at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            INTERRUPTED.into(),
+            Arc::clone(&stop),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+        .context("cannot handle interrupts")?;
+    }
+    Ok(stop)
+}
+
+fn headline(trainer: &Trainer, threads: usize) -> String {
+    let (config, path) = (
+        trainer.run_dir().config(),
+        trainer.run_dir().path().display(),
+    );
+    let from = match trainer.env_steps() {
+        0 => String::new(),
+        step => format!(" from step {step}"),
+    };
+    let threads = if threads == 1 {
+        "1 thread".into()
+    } else {
+        format!("{threads} threads")
+    };
+    let RunConfig {
+        algo,
+        env,
+        seed,
+        steps,
+        ..
+    } = config;
+    format!("{algo} on {env}, seed {seed}: {steps} steps{from} on {threads}, run directory {path}")
+}
+
+fn train(trainer: &mut Trainer, stop: &AtomicBool, quiet: bool) -> anyhow::Result<Outcome> {
+    if quiet {
+        return Ok(trainer.run(stop, &mut ())?);
+    }
+    let mut shown = Shown::new();
+    let outcome = trainer.run(stop, &mut shown);
+    shown.finish();
+    Ok(outcome?)
+}
+
+/// Pictures, `result.json` and the last line.
+fn finish(
+    trainer: &mut Trainer,
+    outcome: &Outcome,
+    began: Instant,
+    quiet: bool,
+) -> anyhow::Result<ExitCode> {
+    let config = trainer.run_dir().config().clone();
+    let (run, seconds) = (&outcome.run_dir, began.elapsed().as_secs_f64());
+    RunResult::new(&config, outcome, seconds).write(run)?;
+    if outcome.stopped {
+        print(&stopped_line(outcome))?;
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let pictures = pictures::draw_all(run, &config, trainer.agent())?;
+    if !quiet {
+        pictures.iter().try_for_each(|line| print(line))?;
+        print(&format!(
+            "parameter hash {:016x}, {} in this process",
+            outcome.parameter_hash,
+            clock(seconds)
+        ))?;
+    }
+    print(&last_line(run, outcome.eval.as_ref()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stopped_line(outcome: &Outcome) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "advect".into());
+    let run = outcome.run_dir.display();
+    let saved = match outcome.checkpoint {
+        Some(step) => format!("checkpoint at step {step}"),
+        None => "still in the warm-up, which will be repeated".into(),
+    };
+    format!(
+        "{run}: stopped at step {}, {saved}; go on with: {program} train --resume {run}",
+        outcome.env_steps
+    )
+}
+
+fn last_line(run: &Path, report: Option<&EvalReport>) -> String {
+    let evaluation = report.map_or("none".into(), eval::one_line);
+    format!("{}: final evaluation return {evaluation}", run.display())
+}
