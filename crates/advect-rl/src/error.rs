@@ -160,9 +160,19 @@ pub enum TrainError {
     /// The replay.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// A tensor operation.
+    /// A tensor operation outside of an update.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// The agent's update failed, by a gradient that is not finite for example.
+    #[error("update {update} at environment step {env_steps}: {source}")]
+    Update {
+        /// Environment steps taken.
+        env_steps: u64,
+        /// Number of the update, counted from 1.
+        update: u64,
+        /// What the agent reported.
+        source: candle_core::Error,
+    },
     /// The agent's state cannot be saved.
     #[error(transparent)]
     State(#[from] StateError),

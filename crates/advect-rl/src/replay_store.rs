@@ -80,6 +80,22 @@ impl ReplayStore {
         })
     }
 
+    /// As [`ReplayStore::new`], with segments of about `bytes` bytes instead of 16 MiB.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
+    pub fn with_segment_bytes(dir: impl Into<PathBuf>, bytes: usize) -> Result<Self, RunError> {
+        let mut store = Self::new(dir)?;
+        store.set_segment_bytes(bytes);
+        Ok(store)
+    }
+
+    /// Changes the size of the segments that are written from now on.
+    pub fn set_segment_bytes(&mut self, bytes: usize) {
+        // a segment has at least one transition
+        self.segment_bytes = bytes.max(HEADER_LEN + 1);
+    }
+
     /// Writes the transitions pushed since the last call, and returns what a checkpoint has to record.
     ///
     /// After an error the store stands where it stood before: what was half written is overwritten by the next call.

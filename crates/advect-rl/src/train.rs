@@ -276,8 +276,14 @@ impl Trainer {
         let batch = self
             .replay
             .sample(&mut self.sample, self.settings.batch_size, &self.device)?;
-        let metrics = self.agent.update(&batch)?;
         self.counters.updates += 1;
+        let (env_steps, update) = (self.counters.env_steps, self.counters.updates);
+        let failed = |source| TrainError::Update {
+            env_steps,
+            update,
+            source,
+        };
+        let metrics = self.agent.update(&batch).map_err(failed)?;
         if let Some((name, value)) = metrics.first_non_finite() {
             return Err(self.non_finite(
                 &format!("metric {name}"),
