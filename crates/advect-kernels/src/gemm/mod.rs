@@ -5,6 +5,8 @@
 //! whatever the tile that it falls in, so results do not depend on how rows are cut into blocks.
 #![allow(unsafe_code)] // raw pointers: tiles of one buffer are written by different threads
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod pack;
 mod tile;
 
@@ -16,6 +18,9 @@ use tile::{multiply_bf16, multiply_f32};
 
 /// Largest register tile, in values: 12 rows of 32.
 const SCRATCH: usize = 12 * 32;
+
+/// Rows that a left operand of bf16 pairs must be readable up to a multiple of.
+pub(crate) const BF16_ROWS: usize = 32;
 
 /// Columns of a panel: two vectors.
 pub(crate) const fn panel_width<S: Simd>() -> usize {
@@ -103,6 +108,11 @@ pub(crate) struct Product {
 /// All pointers of `p` cover what its sizes, strides and leading dimensions say, and `out` is not aliased.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, p: &Product) {
+    #[cfg(target_arch = "x86_64")]
+    if S::TILES && amx::takes(p) {
+        // SAFETY: the caller's promise, and `TILES` says that the unit is there and permitted.
+        return unsafe { amx::multiply(s, p) };
+    }
     let width = panel_width::<S>();
     let mut column = 0;
     while column < p.n {

@@ -4,7 +4,9 @@
 use super::Precision;
 use super::forward::narrow_layer;
 use super::net::{Form, Net, Packed, block_rows};
-use crate::gemm::{Finish, Left, PackedPanels, Product, Right, Start, multiply, pack_transposed};
+use crate::gemm::{
+    BF16_ROWS, Finish, Left, PackedPanels, Product, Right, Start, multiply, pack_transposed,
+};
 use crate::scratch::{Scratch, leading_dim};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::threads::{self, Shared};
@@ -155,7 +157,7 @@ impl Kernel for Block<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
-        let room = self.count * leading_dim(widest);
+        let room = self.count.next_multiple_of(BF16_ROWS) * leading_dim(widest);
         let mut work = Scratch::take(2 * room);
         let work = Shared::new(&mut work);
         let mut input = self.own_rows();

@@ -27,6 +27,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of the register tile of a matrix product.
     const TILE_ROWS: usize;
+    /// Whether bf16 products may use the tile unit.
+    const TILES: bool = false;
 
     unsafe fn splat(self, x: f32) -> Self::V;
     unsafe fn load(self, from: *const f32) -> Self::V;
@@ -63,7 +65,7 @@ pub(crate) trait Kernel {
 }
 
 /// The instruction sets that kernels are compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Eight lanes in portable code.
     Portable,
@@ -73,19 +75,23 @@ pub enum Level {
     Avx512,
     /// AVX-512 with bf16 dot products.
     Avx512Bf16,
+    /// AVX-512 with bf16 dot products and the tile unit (AMX).
+    Avx512Amx,
 }
 
-/// The best instruction set of this processor; `ADVECT_SIMD=portable|avx2|avx512` lowers it.
+/// The best instruction set of this processor. `ADVECT_SIMD=portable|avx2|avx512|avx512bf16` lowers it.
 pub fn level() -> Level {
     static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
     *LEVEL.get_or_init(|| {
         let best = detect();
-        match std::env::var("ADVECT_SIMD").as_deref() {
+        let wanted = match std::env::var("ADVECT_SIMD").as_deref() {
             Ok("portable") => Level::Portable,
-            Ok("avx2") if best != Level::Portable => Level::Avx2,
-            Ok("avx512") if best == Level::Avx512Bf16 => Level::Avx512,
+            Ok("avx2") => Level::Avx2,
+            Ok("avx512") => Level::Avx512,
+            Ok("avx512bf16") => Level::Avx512Bf16,
             _ => best,
-        }
+        };
+        wanted.min(best)
     })
 }
 
@@ -95,7 +101,10 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
-    if avx512 && is_x86_feature_detected!("avx512bf16") {
+    let bf16 = avx512 && is_x86_feature_detected!("avx512bf16");
+    if bf16 && x86::has_tile_unit() {
+        Level::Avx512Amx
+    } else if bf16 {
         Level::Avx512Bf16
     } else if avx512 {
         Level::Avx512
@@ -122,6 +131,7 @@ fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Out {
     // SAFETY: `level` comes from `detect` (or is lower), so the processor has the instruction set.
     unsafe {
         match level {
+            Level::Avx512Amx => x86::run_avx512_amx(kernel),
             Level::Avx512Bf16 => x86::run_avx512_bf16(kernel),
             Level::Avx512 => x86::run_avx512(kernel),
             Level::Avx2 => x86::run_avx2(kernel),
@@ -143,6 +153,7 @@ pub(crate) fn available() -> Vec<Level> {
         Level::Avx2,
         Level::Avx512,
         Level::Avx512Bf16,
+        Level::Avx512Amx,
     ];
     let best = all.iter().position(|l| *l == detect()).unwrap_or(0);
     all[..=best].to_vec()

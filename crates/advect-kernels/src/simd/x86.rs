@@ -8,9 +8,9 @@ use super::{Kernel, Simd};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx2;
 
-/// AVX-512, sixteen lanes; `BF16` says whether the dot-product instruction is there.
+/// AVX-512, sixteen lanes; the flags say whether the bf16 dot product and the tile unit are there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512<const BF16: bool>;
+pub(super) struct Avx512<const BF16: bool, const AMX: bool>;
 
 /// # Safety
 /// The processor has AVX2 and FMA.
@@ -23,14 +23,52 @@ pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Out {
 /// The processor has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Out {
-    kernel.run(Avx512::<false>)
+    kernel.run(Avx512::<false, false>)
 }
 
 /// # Safety
 /// The processor has AVX-512 F, BW, DQ, VL and BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Out {
-    kernel.run(Avx512::<true>)
+    kernel.run(Avx512::<true, false>)
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW, DQ, VL and BF16, and [`has_tile_unit`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn run_avx512_amx<K: Kernel>(kernel: K) -> K::Out {
+    kernel.run(Avx512::<true, true>)
+}
+
+/// Whether the processor has bf16 tiles and the operating system lets this process use them.
+pub(super) fn has_tile_unit() -> bool {
+    // leaf 7: EDX bit 22 is AMX-BF16, bit 24 AMX-TILE
+    const TILES: u32 = (1 << 22) | (1 << 24);
+    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & TILES == TILES && may_use_tiles()
+}
+
+/// Linux hands the tile registers out on request: `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`.
+#[cfg(target_os = "linux")]
+fn may_use_tiles() -> bool {
+    let result: isize;
+    // SAFETY: the call reads two integers and changes nothing but this process's permission.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") 158_isize => result,
+            in("rdi") 0x1023,
+            in("rsi") 18,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn may_use_tiles() -> bool {
+    false
 }
 
 macro_rules! forward {
@@ -88,10 +126,11 @@ impl Simd for Avx2 {
     }
 }
 
-impl<const BF16: bool> Simd for Avx512<BF16> {
+impl<const BF16: bool, const AMX: bool> Simd for Avx512<BF16, AMX> {
     type V = __m512;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
+    const TILES: bool = AMX;
 
     forward! {
         splat(x: f32) -> __m512 = _mm512_set1_ps(x);
