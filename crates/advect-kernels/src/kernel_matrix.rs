@@ -139,7 +139,7 @@ impl Points {
             return Err(shape_error(op, "h", h.dims(), expected));
         }
         let values = read(h)?;
-        match values.iter().position(|h| !(*h > 0.0)) {
+        match values.iter().position(|h| h.is_nan() || *h <= 0.0) {
             Some(i) => Err(bad_bandwidth(format!(
                 "bandwidth {} of query {i}",
                 values[i]

@@ -84,8 +84,7 @@ struct Coordinate {
 
 /// All rows, on the thread pool; every row is computed by itself.
 fn propose_rows(inputs: &Inputs, levels: &[f32], a: &mut [f32], eps: &mut [f32]) -> Result<()> {
-    let rows = inputs.c_a.len();
-    let width = if rows == 0 { 0 } else { levels.len() / rows };
+    let width = levels.len().checked_div(inputs.c_a.len()).unwrap_or(0);
     if width == 0 {
         return Ok(());
     }
