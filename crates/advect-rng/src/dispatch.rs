@@ -7,28 +7,35 @@ use crate::philox::Origin;
 /// Compiles `fill::$name` for AVX-512, AVX2 and the baseline, and calls the widest that this processor has.
 macro_rules! dispatched {
     ($name:ident($($arg:ident: $ty:ty),*)) => {
+        #[cfg(target_arch = "x86_64")]
+        mod $name {
+            use super::*;
+
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            pub(super) fn avx512($($arg: $ty),*) {
+                fill::$name($($arg),*);
+            }
+
+            #[target_feature(enable = "avx2")]
+            pub(super) fn avx2($($arg: $ty),*) {
+                fill::$name($($arg),*);
+            }
+        }
+
         pub(crate) fn $name($($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-                fn avx512($($arg: $ty),*) {
-                    fill::$name($($arg),*);
-                }
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $ty),*) {
-                    fill::$name($($arg),*);
-                }
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
                 {
                     // SAFETY: the four features that the function is compiled for were found on this processor.
-                    return unsafe { avx512($($arg),*) };
+                    return unsafe { $name::avx512($($arg),*) };
                 }
                 if is_x86_feature_detected!("avx2") {
                     // SAFETY: AVX2 was found on this processor.
-                    return unsafe { avx2($($arg),*) };
+                    return unsafe { $name::avx2($($arg),*) };
                 }
             }
             fill::$name($($arg),*);
@@ -84,5 +91,27 @@ mod tests {
             fill::bits(origin, &mut base);
             assert_eq!(wide, base, "bits at length {n}");
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_middle_path_gives_the_same_bits() {
+        if !is_x86_feature_detected!("avx2") {
+            return;
+        }
+        let origin = Origin {
+            key: [1, 2],
+            stream: 3,
+            counter: 4,
+        };
+        let (mut middle, mut base) = (vec![0f32; 5003], vec![0f32; 5003]);
+        // SAFETY: AVX2 was found on this processor.
+        unsafe { normal::avx2(origin, &mut middle) };
+        fill::normal(origin, &mut base);
+        assert_eq!(middle, base);
+        // SAFETY: AVX2 was found on this processor.
+        unsafe { uniform::avx2(origin, -1.0, 0.7, &mut middle) };
+        fill::uniform(origin, -1.0, 0.7, &mut base);
+        assert_eq!(middle, base);
     }
 }
