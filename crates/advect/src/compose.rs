@@ -276,7 +276,12 @@ pub fn start(out: &Path, config: RunConfig) -> Result<Trainer, ComposeError> {
 /// No run, a damaged checkpoint, a request that would make it another run.
 pub fn resume(run: &Path, request: &Request, step: Option<u64>) -> Result<Trainer, ComposeError> {
     let mut dir = RunDir::open(run)?;
-    dir.reconfigure(reconfigure(dir.config().clone(), request)?)?;
+    let config = reconfigure(dir.config().clone(), request)?;
+    if config != *dir.config() {
+        // a run that cannot go on keeps its configuration
+        verify(run, step)?;
+        dir.reconfigure(config)?;
+    }
     let config = dir.config();
     let device = device::open(&config.device)?;
     let (agent, make_env) = (agent(config, &device)?, env_factory(&config.env));
@@ -284,6 +289,14 @@ pub fn resume(run: &Path, request: &Request, step: Option<u64>) -> Result<Traine
         Some(step) => Trainer::from_checkpoint(dir, agent, make_env, device, step)?,
         None => Trainer::new(dir, agent, make_env, device)?,
     })
+}
+
+/// Verifies the checkpoint at `step`, or the newest, if there is one.
+fn verify(run: &Path, step: Option<u64>) -> Result<(), RunError> {
+    match step.or(checkpoint::steps(run)?.last().copied()) {
+        Some(step) => checkpoint::verify(run, step).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// An agent as a checkpoint has it, to be evaluated.

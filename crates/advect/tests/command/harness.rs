@@ -1,0 +1,124 @@
+//! Runs the built command.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Settings that make FLAME small.
+pub const TINY_FLAME: [&str; 8] = [
+    "hidden=[16,16]",
+    "num_envs=2",
+    "warmup_transitions=60",
+    "batch_size=16",
+    "num_proposals=6",
+    "best_of=4",
+    "replay_capacity=500",
+    "delay_alpha_update=10",
+];
+/// Settings that make SAC small.
+pub const TINY_SAC: [&str; 4] = [
+    "hidden=[16,16]",
+    "warmup_transitions=60",
+    "batch_size=16",
+    "replay_capacity=500",
+];
+
+/// The small settings of an algorithm.
+pub fn tiny(algo: &str) -> &'static [&'static str] {
+    match algo {
+        "sac" => &TINY_SAC,
+        _ => &TINY_FLAME,
+    }
+}
+
+/// The command with its arguments, its output kept.
+pub fn advect(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_advect"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Arguments of a training run with small settings.
+pub struct Training {
+    pub algo: &'static str,
+    pub env: &'static str,
+    pub steps: u64,
+    pub out: PathBuf,
+    pub extra: Vec<String>,
+}
+
+impl Training {
+    pub fn new(algo: &'static str, env: &'static str, steps: u64, out: &Path) -> Self {
+        let extra = vec!["--set".into(), "eval_episodes=3".into()];
+        Self {
+            algo,
+            env,
+            steps,
+            out: out.into(),
+            extra,
+        }
+    }
+
+    pub fn with(mut self, extra: &[&str]) -> Self {
+        self.extra.extend(extra.iter().map(ToString::to_string));
+        self
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = advect(&["train", self.algo, "--env", self.env, "--quiet"]);
+        command
+            .args(["--steps", &self.steps.to_string()])
+            .arg("--out")
+            .arg(&self.out);
+        command
+            .args(
+                tiny(self.algo)
+                    .iter()
+                    .flat_map(|setting| ["--set", setting]),
+            )
+            .args(&self.extra);
+        command
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        self.out.join(format!("{}-{}-s0", self.algo, self.env))
+    }
+
+    /// Trains to the end and returns `result.json`.
+    pub fn finish(&self) -> Value {
+        succeed(self.command().output());
+        result(&self.run_dir())
+    }
+}
+
+/// The output of a command that succeeded.
+pub fn succeed(output: std::io::Result<Output>) -> String {
+    let output = output.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {stderr}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The message of a command that failed with exit code 1.
+pub fn fail(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "stderr: {stderr}");
+    stderr
+}
+
+/// `result.json` of a run.
+pub fn result(run: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(run.join("result.json")).unwrap()).unwrap()
+}
+
+/// The parameter hash of a finished run.
+pub fn hash(result: &Value) -> String {
+    let hash = result["parameter_hash"].as_str().unwrap();
+    assert_eq!(hash.len(), 16);
+    hash.to_owned()
+}
