@@ -1,4 +1,5 @@
 //! Damaged checkpoints, a full disk, numbers that are not finite: typed errors, nothing lost.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

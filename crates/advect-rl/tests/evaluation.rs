@@ -1,4 +1,5 @@
 //! Evaluation measures the policy and touches nothing.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

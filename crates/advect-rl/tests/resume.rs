@@ -1,4 +1,5 @@
 //! A run continues to the same bits, however it was interrupted.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
@@ -48,7 +49,7 @@ fn a_run_learns_logs_and_evaluates() {
     let lines = read_metrics(&outcome.run_dir.join(METRICS_FILE)).unwrap();
     let evaluated: Vec<u64> = steps_with(&lines, "eval/return_mean");
     assert_eq!(evaluated, [201, 402, 600, 702]);
-    assert_eq!(steps_with(&lines, "critic/loss").len(), 15);
+    assert_eq!(steps_with(&lines, "critic/loss").len(), 14);
     // three environments finish their first episodes together, 200 vector steps after the start: 10 of them warm-up
     assert_eq!(steps_with(&lines, "train/return_mean"), [600]);
     assert!(outcome.eval.unwrap().mean < -100.0);
@@ -82,7 +83,7 @@ fn stopped_and_resumed_runs_are_the_straight_run() {
                     },
                 )
                 .unwrap();
-            assert!(outcome.stopped && outcome.env_steps >= *at && outcome.env_steps < *at + 3);
+            assert!(outcome.stopped && (*at..*at + 6).contains(&outcome.env_steps));
             drop(trainer);
             run = RunDir::open(&path).unwrap();
         }
@@ -227,26 +228,16 @@ fn a_warm_up_that_counts_is_part_of_the_steps() {
 }
 
 #[test]
-fn overwritten_segments_go_when_no_checkpoint_needs_them() {
+fn segments_that_no_checkpoint_names_are_removed() {
     let dir = TempDir::new().unwrap();
     let (outcome, _) = straight(dir.path());
-    let replay = outcome.run_dir.join(REPLAY_DIR);
-    let manifest = checkpoint::verify(&outcome.run_dir, 702).unwrap();
-    let named: Vec<String> = manifest
-        .replay
-        .segments
-        .into_iter()
-        .map(|segment| segment.file)
-        .collect();
-    let found: Vec<_> = fs::read_dir(&replay)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert_eq!(
-        named,
-        found
-            .iter()
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect::<Vec<_>>()
-    );
+    let orphan = outcome
+        .run_dir
+        .join(REPLAY_DIR)
+        .join("segment-000000009000.bin");
+    fs::write(&orphan, b"of a checkpoint that was never published").unwrap();
+    drop(trainer(RunDir::open(&outcome.run_dir).unwrap()).unwrap());
+    assert!(!orphan.exists());
+    checkpoint::verify(&outcome.run_dir, 600).unwrap();
+    checkpoint::verify(&outcome.run_dir, 702).unwrap();
 }

@@ -1,5 +1,6 @@
 //! A small agent, a full disk and helpers for the tests of runs.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::io::{self, Write};
