@@ -17,27 +17,21 @@ pub enum Entry {
 }
 
 const TABLES: &[&[(&str, CaseFn)]] = &[
+    cases::density::CASES,
+    cases::embed::CASES,
+    cases::flame::CASES,
+    cases::flame_m::CASES,
+    cases::flame_r::CASES,
     cases::kernel::CASES,
     cases::mlp::CASES,
     cases::ode::CASES,
     cases::optim::CASES,
     cases::proposals::CASES,
+    cases::sac::CASES,
 ];
 
 /// Cases of the contract without a function.
 const NOT_IMPLEMENTED: &[&str] = &[
-    "embed.flame",
-    "embed.fm_irl",
-    "embed.fm_irl_ln2",
-    "embed.fourier",
-    "embed.rldt",
-    "flame.act",
-    "flame.critic_loss",
-    "flame.temperature",
-    "flame_m.entropy",
-    "flame_m.policy_loss",
-    "flame_r.log_prob",
-    "flame_r.policy_loss",
     "fm_irl.disc_loss",
     "fm_irl.gae",
     "fm_irl.losses",
@@ -54,10 +48,8 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fmer.log_prob",
     "fmer.wcfm",
     "fmer.weights",
-    "meanflow.loss",
     "net.fm_velocity",
     "net.residual",
-    "ode.logdensity",
     "qvpo.loss",
     "qvpo.sample",
     "qvpo.schedule",
@@ -66,10 +58,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "rldt.sample",
     "rldt.svgd_field",
     "rldt.td_lambda",
-    "sac.actor_loss",
-    "sac.critic_loss",
-    "sac.sample",
-    "sac.temperature",
 ];
 
 /// Looks a case name up.

@@ -1,9 +1,10 @@
 //! Generation: from noise to data along a (mean-)velocity field.
 
 use advect_kernels::Precision;
+use advect_kernels::ode::{self, Solver};
 use candle_core::{Result, Tensor};
 
-use crate::field::{Candidates, Conditional, Field, Grid};
+use crate::field::{Candidates, Conditional, Field, Grid, Span};
 use crate::network::{MeanVelocityNet, VelocityNet};
 
 /// `x <- x + (to - from) f(x; from, to)` over the steps of `grid`; any shape that the field takes.
@@ -14,8 +15,19 @@ use crate::network::{MeanVelocityNet, VelocityNet};
 /// # Errors
 /// On a shape mismatch.
 pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> {
-    let step = |x: Tensor, span: crate::field::Span| &x + (field.value(&x, span)? * span.length())?;
+    let step = |x: Tensor, span: Span| &x + (field.value(&x, span)? * span.length())?;
     grid.spans().try_fold(x0.clone(), step)
+}
+
+/// Integrates an instantaneous velocity with any fixed-step solver; any shape that the field takes.
+///
+/// Not for average velocities, which are steps already: see [`integrate`].
+///
+/// # Errors
+/// On a shape mismatch, or if the grid has no step.
+pub fn solve(field: &impl Field, x0: &Tensor, grid: Grid, solver: Solver) -> Result<Tensor> {
+    let velocity = |x: &Tensor, t: f64| field.value(x, Span { from: t, to: t });
+    ode::integrate(solver, x0, ode::Span::new(grid.from, grid.to), grid.n_steps, velocity)
 }
 
 /// MeanFlow generation from `z_1` in `n_steps`, differentiable in `params` and `z_1`.

@@ -1,10 +1,17 @@
 //! The cases, one file per part of the workspace; each file ends in its table.
 
+mod critics;
+pub mod density;
+pub mod embed;
+pub mod flame;
+pub mod flame_m;
+pub mod flame_r;
 pub mod kernel;
 pub mod mlp;
 pub mod ode;
 pub mod optim;
 pub mod proposals;
+pub mod sac;
 
 #[cfg(test)]
 pub(crate) mod tests;

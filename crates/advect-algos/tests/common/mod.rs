@@ -1,0 +1,46 @@
+//! Batches and small configurations.
+#![allow(dead_code, reason = "every test binary takes its own part")]
+
+use advect_algos::flame::{FlameAgent, FlameConfig, Variant};
+use advect_algos::{AlgoError, Dims};
+use advect_kernels::random;
+use advect_rl::{Agent, Batch, StateDict, StateError};
+use advect_rng::Stream;
+use candle_core::{DType, Device, Result, Tensor};
+
+pub const DIMS: Dims = Dims { obs: 5, act: 2 };
+
+pub fn small(variant: Variant) -> FlameConfig {
+    FlameConfig {
+        hidden: vec![32, 32],
+        best_of: 4,
+        num_proposals: 6,
+        batch_size: 16,
+        n_gen: if variant == Variant::M { 1 } else { 3 },
+        ..FlameConfig::of(variant)
+    }
+}
+
+pub fn agent(variant: Variant, config: FlameConfig, seed: u64) -> std::result::Result<FlameAgent, AlgoError> {
+    FlameAgent::new(variant, config, DIMS, seed, &Device::Cpu)
+}
+
+/// Random transitions; the same stream gives the same batches.
+pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
+    let device = Device::Cpu;
+    let mut normal = |width: usize| random::normal(stream, (rows, width), &device);
+    let (obs, next_obs) = (normal(DIMS.obs)?, normal(DIMS.obs)?);
+    let (act, reward) = (normal(DIMS.act)?.tanh()?, normal(1)?.squeeze(1)?);
+    let terminated = reward.gt(1.0)?.to_dtype(DType::F32)?;
+    Ok(Batch { obs, act, reward, next_obs, terminated })
+}
+
+pub fn state(agent: &dyn Agent) -> std::result::Result<StateDict, StateError> {
+    let mut state = StateDict::new();
+    agent.save(&mut state)?;
+    Ok(state)
+}
+
+pub fn max_abs(x: &Tensor) -> Result<f32> {
+    x.abs()?.flatten_all()?.max(0)?.to_scalar()
+}

@@ -1,0 +1,89 @@
+//! `sac.*`: soft actor-critic.
+
+use advect_algos::sac::{GaussianPolicy, SacConfig, actor, critic};
+use advect_kernels::{Activation, Params};
+use advect_rl::critic::{td_loss, td_target};
+use advect_rl::temperature::sac_gradient;
+
+use super::critics::{Critics, gradient};
+use crate::case::Case;
+use crate::error::GoldenError;
+use crate::outputs::{Gradients, Outputs};
+use crate::registry::CaseFn;
+
+type Result<T> = std::result::Result<T, GoldenError>;
+
+/// The cases of this file.
+pub const CASES: &[(&str, CaseFn)] = &[
+    ("sac.sample", sample),
+    ("sac.critic_loss", critic_loss),
+    ("sac.actor_loss", actor_loss),
+    ("sac.temperature", temperature),
+];
+
+fn policy(case: &Case) -> Result<(GaussianPolicy, Params)> {
+    let sizes = case.mlp_sizes("actor")?;
+    let (outputs, hidden) = (sizes[sizes.len() - 1], &sizes[1..sizes.len() - 1]);
+    let policy = GaussianPolicy::new(sizes[0], outputs / 2, hidden)?;
+    let params = case.params("actor", &policy.layout())?;
+    Ok((policy, params))
+}
+
+fn sample(case: &Case) -> Result<Outputs> {
+    let (policy, params) = policy(case)?;
+    let sample = policy.sample(&params.detached(), &case.input("obs")?, &case.input("eps")?)?;
+    Ok(Outputs::new()
+        .with("mean", sample.mean)
+        .with("log_std", sample.log_std)
+        .with("pre_tanh", sample.pre_tanh)
+        .with("action", sample.action)
+        .with("log_prob", sample.log_prob))
+}
+
+fn critic_loss(case: &Case) -> Result<Outputs> {
+    let (policy, params) = policy(case)?;
+    let critics = Critics::of(case, ["q1", "q2"], Activation::Relu)?;
+    let targets = Critics::of(case, ["q1_target", "q2_target"], Activation::Relu)?;
+    let next_obs = case.input("next_obs")?;
+    let next = policy.sample(&params.detached(), &next_obs, &case.input("eps")?)?;
+    let q_next = targets.min_q(&next_obs, &next.action)?;
+    let value = critic::soft_value(&q_next, &next.log_prob, case.config("alpha")?)?;
+    let (reward, terminated) = (case.input("reward")?, case.input("terminated")?);
+    let y = td_target(&reward, &terminated, &value, 1.0, case.config("gamma")?)?;
+    let q = critics.net.q_values(
+        critics.online.tensor(),
+        &case.input("obs")?,
+        &case.input("act")?,
+    )?;
+    let loss = td_loss(&q, &y)?;
+    Ok(Outputs::new()
+        .with("next_action", next.action)
+        .with("next_log_prob", next.log_prob)
+        .with("y", y)
+        .with("grad", critics.gradient(case, &loss)?)
+        .with("loss", loss))
+}
+
+fn actor_loss(case: &Case) -> Result<Outputs> {
+    let (policy, params) = policy(case)?;
+    let critics = Critics::of(case, ["q1", "q2"], Activation::Relu)?;
+    let obs = case.input("obs")?;
+    let sample = policy.sample(params.tensor(), &obs, &case.input("eps")?)?;
+    let q = critics.min_q(&obs, &sample.action)?;
+    let loss = actor::loss(&sample.log_prob, &q, case.config("alpha")?)?;
+    let gradient = gradient(&loss, &params, "actor")?;
+    let gradients = Gradients::new().with("actor", &policy.layout(), &gradient)?;
+    Ok(Outputs::new()
+        .with("q", q)
+        .with("log_prob", sample.log_prob)
+        .with("grad", case.flat_gradient(&gradients)?)
+        .with("loss", loss))
+}
+
+fn temperature(case: &Case) -> Result<Outputs> {
+    let target = SacConfig::default().target_entropy(case.config("act_dim")?);
+    let gradient = sac_gradient(&case.input("log_prob")?, target)?.reshape(1)?;
+    Ok(Outputs::new()
+        .with("loss", (case.input("log_alpha")? * &gradient)?)
+        .with("grad", gradient))
+}
