@@ -14,7 +14,12 @@ use crate::registry::CaseFn;
 type Result<T> = std::result::Result<T, GoldenError>;
 
 /// The cases of this file.
-pub const CASES: &[(&str, CaseFn)] = &[("optim.adam", adam), ("optim.adamw", adam)];
+pub const CASES: &[(&str, CaseFn)] = &[
+    ("optim.adam", |case| optimise(case, 0.0)),
+    ("optim.adamw", |case| {
+        optimise(case, case.config("weight_decay")?)
+    }),
+];
 
 /// The learning rate as the files describe it.
 #[derive(Deserialize)]
@@ -63,8 +68,8 @@ struct Path {
     lr: Vec<f32>,
 }
 
-/// With `weight_decay` 0 this is Adam, else AdamW: the same code in the workspace.
-fn adam(case: &Case) -> Result<Outputs> {
+/// Adam with decoupled decay; without decay it is plain Adam.
+fn optimise(case: &Case, weight_decay: f64) -> Result<Outputs> {
     let (w_shape, b_shape) = (case.shape("w")?.to_vec(), case.shape("b")?.to_vec());
     let mut layout = ParamLayout::new();
     let w = layout.push("w", &w_shape);
@@ -72,7 +77,12 @@ fn adam(case: &Case) -> Result<Outputs> {
     let start = [case.values("w")?, case.values("b")?].concat();
     let params = Params::from_vec(layout, None, start, &Device::Cpu)?;
     let (initial, ema) = (params.detached().copy()?, params.duplicate()?);
-    let path = run(case, &params, &ema)?;
+    let path = run(
+        case,
+        Adam::new(&params, config(case, weight_decay)?)?,
+        &params,
+        &ema,
+    )?;
     let steps = path.lr.len();
     let along = |range: &std::ops::Range<usize>, shape: &[usize]| -> Result<Tensor> {
         let parts = Tensor::stack(&path.params, 0)?.narrow(1, range.start, range.len())?;
@@ -92,14 +102,19 @@ fn adam(case: &Case) -> Result<Outputs> {
         .with_values("lr", &[steps], path.lr)
 }
 
-fn run(case: &Case, params: &Params, ema: &Params) -> Result<Path> {
+fn run(case: &Case, mut optimiser: Adam, params: &Params, ema: &Params) -> Result<Path> {
     let schedule = Schedule::from(case.config::<ScheduleConfig>("schedule")?);
     let tau = case.config("ema_tau")?;
     let (grad_w, grad_b) = (case.input("grad_w")?, case.input("grad_b")?);
-    let mut optimiser = Adam::new(params, adam_config(case)?)?;
     let mut path = Path::default();
     for step in 0..grad_w.dim(0)? {
-        let grad = Tensor::cat(&[grad_w.get(step)?.flatten_all()?, grad_b.get(step)?], 0)?;
+        let grad = Tensor::cat(
+            &[
+                grad_w.get(step)?.flatten_all()?,
+                grad_b.get(step)?.flatten_all()?,
+            ],
+            0,
+        )?;
         let lr = schedule.at(optimiser.steps());
         path.norm.push(optimiser.step(params, &grad, lr)? as f32);
         path.lr.push(lr as f32);
@@ -109,12 +124,12 @@ fn run(case: &Case, params: &Params, ema: &Params) -> Result<Path> {
     Ok(path)
 }
 
-fn adam_config(case: &Case) -> Result<AdamConfig> {
+fn config(case: &Case, weight_decay: f64) -> Result<AdamConfig> {
     Ok(AdamConfig {
         beta1: case.config("beta1")?,
         beta2: case.config("beta2")?,
         eps: case.config("eps")?,
-        weight_decay: case.config("weight_decay")?,
+        weight_decay,
         clip_norm: case.config("clip_norm")?,
     })
 }

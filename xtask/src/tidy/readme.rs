@@ -4,7 +4,18 @@ use std::path::Path;
 
 use crate::{TASKS, workspace};
 
-/// Looks at every `sh` block of every page.
+/// The verbs of the `advect` command.
+const VERBS: [&str; 7] = [
+    "train",
+    "eval",
+    "report",
+    "bench-update",
+    "algos",
+    "envs",
+    "config",
+];
+
+/// Looks at every `sh` and `console` block of every page.
 pub fn check(root: &Path) -> std::io::Result<Vec<String>> {
     let mut broken = Vec::new();
     for (page, text) in workspace::texts(root, "md")? {
@@ -26,7 +37,7 @@ pub fn tested_commands(page: &str) -> String {
     commands(page, |marks| marks == "test").join("\n")
 }
 
-/// The lines of the `sh` blocks whose further marks are `wanted`, without comments.
+/// The lines of the shell blocks whose further marks are `wanted`, without comments.
 fn commands(page: &str, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut found = Vec::new();
     let mut open: Option<bool> = None;
@@ -35,7 +46,7 @@ fn commands(page: &str, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
             (Some(_), Some(_)) => open = None,
             (Some(info), None) => {
                 let (language, marks) = info.split_once(' ').unwrap_or((info, ""));
-                open = Some(language == "sh" && wanted(marks.trim()));
+                open = Some(["sh", "console"].contains(&language) && wanted(marks.trim()));
             }
             (None, Some(true)) => {
                 let command = line.split(" #").next().unwrap_or_default().trim();
@@ -61,6 +72,10 @@ fn check_command(root: &Path, command: &str) -> Result<(), String> {
                 task,
                 TASKS.iter().map(|task| task.name),
             )),
+        },
+        ["advect", verb, ..] => match VERBS.contains(verb) {
+            true => Ok(()),
+            false => Err(crate::unknown("verb", verb, VERBS.into_iter())),
         },
         ["python3", script, ..] if script.ends_with(".py") && !root.join(script).is_file() => {
             Err(format!("{script} does not exist"))
@@ -90,6 +105,7 @@ mod tests {
         assert!(check_command(&root, "cargo xtask tset").is_err());
         assert!(check_command(&root, "A=1 cargo xtask tset").is_err());
         assert!(check_command(&root, "python3 scripts/absent.py").is_err());
+        assert!(check_command(&root, "advect tarin sac").is_err());
         assert_eq!(check_command(&root, "cargo xtask test"), Ok(()));
     }
 }
