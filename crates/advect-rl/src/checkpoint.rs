@@ -1,4 +1,4 @@
-//! Checkpoints: atomic folders `checkpoints/step-XXXXXXXXXX/` with a sealed manifest.
+//! Checkpoints: atomic folders `checkpoints/step-0000025000/` with a sealed manifest.
 //!
 //! A checkpoint is written beside its place under a name that starts with a dot, every file synced, then renamed. So a folder
 //! `step-...` is always complete, whatever happened to the process; the checksums tell what happened to the disk.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod critic;
 pub mod error;
 pub mod eval;
+mod loop_state;
 pub mod metrics;
 pub mod progress;
 pub mod replay;

@@ -5,22 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use advect_envs::{StepBuffers, VecEnv};
-use advect_rng::Stream;
 use candle_core::Device;
 
 use crate::acting::{check_bounds, choose, scale_actions};
 use crate::agent::{ActMode, Agent, LoopSettings};
-use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest, REPLAY_DIR};
+use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, MANIFEST_FILE, Manifest, REPLAY_DIR};
 use crate::config::RunConfig;
 use crate::error::{RunError, TrainError};
 use crate::eval::{EnvFactory, EvalReport, evaluate};
+use crate::loop_state::{Counters, ENVS_ENTRY, LoopState};
 use crate::metrics::{LogLengths, MetricsWriter};
 use crate::progress::{Progress, Snapshot};
 use crate::replay::{Replay, Transitions};
 use crate::replay_store::ReplayStore;
 use crate::run_dir::{RunDir, check_identity};
-use crate::state::{StateDict, StateError};
-use crate::tracker::Tracker;
+use crate::state::StateDict;
 
 /// How a call of [`Trainer::run`] ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,16 +40,6 @@ pub struct Outcome {
     pub checkpoint: Option<u64>,
 }
 
-/// Positions in a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counters {
-    env_steps: u64,
-    warmup: u64,
-    updates: u64,
-    logged_at: Option<u64>,
-    evaluated_at: Option<u64>,
-}
-
 /// A training run: an agent, its environments, its replay and its directory.
 ///
 /// The same configuration gives the same bits (parameters, `metrics.jsonl`), whether the run went straight through or was
@@ -66,11 +55,7 @@ pub struct Trainer {
     replay: Replay,
     store: ReplayStore,
     log: MetricsWriter,
-    explore: Stream,
-    sample: Stream,
-    counters: Counters,
-    tracker: Tracker,
-    last_eval: Option<EvalReport>,
+    state: LoopState,
     saved_at: Option<u64>,
 }
 
@@ -110,36 +95,19 @@ impl Trainer {
         device: Device,
         step: Option<u64>,
     ) -> Result<Self, TrainError> {
-        let (settings, seed) = (agent.loop_settings(), run.config().seed);
+        let settings = agent.loop_settings();
         check_settings(&settings)?;
-        let mut envs = VecEnv::new(
-            |_| make_env(),
-            settings.num_envs,
-            threads(run.config(), &settings),
-            seed,
-        )?;
-        check_bounds(envs.spec())?;
-        let mut buffers = envs.buffers();
-        envs.reset(&mut buffers)?;
-        let mut replay = Replay::new(
-            settings.replay_capacity,
-            envs.spec().obs_dim,
-            envs.spec().act_dim,
-        )?;
-        let resumed = step
-            .map(|step| Resumed::read(&run, step, agent.as_mut(), &mut envs, &mut replay))
-            .transpose()?;
+        let (mut envs, buffers) = make_envs(&run, &make_env, &settings)?;
+        let (obs_dim, act_dim) = (envs.spec().obs_dim, envs.spec().act_dim);
+        let mut replay = Replay::new(settings.replay_capacity, obs_dim, act_dim)?;
+        let Start { store, state, logs } = match step {
+            Some(step) => Start::resumed(&run, step, agent.as_mut(), &mut envs, &mut replay)?,
+            None => Start::fresh(&run, settings.num_envs)?,
+        };
+        // nothing of the run is changed before everything of the checkpoint is read
         checkpoint::discard_after(run.path(), step)?;
-        let logs = resumed.as_ref().map_or(LogLengths::default(), |r| r.logs);
         let log = MetricsWriter::open(run.storage(), run.path(), logs)?;
-        let mut trainer = Self {
-            store: ReplayStore::new(run.path().join(REPLAY_DIR))?,
-            explore: Stream::new(seed, "loop warm-up actions"),
-            sample: Stream::new(seed, "loop replay samples"),
-            counters: Counters::default(),
-            tracker: Tracker::new(settings.num_envs),
-            last_eval: None,
-            saved_at: step,
+        let trainer = Self {
             run,
             agent,
             settings,
@@ -148,17 +116,11 @@ impl Trainer {
             envs,
             buffers,
             replay,
+            store,
             log,
+            state,
+            saved_at: step,
         };
-        if let Some(resumed) = resumed {
-            trainer.store = resumed.store;
-            trainer
-                .load_loop(&resumed.state)
-                .map_err(|source| RunError::State {
-                    path: resumed.path,
-                    source,
-                })?;
-        }
         trainer.prune_replay()?;
         Ok(trainer)
     }
@@ -175,7 +137,7 @@ impl Trainer {
 
     /// Environment steps taken.
     pub fn env_steps(&self) -> u64 {
-        self.counters.env_steps
+        self.state.counters.env_steps
     }
 
     /// Trains to the configured number of environment steps, or until `stop` is set; saves a checkpoint in both cases.
@@ -190,14 +152,14 @@ impl Trainer {
         stop: &AtomicBool,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, TrainError> {
-        let (start, began_at) = (Instant::now(), self.counters.env_steps);
-        while self.counters.env_steps < self.run.config().steps {
+        let (start, began_at) = (Instant::now(), self.state.counters.env_steps);
+        while self.state.counters.env_steps < self.run.config().steps {
             if stop.load(Ordering::Relaxed) {
                 self.save_if_new(progress)?;
                 return self.outcome(true);
             }
-            let before = self.counters.env_steps;
-            if self.counters.warmup < self.settings.warmup_transitions {
+            let before = self.state.counters.env_steps;
+            if self.state.counters.warmup < self.settings.warmup_transitions {
                 self.warmup_step(progress)?;
             } else {
                 self.training_step()?;
@@ -212,13 +174,13 @@ impl Trainer {
     /// One vector step with uniform random actions.
     fn warmup_step(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         let mut act = vec![0.0; self.envs.len() * self.envs.spec().act_dim];
-        self.explore.fill_uniform_range(-1.0, 1.0, &mut act);
+        self.state.explore.fill_uniform_range(-1.0, 1.0, &mut act);
         self.vector_step(&act)?;
-        self.counters.warmup += self.envs.len() as u64;
+        self.state.counters.warmup += self.envs.len() as u64;
         if self.settings.warmup_counts {
-            self.counters.env_steps += self.envs.len() as u64;
+            self.state.counters.env_steps += self.envs.len() as u64;
         }
-        progress.on_warmup(self.counters.warmup, self.settings.warmup_transitions);
+        progress.on_warmup(self.state.counters.warmup, self.settings.warmup_transitions);
         Ok(())
     }
 
@@ -240,7 +202,7 @@ impl Trainer {
             ));
         }
         self.vector_step(&act)?;
-        self.counters.env_steps += self.envs.len() as u64;
+        self.state.counters.env_steps += self.envs.len() as u64;
         (0..self.settings.updates_per_vector_step).try_for_each(|_| self.update())
     }
 
@@ -268,16 +230,18 @@ impl Trainer {
             .iter()
             .zip(truncated)
             .map(|(terminated, truncated)| *terminated || *truncated);
-        self.tracker.record(reward, ended);
+        self.state.tracker.record(reward, ended);
         Ok(())
     }
 
     fn update(&mut self) -> Result<(), TrainError> {
-        let batch = self
-            .replay
-            .sample(&mut self.sample, self.settings.batch_size, &self.device)?;
-        self.counters.updates += 1;
-        let (env_steps, update) = (self.counters.env_steps, self.counters.updates);
+        let batch = self.replay.sample(
+            &mut self.state.sample,
+            self.settings.batch_size,
+            &self.device,
+        )?;
+        self.state.counters.updates += 1;
+        let (env_steps, update) = (self.state.counters.env_steps, self.state.counters.updates);
         let failed = |source| TrainError::Update {
             env_steps,
             update,
@@ -293,14 +257,14 @@ impl Trainer {
         }
         metrics
             .iter()
-            .for_each(|(name, value)| self.tracker.means.add(name, value));
+            .for_each(|(name, value)| self.state.tracker.means.add(name, value));
         Ok(())
     }
 
     fn non_finite(&self, what: &str, place: String, value: f64) -> TrainError {
         let Counters {
             env_steps, updates, ..
-        } = self.counters;
+        } = self.state.counters;
         TrainError::NonFinite {
             what: what.to_owned(),
             place,
@@ -326,7 +290,7 @@ impl Trainer {
 
     /// Logs, evaluates and saves where an interval was crossed since `before` environment steps.
     fn report(&mut self, before: u64, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let now = self.counters.env_steps;
+        let now = self.state.counters.env_steps;
         let crossed = |every: u64| every > 0 && before / every < now / every;
         let RunConfig {
             log_every,
@@ -347,11 +311,11 @@ impl Trainer {
     }
 
     fn finish(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let now = Some(self.counters.env_steps);
-        if self.counters.logged_at != now {
+        let now = Some(self.state.counters.env_steps);
+        if self.state.counters.logged_at != now {
             self.write_log(progress)?;
         }
-        if self.counters.evaluated_at != now {
+        if self.state.counters.evaluated_at != now {
             self.evaluate(progress)?;
         }
         self.save_if_new(progress)
@@ -359,13 +323,13 @@ impl Trainer {
 
     fn write_log(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         self.agent_state()?;
-        let mut metrics = self.tracker.means.take();
-        metrics.insert("train/episodes", self.tracker.episodes as f64);
-        metrics.insert("train/updates", self.counters.updates as f64);
+        let mut metrics = self.state.tracker.means.take();
+        metrics.insert("train/episodes", self.state.tracker.episodes as f64);
+        metrics.insert("train/updates", self.state.counters.updates as f64);
         metrics.insert("replay/size", self.replay.len() as f64);
-        self.log.write(self.counters.env_steps, &metrics)?;
-        self.counters.logged_at = Some(self.counters.env_steps);
-        progress.on_log(self.counters.env_steps, &metrics);
+        self.log.write(self.state.counters.env_steps, &metrics)?;
+        self.state.counters.logged_at = Some(self.state.counters.env_steps);
+        progress.on_log(self.state.counters.env_steps, &metrics);
         Ok(())
     }
 
@@ -382,21 +346,22 @@ impl Trainer {
             seed,
             &self.device,
         )?;
-        self.log.write(self.counters.env_steps, &report.metrics())?;
-        self.counters.evaluated_at = Some(self.counters.env_steps);
-        progress.on_eval(self.counters.env_steps, &report);
-        self.last_eval = Some(report);
+        self.log
+            .write(self.state.counters.env_steps, &report.metrics())?;
+        self.state.counters.evaluated_at = Some(self.state.counters.env_steps);
+        progress.on_eval(self.state.counters.env_steps, &report);
+        self.state.last_eval = Some(report);
         Ok(())
     }
 
     /// Saves a checkpoint, unless this step has one or is before the first.
     fn save_if_new(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let now = self.counters.env_steps;
+        let now = self.state.counters.env_steps;
         if now == 0 || self.saved_at == Some(now) {
             return Ok(());
         }
         let agent = self.agent_state()?.to_bytes()?;
-        let state = self.loop_state()?.to_bytes()?;
+        let state = self.state.save(&self.envs).to_bytes()?;
         let storage = self.run.storage();
         let (replay, logs) = (self.store.save(storage, &self.replay)?, self.log.sync()?);
         let manifest = Manifest::new(self.run.config().identity(), now, replay, logs);
@@ -416,53 +381,10 @@ impl Trainer {
         }
     }
 
-    fn loop_state(&self) -> Result<StateDict, StateError> {
-        let mut out = StateDict::new();
-        out.put_vec("envs", self.envs.save_state());
-        out.put_stream("streams/explore", &self.explore);
-        out.put_stream("streams/sample", &self.sample);
-        let Counters {
-            env_steps,
-            warmup,
-            updates,
-            logged_at,
-            evaluated_at,
-        } = self.counters;
-        out.put_vec("counters", vec![env_steps, warmup, updates]);
-        out.put_vec("logged_at", Vec::from_iter(logged_at));
-        out.put_vec("evaluated_at", Vec::from_iter(evaluated_at));
-        self.tracker.save(&mut out);
-        if let Some(report) = &self.last_eval {
-            out.put_vec("eval/returns", report.returns.clone());
-            out.put_vec("eval/lengths", report.lengths.clone());
-        }
-        Ok(out)
-    }
-
-    /// Continues from what [`Trainer::loop_state`] wrote; the environments are restored before.
-    fn load_loop(&mut self, from: &StateDict) -> Result<(), StateError> {
-        self.explore = from.stream("streams/explore")?;
-        self.sample = from.stream("streams/sample")?;
-        let counters = from.array::<u64>("counters", &[3])?;
-        self.counters = Counters {
-            env_steps: counters[0],
-            warmup: counters[1],
-            updates: counters[2],
-            logged_at: from.vec("logged_at")?.first().copied(),
-            evaluated_at: from.vec("evaluated_at")?.first().copied(),
-        };
-        self.tracker.load(from)?;
-        if self.counters.evaluated_at.is_some() {
-            let (returns, lengths) = (from.vec("eval/returns")?, from.vec("eval/lengths")?);
-            self.last_eval = Some(EvalReport::new(returns.to_vec(), lengths.to_vec()));
-        }
-        Ok(())
-    }
-
     fn snapshot(&self, start: Instant, began_at: u64) -> Snapshot {
         let Counters {
             env_steps, updates, ..
-        } = self.counters;
+        } = self.state.counters;
         let total_steps = self.run.config().steps;
         let steps_per_second =
             (env_steps - began_at) as f64 / start.elapsed().as_secs_f64().max(1e-9);
@@ -471,8 +393,8 @@ impl Trainer {
             env_steps,
             total_steps,
             updates,
-            episodes: self.tracker.episodes,
-            mean_return: self.tracker.mean_return(),
+            episodes: self.state.tracker.episodes,
+            mean_return: self.state.tracker.mean_return(),
             steps_per_second,
             seconds_left: left.is_finite().then_some(left),
         }
@@ -480,10 +402,10 @@ impl Trainer {
 
     fn outcome(&self, stopped: bool) -> Result<Outcome, TrainError> {
         Ok(Outcome {
-            env_steps: self.counters.env_steps,
-            updates: self.counters.updates,
+            env_steps: self.state.counters.env_steps,
+            updates: self.state.counters.updates,
             stopped,
-            eval: self.last_eval.clone(),
+            eval: self.state.last_eval.clone(),
             parameter_hash: self.agent.parameter_hash()?,
             run_dir: self.run.path().to_owned(),
             checkpoint: self.saved_at,
@@ -491,16 +413,24 @@ impl Trainer {
     }
 }
 
-/// What was read from a checkpoint before anything of the run was changed.
-struct Resumed {
+/// What a run starts from, beside agent, environments and replay.
+struct Start {
     store: ReplayStore,
-    state: StateDict,
+    state: LoopState,
     logs: LogLengths,
-    path: PathBuf,
 }
 
-impl Resumed {
-    fn read(
+impl Start {
+    fn fresh(run: &RunDir, envs: usize) -> Result<Self, TrainError> {
+        Ok(Self {
+            store: ReplayStore::new(run.path().join(REPLAY_DIR))?,
+            state: LoopState::new(run.config().seed, envs),
+            logs: LogLengths::default(),
+        })
+    }
+
+    /// Reads and verifies the checkpoint at `step` into agent, environments and replay.
+    fn resumed(
         run: &RunDir,
         step: u64,
         agent: &mut dyn Agent,
@@ -509,32 +439,42 @@ impl Resumed {
     ) -> Result<Self, TrainError> {
         let manifest = checkpoint::verify(run.path(), step)?;
         let dir = checkpoint::dir(run.path(), step);
-        check_identity(
-            &dir.join(checkpoint::MANIFEST_FILE),
-            manifest.config_hash,
-            run.config().identity(),
-        )?;
+        let identity = run.config().identity();
+        check_identity(&dir.join(MANIFEST_FILE), manifest.config_hash, identity)?;
+        let in_file = |file: &str| {
+            let path = dir.join(file);
+            move |source| RunError::State { path, source }
+        };
         let agent_state = checkpoint::read_state(run.path(), &manifest, AGENT_FILE)?;
-        let at = |file: &str| dir.join(file);
-        agent.load(&agent_state).map_err(|source| RunError::State {
-            path: at(AGENT_FILE),
-            source,
-        })?;
-        let path = at(LOOP_FILE);
-        let state = checkpoint::read_state(run.path(), &manifest, LOOP_FILE)?;
-        let env_state = state.vec::<u8>("envs").map_err(|source| RunError::State {
-            path: path.clone(),
-            source,
-        })?;
-        envs.load_state(env_state)?;
+        agent.load(&agent_state).map_err(in_file(AGENT_FILE))?;
+        let saved = checkpoint::read_state(run.path(), &manifest, LOOP_FILE)?;
+        let state = LoopState::load(envs.len(), &saved).map_err(in_file(LOOP_FILE))?;
+        envs.load_state(saved.vec(ENVS_ENTRY).map_err(in_file(LOOP_FILE))?)?;
         let store = ReplayStore::load(run.path().join(REPLAY_DIR), &manifest.replay, replay, "")?;
         Ok(Self {
             store,
             state,
             logs: manifest.logs,
-            path,
         })
     }
+}
+
+fn make_envs(
+    run: &RunDir,
+    make_env: &EnvFactory,
+    settings: &LoopSettings,
+) -> Result<(VecEnv, StepBuffers), TrainError> {
+    let threads = threads(run.config(), settings);
+    let mut envs = VecEnv::new(
+        |_| make_env(),
+        settings.num_envs,
+        threads,
+        run.config().seed,
+    )?;
+    check_bounds(envs.spec())?;
+    let mut buffers = envs.buffers();
+    envs.reset(&mut buffers)?;
+    Ok((envs, buffers))
 }
 
 fn check_settings(settings: &LoopSettings) -> Result<(), TrainError> {
