@@ -179,9 +179,9 @@ fn parse_manifest(path: &Path, text: &[u8]) -> Result<Manifest, RunError> {
     let damaged = |found: String| RunError::Damaged {
         path: path.to_owned(),
         what: "its content",
-        found,
+        found: found.into(),
         expected: "a sealed manifest".into(),
-        fix: String::new(),
+        fix: "".into(),
     };
     let json: Value = serde_json::from_slice(text).map_err(|e| damaged(e.to_string()))?;
     check_format(path, &json)?;
@@ -268,14 +268,14 @@ pub(crate) fn advise(run: &Path, step: u64, error: RunError) -> RunError {
         Some(intact) => format!(
             "the checkpoint at step {intact} is intact: resume from it with --checkpoint {intact}"
         ),
-        None => "no older checkpoint is intact: start the run anew".into(),
+        None => "no older checkpoint is intact: start the run anew".to_owned(),
     };
     RunError::Damaged {
         path,
         what,
         found,
         expected,
-        fix,
+        fix: fix.into(),
     }
 }
 

@@ -42,11 +42,11 @@ pub enum RunError {
         /// Which property.
         what: &'static str,
         /// What the file has.
-        found: String,
+        found: Box<str>,
         /// What was recorded.
-        expected: String,
+        expected: Box<str>,
         /// How to mend it.
-        fix: String,
+        fix: Box<str>,
     },
     /// The checkpoint was written in a format that this version does not read.
     #[error(

@@ -37,8 +37,8 @@ impl LogFile {
         if found < keep {
             return Err(RunError::Damaged {
                 what: "its length",
-                found: format!("{found} bytes"),
-                expected: format!("at least {keep} bytes"),
+                found: format!("{found} bytes").into(),
+                expected: format!("at least {keep} bytes").into(),
                 fix: "restore the file from a copy, or resume from an older checkpoint".into(),
                 path,
             });
@@ -159,7 +159,7 @@ fn bad_line(path: &Path, number: usize, line: &str) -> RunError {
     RunError::Damaged {
         path: path.to_owned(),
         what: "a line",
-        found: format!("line {number}: {}", line.trim_end()),
+        found: format!("line {number}: {}", line.trim_end()).into(),
         expected: "a JSON object of numbers with a `step`".into(),
         fix: "remove the line".into(),
     }

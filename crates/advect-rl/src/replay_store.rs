@@ -269,8 +269,8 @@ fn incomplete(dir: &Path, manifest: &ReplayManifest, replay: &Replay, fix: &str)
     RunError::Damaged {
         path: dir.to_owned(),
         what: "the number of stored transitions",
-        found: format!("{} (the next one is in no segment)", replay.pushed()),
-        expected: manifest.pushed.to_string(),
-        fix: fix.to_owned(),
+        found: format!("{} (the next one is in no segment)", replay.pushed()).into(),
+        expected: manifest.pushed.to_string().into(),
+        fix: fix.into(),
     }
 }

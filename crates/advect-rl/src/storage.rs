@@ -125,9 +125,9 @@ fn verify(path: &Path, found: Checksum, recorded: Checksum, fix: &str) -> Result
         Err(RunError::Damaged {
             path: path.to_owned(),
             what,
-            found,
-            expected,
-            fix: fix.to_owned(),
+            found: found.into(),
+            expected: expected.into(),
+            fix: fix.into(),
         })
     };
     if found.len != recorded.len {

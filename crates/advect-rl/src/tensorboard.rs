@@ -39,7 +39,7 @@ struct Message {
 
 impl Message {
     fn key(&mut self, field: u8, wire_type: u8) {
-        self.data.push(field << 3 | wire_type);
+        self.data.push((field << 3) | wire_type);
     }
 
     fn raw_varint(&mut self, mut value: u64) {
@@ -90,7 +90,7 @@ fn masked_crc32c(data: &[u8]) -> u32 {
 /// CRC-32C (Castagnoli), reflected polynomial 0x82f63b78.
 fn crc32c(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| {
-        CRC32C[usize::from(crc as u8 ^ byte)] ^ crc >> 8
+        CRC32C[usize::from(crc as u8 ^ byte)] ^ (crc >> 8)
     })
 }
 
@@ -101,7 +101,7 @@ const CRC32C: [u32; 256] = {
         let mut crc = i as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = crc >> 1 ^ 0x82f6_3b78 * (crc & 1);
+            crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
             bit += 1;
         }
         table[i] = crc;

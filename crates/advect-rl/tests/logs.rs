@@ -1,4 +1,5 @@
 //! The logs of a run: readable while it runs, no line twice after a resume.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 
