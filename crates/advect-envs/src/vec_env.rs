@@ -1,8 +1,9 @@
 //! Many environments stepped at once by a fixed number of threads.
 
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use advect_rng::Stream;
 
@@ -70,7 +71,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("envs {envs:?}"))
             .spawn(move || {
-                for (command, mut shard) in job_queue {
+                while let Ok((command, mut shard)) = receive(&job_queue) {
                     shard.run(command);
                     if finished.send(shard).is_err() {
                         return;
@@ -97,12 +98,29 @@ impl Worker {
 
     /// Waits for the shard.
     fn finish(&self, id: &str) -> Result<Shard, EnvError> {
-        self.done.recv().map_err(|_| EnvError::WorkerLost {
+        receive(&self.done).map_err(|_| EnvError::WorkerLost {
             id: id.to_owned(),
             first: self.envs.start,
             end: self.envs.end,
         })
     }
+}
+
+/// How long a thread polls before it sleeps: longer than the gap between two steps of a rollout, because
+/// waking a sleeping thread takes about as long as one environment step; short beside a learner's update.
+const POLL: Duration = Duration::from_micros(20);
+
+/// The next message, polled for at first.
+fn receive<T>(queue: &Receiver<T>) -> Result<T, RecvError> {
+    let start = Instant::now();
+    while start.elapsed() < POLL {
+        match queue.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => std::hint::spin_loop(),
+        }
+    }
+    queue.recv()
 }
 
 impl Drop for Worker {
@@ -141,7 +159,8 @@ impl std::fmt::Debug for VecEnv {
 
 impl VecEnv {
     /// Builds `len` environments with `make` (called with each index) for `threads` threads, of which at
-    /// most `len` are used.
+    /// most `len` are used. Handing a shard over takes a few microseconds: for tasks that step faster than
+    /// that (the embedded ones), one thread is the fastest.
     ///
     /// # Errors
     /// What `make` returns; [`EnvError::BadVector`] without environments or threads, or if the specs differ.
