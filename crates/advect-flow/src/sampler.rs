@@ -27,7 +27,13 @@ pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> 
 /// On a shape mismatch, or if the grid has no step.
 pub fn solve(field: &impl Field, x0: &Tensor, grid: Grid, solver: Solver) -> Result<Tensor> {
     let velocity = |x: &Tensor, t: f64| field.value(x, Span { from: t, to: t });
-    ode::integrate(solver, x0, ode::Span::new(grid.from, grid.to), grid.n_steps, velocity)
+    ode::integrate(
+        solver,
+        x0,
+        ode::Span::new(grid.from, grid.to),
+        grid.n_steps,
+        velocity,
+    )
 }
 
 /// MeanFlow generation from `z_1` in `n_steps`, differentiable in `params` and `z_1`.

@@ -228,14 +228,24 @@ fn meanflow_generation_is_exact_in_any_number_of_steps_and_euler_converges() -> 
 #[test]
 fn higher_order_solvers_converge_at_their_order() -> Result<()> {
     let z = Tensor::new(&[[1.0f32]], &Device::Cpu)?;
-    let field = Gaussian { s: 0.5, average: false };
+    let field = Gaussian {
+        s: 0.5,
+        average: false,
+    };
     let error = |solver, n| -> Result<f64> {
         let end = sampler::solve(&field, &z, Grid::downwards(n), solver)?.to_vec2::<f32>()?[0][0];
         Ok((f64::from(end) - 0.5).abs())
     };
-    for (solver, n) in [(Solver::Euler, 64), (Solver::Midpoint, 16), (Solver::Heun, 16)] {
+    for (solver, n) in [
+        (Solver::Euler, 64),
+        (Solver::Midpoint, 16),
+        (Solver::Heun, 16),
+    ] {
         let order = (error(solver, n)? / error(solver, 2 * n)?).log2();
-        assert!((order - f64::from(solver.order())).abs() < 0.3, "{solver:?} has order {order}");
+        assert!(
+            (order - f64::from(solver.order())).abs() < 0.3,
+            "{solver:?} has order {order}"
+        );
     }
     assert!(error(Solver::Rk4, 16)? < error(Solver::Heun, 16)? / 10.0);
     Ok(())

@@ -21,7 +21,11 @@ pub fn small(variant: Variant) -> FlameConfig {
     }
 }
 
-pub fn agent(variant: Variant, config: FlameConfig, seed: u64) -> std::result::Result<FlameAgent, AlgoError> {
+pub fn agent(
+    variant: Variant,
+    config: FlameConfig,
+    seed: u64,
+) -> std::result::Result<FlameAgent, AlgoError> {
     FlameAgent::new(variant, config, DIMS, seed, &Device::Cpu)
 }
 
@@ -32,7 +36,13 @@ pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
     let (obs, next_obs) = (normal(DIMS.obs)?, normal(DIMS.obs)?);
     let (act, reward) = (normal(DIMS.act)?.tanh()?, normal(1)?.squeeze(1)?);
     let terminated = reward.gt(1.0)?.to_dtype(DType::F32)?;
-    Ok(Batch { obs, act, reward, next_obs, terminated })
+    Ok(Batch {
+        obs,
+        act,
+        reward,
+        next_obs,
+        terminated,
+    })
 }
 
 pub fn state(agent: &dyn Agent) -> std::result::Result<StateDict, StateError> {
