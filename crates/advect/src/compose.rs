@@ -18,7 +18,8 @@ use advect_algos::{AlgoError, Dims, registry};
 use advect_envs::{EnvError, EnvSpec};
 use advect_rl::config::{ConfigError, apply_overrides, nearest_names};
 use advect_rl::{
-    Agent, EnvFactory, RunConfig, RunDir, RunError, TrainError, Trainer, checkpoint, run_dir,
+    Agent, EnvFactory, RunConfig, RunDir, RunError, StateDict, TrainError, Trainer, checkpoint,
+    run_dir,
 };
 use candle_core::Device;
 use std::path::Path;
@@ -254,6 +255,28 @@ pub fn agent(config: &RunConfig, device: &Device) -> Result<Box<dyn Agent>, Comp
     )?)
 }
 
+/// The same agent without a choice among candidates (`best_of = 1`): each of its actions is one sample of the policy. `None`
+/// for an algorithm that does not choose.
+///
+/// # Errors
+/// What the algorithm reports.
+pub fn unranked(
+    config: &RunConfig,
+    agent: &dyn Agent,
+    device: &Device,
+) -> Result<Option<Box<dyn Agent>>, ComposeError> {
+    let mut config = config.clone();
+    match config.agent.get_mut("best_of") {
+        None => return Ok(None),
+        Some(best_of) => *best_of = 1.into(),
+    }
+    let mut state = StateDict::new();
+    agent.save(&mut state).map_err(TrainError::State)?;
+    let mut sampler = self::agent(&config, device)?;
+    sampler.load(&state).map_err(TrainError::State)?;
+    Ok(Some(sampler))
+}
+
 /// Creates the run directory `out/<algo>-<env>-s<seed>` and prepares the run.
 ///
 /// # Errors
@@ -330,4 +353,80 @@ pub fn load(run: &Path, device: &str, step: Option<u64>) -> Result<Trained, Comp
         device,
         env_steps: manifest.env_steps,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(settings: &[&str]) -> Request {
+        Request {
+            settings: settings.iter().map(ToString::to_string).collect(),
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn nothing_asked_for_is_the_demo_and_it_is_complete() {
+        let config = configure(&request(&[])).unwrap();
+        assert_eq!(
+            (config.algo.as_str(), config.env.as_str()),
+            (presets::DEMO_ALGO, presets::DEMO_ENV)
+        );
+        assert!(config.steps < 100_000, "{} steps are no demo", config.steps);
+        let keys = |table: &Table| table.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            keys(&config.agent),
+            keys(&registry::default_config("flame-m").unwrap())
+        );
+        let again = configure(&Request {
+            file: Some(config.to_toml().unwrap()),
+            ..Request::default()
+        });
+        assert_eq!(again.unwrap(), config);
+    }
+
+    #[test]
+    fn settings_override_fields_override_files() {
+        let file = "algo = \"sac\"\nenv = \"Pendulum-v1\"\nseed = 1\nsteps = 10\n[agent]\ngamma = 0.5\nema_tau = 1";
+        let asked = Request {
+            seed: Some(2),
+            file: Some(file.into()),
+            ..request(&["steps=30", "agent.gamma=0.75"])
+        };
+        let config = configure(&asked).unwrap();
+        assert_eq!(
+            (config.seed, config.steps, config.algo.as_str()),
+            (2, 30, "sac")
+        );
+        assert_eq!(
+            (
+                config.agent["gamma"].as_float(),
+                config.agent["ema_tau"].as_float()
+            ),
+            (Some(0.75), Some(1.0))
+        );
+    }
+
+    #[test]
+    fn an_unranked_agent_has_the_parameters_of_the_ranked_one() {
+        let mut config = configure(&request(&["hidden=[8]", "best_of=4"])).unwrap();
+        let ranked = agent(&config, &Device::Cpu).unwrap();
+        let sampler = unranked(&config, ranked.as_ref(), &Device::Cpu)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            sampler.parameter_hash().unwrap(),
+            ranked.parameter_hash().unwrap()
+        );
+        assert_eq!(sampler.config_toml()["best_of"].as_integer(), Some(1));
+        config.algo = "sac".into();
+        config.agent = configure_agent("sac", &Table::new(), &[]).unwrap();
+        let plain = agent(&config, &Device::Cpu).unwrap();
+        assert!(
+            unranked(&config, plain.as_ref(), &Device::Cpu)
+                .unwrap()
+                .is_none()
+        );
+    }
 }

@@ -6,7 +6,7 @@ use advect_envs::EnvError;
 use advect_envs::embedded::{GOALS, MultiGoal};
 use advect_rl::{ActMode, Agent};
 use advect_rng::Stream;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 /// Id of the environment.
 pub const ID: &str = "MultiGoal-v0";
@@ -32,31 +32,41 @@ pub enum PolicyError {
 }
 
 /// What a policy does on `MultiGoal-v0`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Behaviour {
     /// Episodes from the start distribution.
     pub trajectories: Vec<Trajectory>,
     /// Actions at the centre.
     pub actions: Vec<(f64, f64)>,
+    /// Samples of the policy at the centre before the critics choose among them; empty where nothing chooses.
+    pub samples: Vec<(f64, f64)>,
 }
 
 impl Behaviour {
     /// Runs the policy in evaluation mode; the same parameters and `seed` give the same behaviour.
     ///
+    /// `unranked` is the same policy without a choice among candidates, where it makes one
+    /// ([`compose::unranked`](crate::compose::unranked)).
+    ///
     /// # Errors
-    /// What the agent or the environment reports.
-    pub fn observe(agent: &mut dyn Agent, seed: u64, device: &Device) -> Result<Self, PolicyError> {
+    /// What an agent or the environment reports.
+    pub fn observe(
+        agent: &mut dyn Agent,
+        unranked: Option<&mut (dyn Agent + '_)>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, PolicyError> {
         let root = Stream::new(seed, "advect/policy-picture");
         agent.begin_evaluation(root.fork("agent"));
         let trajectories = roll_out(agent, &root, device)?;
-        let centre = Tensor::zeros((ACTIONS, 2), candle_core::DType::F32, device)?;
-        let actions = pairs(&agent.act(&centre, ActMode::Evaluate)?)?;
+        let actions = sample_at_centre(agent, &root, device)?;
+        let samples = unranked
+            .map(|agent| sample_at_centre(agent, &root, device))
+            .transpose()?;
         Ok(Self {
             trajectories,
-            actions: actions
-                .into_iter()
-                .map(|[x, y]| (x.into(), y.into()))
-                .collect(),
+            actions,
+            samples: samples.unwrap_or_default(),
         })
     }
 
@@ -83,6 +93,7 @@ impl Behaviour {
             goal_radius: 1.0,
             trajectories: &self.trajectories,
             actions: &self.actions,
+            samples: &self.samples,
         })
     }
 }
@@ -124,6 +135,21 @@ impl Episode {
         self.done = step.terminated || step.truncated;
         Ok(())
     }
+}
+
+/// Actions at the origin, each with noise of its own: in evaluation an agent's noise follows from its stream and the observation.
+fn sample_at_centre(
+    agent: &mut dyn Agent,
+    root: &Stream,
+    device: &Device,
+) -> Result<Vec<(f64, f64)>, PolicyError> {
+    let centre = Tensor::zeros((1, 2), DType::F32, device)?;
+    let mut sample = |i: usize| {
+        agent.begin_evaluation(root.fork(&format!("action {i}")));
+        let [x, y] = pairs(&agent.act(&centre, ActMode::Evaluate)?)?[0];
+        Ok((x.into(), y.into()))
+    };
+    (0..ACTIONS).map(&mut sample).collect()
 }
 
 fn roll_out(

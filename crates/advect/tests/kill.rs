@@ -1,5 +1,7 @@
 //! A run that is killed with SIGKILL at random instants and resumed each time ends with the bits of the run that was not.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 #[allow(dead_code)] // the other test program uses all of it
 #[path = "command/harness.rs"]
 mod harness;

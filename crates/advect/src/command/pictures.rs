@@ -3,7 +3,7 @@
 use advect::multi_goal::{self, Behaviour};
 use advect::plot::{PlotError, learning_curve, write_svg};
 use advect::rl::{Agent, RunConfig};
-use advect::{curves, device};
+use advect::{compose, curves, device};
 use anyhow::Context;
 use std::path::Path;
 
@@ -40,8 +40,10 @@ pub fn draw_curve(run: &Path, config: &RunConfig) -> anyhow::Result<String> {
 
 fn draw_policy(run: &Path, config: &RunConfig, agent: &mut dyn Agent) -> anyhow::Result<String> {
     let device = device::open(&config.device)?;
-    let behaviour =
-        Behaviour::observe(agent, config.seed, &device).context("cannot draw the policy")?;
+    let mut sampler = compose::unranked(config, agent, &device)?;
+    let unranked = sampler.as_mut().map(|sampler| sampler.as_mut());
+    let behaviour = Behaviour::observe(agent, unranked, config.seed, &device)
+        .context("cannot draw the policy")?;
     let reached = behaviour.goals_reached();
     let goals = reached.iter().filter(|&&n| n > 0).count();
     let summary = format!(

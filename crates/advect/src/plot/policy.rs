@@ -25,8 +25,10 @@ pub struct PolicyPicture<'a> {
     pub goal_radius: f64,
     /// Trajectories of the policy, each from its start, with the goal that it reached.
     pub trajectories: &'a [Trajectory],
-    /// Actions sampled at the centre of the plane, in the unit box.
+    /// Actions at the centre of the plane, in the unit box.
     pub actions: &'a [Point],
+    /// Samples of the policy there before one is chosen; empty where nothing is chosen.
+    pub samples: &'a [Point],
 }
 
 /// One episode over the plane.
@@ -62,7 +64,7 @@ fn draw(svg: &mut String, picture: &PolicyPicture) -> Drawn {
     let root = root.titled(picture.title, ("sans-serif", 22))?;
     let (left, right) = root.split_horizontally(560);
     draw_plane(&left, picture)?;
-    draw_actions(&right, picture.actions)?;
+    draw_actions(&right, picture)?;
     root.present()?;
     Ok(())
 }
@@ -109,7 +111,7 @@ fn draw_plane(area: &Area, picture: &PolicyPicture) -> Drawn {
     Ok(())
 }
 
-fn draw_actions(area: &Area, actions: &[Point]) -> Drawn {
+fn draw_actions(area: &Area, picture: &PolicyPicture) -> Drawn {
     let mut chart = square_chart(
         area,
         "actions sampled at the centre",
@@ -124,11 +126,39 @@ fn draw_actions(area: &Area, actions: &[Point]) -> Drawn {
         (-1.0, -1.0),
     ];
     chart.draw_series([PathElement::new(unit_box, BLACK.mix(0.4))])?;
-    chart.draw_series(
-        actions
-            .iter()
-            .map(|&a| Circle::new(a, 3, colour(0).mix(0.35).filled())),
+    let chosen = if picture.samples.is_empty() {
+        "actions"
+    } else {
+        "chosen by the critics"
+    };
+    scatter(
+        &mut chart,
+        picture.samples,
+        "samples of the policy",
+        colour(0),
     )?;
+    scatter(&mut chart, picture.actions, chosen, colour(1))?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .label_font(("sans-serif", 13))
+        .draw()?;
+    Ok(())
+}
+
+fn scatter(chart: &mut PlaneChart, points: &[Point], name: &str, shade: RGBColor) -> Drawn {
+    if points.is_empty() {
+        return Ok(());
+    }
+    let dots = points
+        .iter()
+        .map(|&p| Circle::new(p, 3, shade.mix(0.35).filled()));
+    chart
+        .draw_series(dots)?
+        .label(name)
+        .legend(move |(x, y)| Circle::new((x + 10, y), 4, shade.filled()));
     Ok(())
 }
 
@@ -198,6 +228,7 @@ mod tests {
             goal_radius: 1.0,
             trajectories,
             actions,
+            samples: &[(0.5, 0.5)],
         }
     }
 
@@ -208,7 +239,11 @@ mod tests {
             goal: Some(0),
         };
         let svg = policy_picture(&picture(&[trajectory], &[(0.9, 0.0), (-0.9, 0.1)])).unwrap();
-        assert_eq!(svg.matches("<circle").count(), 3 + 2);
+        assert_eq!(
+            svg.matches("<circle").count(),
+            3 + 2 + 1 + 2,
+            "points, actions, samples, legend"
+        );
         assert_eq!(svg.matches("<polygon").count(), 2);
         for part in [
             "two goals",

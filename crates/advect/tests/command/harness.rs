@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Settings that make FLAME small.
-pub const TINY_FLAME: [&str; 8] = [
+pub const TINY_FLAME: [&str; 10] = [
     "hidden=[16,16]",
     "num_envs=2",
     "warmup_transitions=60",
@@ -14,6 +14,8 @@ pub const TINY_FLAME: [&str; 8] = [
     "best_of=4",
     "replay_capacity=500",
     "delay_alpha_update=10",
+    "fix_alpha=false",
+    "updates_per_vector_step=1",
 ];
 /// Settings that make SAC small.
 pub const TINY_SAC: [&str; 4] = [

@@ -1,5 +1,7 @@
 //! The command from outside: the built binary, its output, its files.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod errors;
 mod harness;
 mod resume;
