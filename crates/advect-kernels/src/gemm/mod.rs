@@ -13,7 +13,7 @@ mod tile;
 pub(crate) use pack::{PackedPanels, pack_bf16, pack_plain, pack_transposed};
 
 use crate::mlp::Activation;
-use crate::simd::{Simd, math};
+use crate::simd::{Kernel, Simd, dispatch, math};
 use tile::{multiply_bf16, multiply_f32};
 
 /// Largest register tile, in values: 12 rows of 32.
@@ -106,8 +106,22 @@ pub(crate) struct Product {
 ///
 /// # Safety
 /// All pointers of `p` cover what its sizes, strides and leading dimensions say, and `out` is not aliased.
+pub(crate) unsafe fn multiply(p: &Product) {
+    dispatch(p);
+}
+
+impl Kernel for &Product {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: `multiply` is the only caller, and its caller vouches for the operands.
+        unsafe { run(s, self) };
+    }
+}
+
 #[inline(always)]
-pub(crate) unsafe fn multiply<S: Simd>(s: S, p: &Product) {
+unsafe fn run<S: Simd>(s: S, p: &Product) {
     #[cfg(target_arch = "x86_64")]
     if S::TILES && amx::takes(p) {
         // SAFETY: the caller's promise, and `TILES` says that the unit is there and permitted.

@@ -8,7 +8,6 @@ use super::forward::{Rows, Saved};
 use super::net::{Form, Net, Packed, block_rows};
 use crate::gemm::{Finish, Left, Product, Right, Start, multiply};
 use crate::scratch::{Scratch, leading_dim};
-use crate::simd::{Kernel, Simd, dispatch};
 use crate::threads::{self, Shared};
 
 /// Rows of a weight gradient that one task computes.
@@ -79,7 +78,7 @@ fn propagate(
     threads::for_each(net.members * blocks, |task| {
         let (member, first) = (task / blocks, task % blocks * block);
         let count = block.min(rows - first);
-        dispatch(Propagate {
+        Propagate {
             net,
             packed: &packed,
             rows,
@@ -90,7 +89,8 @@ fn propagate(
             member,
             first,
             count,
-        });
+        }
+        .run();
     });
 }
 
@@ -107,11 +107,8 @@ struct Propagate<'a> {
     count: usize,
 }
 
-impl Kernel for Propagate<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+impl Propagate<'_> {
+    fn run(self) {
         let row = self.member * self.rows + self.first;
         let outputs = self.net.mlp.output_dim();
         let mut left = Left {
@@ -143,21 +140,18 @@ impl Kernel for Propagate<'_> {
             let (rows, start) = (self.count, Start::Zero);
             // SAFETY: the block's rows of all buffers belong to this task alone and have the layer's widths.
             unsafe {
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16: false,
-                    },
-                )
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16: false,
+                })
             };
             left = Left {
                 base: out,
@@ -205,7 +199,7 @@ fn weight_gradients(
         };
         let start = member * net.mlp.num_params() + net.offset(layer);
         let count = CHUNK.min(outputs - first);
-        dispatch(Weight {
+        Weight {
             input,
             in_ld,
             delta,
@@ -216,7 +210,8 @@ fn weight_gradients(
             count,
             weight: shared.at(start + first * width),
             bias: shared.at(start + outputs * width + first),
-        });
+        }
+        .run();
     });
     grads
 }
@@ -250,11 +245,8 @@ struct Weight<'a> {
     bias: *mut f32,
 }
 
-impl Kernel for Weight<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+impl Weight<'_> {
+    fn run(self) {
         for row in (0..self.rows).step_by(DEPTH) {
             let left = Left {
                 base: self.delta[row * self.delta_ld + self.first..].as_ptr(),
@@ -270,21 +262,18 @@ impl Kernel for Weight<'_> {
             let (out, out_ld, finish) = (self.weight, self.width, Finish::Store);
             // SAFETY: the chunk of the gradient belongs to this task; inputs are padded to whole vectors.
             unsafe {
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16: false,
-                    },
-                )
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16: false,
+                })
             };
         }
         // SAFETY: as above, for the chunk of the bias gradient.

@@ -59,7 +59,7 @@ fn run(net: &Net, x: Rows, rows: usize, y: &mut [f32], saved: Option<&(Vec<Share
     threads::for_each(net.members * blocks, |task| {
         let (member, first) = (task / blocks, task % blocks * block);
         let count = block.min(rows - first);
-        dispatch(Block {
+        Block {
             net,
             packed: &packed,
             x,
@@ -69,7 +69,8 @@ fn run(net: &Net, x: Rows, rows: usize, y: &mut [f32], saved: Option<&(Vec<Share
             member,
             first,
             count,
-        });
+        }
+        .run();
     });
 }
 
@@ -85,11 +86,8 @@ struct Block<'a> {
     count: usize,
 }
 
-impl Kernel for Block<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+impl Block<'_> {
+    fn run(self) {
         let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
         let room = if self.saved.is_some() {
             0
@@ -108,7 +106,7 @@ impl Kernel for Block<'_> {
             let (out, out_ld, finish) = self.target(layer, work, room);
             let start = Start::Bias(self.net.bias(self.member, layer).as_ptr());
             // SAFETY: `target` gives memory for `count` rows of this layer that no other block touches.
-            unsafe { self.layer(s, layer, input, start, finish, out, out_ld) };
+            unsafe { self.layer(layer, input, start, finish, out, out_ld) };
             input = Left {
                 base: out,
                 row_stride: out_ld,
@@ -144,10 +142,8 @@ impl Block<'_> {
         }
     }
 
-    #[inline(always)]
-    unsafe fn layer<S: Simd>(
+    unsafe fn layer(
         &self,
-        s: S,
         layer: usize,
         left: Left,
         start: Start,
@@ -164,33 +160,31 @@ impl Block<'_> {
                     self.net.weight(self.member, layer),
                     self.net.bias(self.member, layer),
                 );
-                narrow_layer(s, weight, bias, left, rows, k, out, out_ld);
+                narrow_layer(weight, bias, left, rows, k, out, out_ld);
             } else {
                 let right = Right::Packed(self.packed.panels(self.member, layer));
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16: false,
-                    },
-                );
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16: false,
+                });
             }
         }
     }
 }
 
 /// `out = x W^T + b` for at most [`super::net::NARROW`] outputs.
-#[inline(always)]
-pub(super) unsafe fn narrow_layer<S: Simd>(
-    s: S,
+///
+/// # Safety
+/// `left` and `out` cover `rows` rows of `k` values and of as many outputs as there are biases.
+pub(super) unsafe fn narrow_layer(
     weight: &[f32],
     bias: &[f32],
     left: Left,
@@ -199,12 +193,40 @@ pub(super) unsafe fn narrow_layer<S: Simd>(
     out: *mut f32,
     out_ld: usize,
 ) {
-    for row in 0..rows {
-        for (j, &b) in bias.iter().enumerate() {
-            // SAFETY: rows and outputs lie inside the operands, as the caller promises.
-            unsafe {
-                let x = left.base.add(row * left.row_stride);
-                *out.add(row * out_ld + j) = b + dot(s, x, weight[j * k..].as_ptr(), k);
+    dispatch(Narrow {
+        weight,
+        bias,
+        left,
+        rows,
+        k,
+        out,
+        out_ld,
+    });
+}
+
+struct Narrow<'a> {
+    weight: &'a [f32],
+    bias: &'a [f32],
+    left: Left,
+    rows: usize,
+    k: usize,
+    out: *mut f32,
+    out_ld: usize,
+}
+
+impl Kernel for Narrow<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for row in 0..self.rows {
+            for (j, &b) in self.bias.iter().enumerate() {
+                // SAFETY: rows and outputs lie inside the operands, as `narrow_layer` requires.
+                unsafe {
+                    let x = self.left.base.add(row * self.left.row_stride);
+                    let weight = self.weight[j * self.k..].as_ptr();
+                    *self.out.add(row * self.out_ld + j) = b + dot(s, x, weight, self.k);
+                }
             }
         }
     }

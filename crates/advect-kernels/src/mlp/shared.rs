@@ -39,7 +39,7 @@ pub(super) fn forward_shared(net: &Net, input: Candidates, precision: Precision,
     threads::for_each(net.members * blocks, |task| {
         let (member, row) = (task / blocks, task % blocks * block);
         let count = block.min(rows - row);
-        dispatch(Block {
+        Block {
             net,
             input,
             packed: &packed,
@@ -50,7 +50,8 @@ pub(super) fn forward_shared(net: &Net, input: Candidates, precision: Precision,
             member,
             row,
             count,
-        });
+        }
+        .run();
     });
 }
 
@@ -69,7 +70,7 @@ impl Kernel for FirstLayer<'_> {
     type Out = Split;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Split {
+    fn run<S: Simd>(self, _simd: S) -> Split {
         let Candidates {
             context,
             states,
@@ -87,7 +88,7 @@ impl Kernel for FirstLayer<'_> {
                 weight,
                 inputs,
                 outputs,
-                &[slot..slot + width],
+                &[slot..slot + width, 0..0],
             ));
             let panels =
                 pack_columns::<S>(weight, inputs, outputs, &[0..slot, slot + width..inputs]);
@@ -112,7 +113,7 @@ impl Kernel for FirstLayer<'_> {
                 bf16: false,
             };
             // SAFETY: the operands have the sizes given, and `out` holds `states` rows.
-            unsafe { multiply(s, &product) };
+            unsafe { multiply(&product) };
         }
         Split { context: out, own }
     }
@@ -151,11 +152,8 @@ struct Block<'a> {
     count: usize,
 }
 
-impl Kernel for Block<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+impl Block<'_> {
+    fn run(self) {
         let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
         let room = self.count.next_multiple_of(BF16_ROWS) * leading_dim(widest);
         let mut work = Scratch::take(2 * room);
@@ -164,7 +162,7 @@ impl Kernel for Block<'_> {
         for layer in 0..self.net.layers() {
             let (out, out_ld, finish) = self.target(layer, work, room);
             // SAFETY: the target holds `count` rows of the layer, and the rows belong to this block alone.
-            unsafe { self.layer(s, layer, input, finish, out, out_ld) };
+            unsafe { self.layer(layer, input, finish, out, out_ld) };
             input = Left {
                 base: out,
                 row_stride: out_ld,
@@ -211,16 +209,7 @@ impl Block<'_> {
         (work.at(layer % 2 * room), leading_dim(outputs), finish)
     }
 
-    #[inline(always)]
-    unsafe fn layer<S: Simd>(
-        &self,
-        s: S,
-        layer: usize,
-        left: Left,
-        finish: Finish,
-        out: *mut f32,
-        out_ld: usize,
-    ) {
+    unsafe fn layer(&self, layer: usize, left: Left, finish: Finish, out: *mut f32, out_ld: usize) {
         let (inputs, n) = self.net.widths(layer);
         let rows = self.count;
         let bias = self.net.bias(self.member, layer);
@@ -237,24 +226,20 @@ impl Block<'_> {
                 };
                 let right = Right::Packed(self.first.own[self.member].as_ptr());
                 let k = self.input.width;
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16: false,
-                    },
-                );
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16: false,
+                });
             } else if self.is_dot(layer) {
                 narrow_layer(
-                    s,
                     self.net.weight(self.member, layer),
                     bias,
                     left,
@@ -268,21 +253,18 @@ impl Block<'_> {
                 let k = if bf16 { inputs.div_ceil(2) } else { inputs };
                 let right = Right::Packed(self.packed.panels(self.member, layer));
                 let start = Start::Bias(bias.as_ptr());
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16,
-                    },
-                );
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16,
+                });
             }
         }
     }

@@ -4,7 +4,6 @@
 use super::net::{Form, Net, Packed, block_rows};
 use crate::gemm::{Finish, Left, Product, Right, Start, multiply};
 use crate::scratch::{Scratch, leading_dim};
-use crate::simd::{Kernel, Simd, dispatch};
 use crate::threads::{self, Shared};
 
 /// The tangents of the inputs.
@@ -42,7 +41,7 @@ pub(super) fn jvp(
     threads::for_each(blocks, |task| {
         let first = task * block;
         let count = block.min(rows - first);
-        dispatch(Block {
+        Block {
             net,
             packed: &packed,
             x,
@@ -52,7 +51,8 @@ pub(super) fn jvp(
             y_dot,
             first,
             count,
-        });
+        }
+        .run();
     });
 }
 
@@ -95,11 +95,8 @@ struct Target {
     ld: usize,
 }
 
-impl Kernel for Block<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+impl Block<'_> {
+    fn run(self) {
         let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
         let per_row = self.tangents.per_row();
         let room = self.count * leading_dim(widest);
@@ -109,7 +106,7 @@ impl Kernel for Block<'_> {
         for layer in 0..self.net.layers() {
             let target = self.target(layer, work, room);
             // SAFETY: the target holds the block's rows of this layer, and nobody else writes them.
-            unsafe { self.layer(s, layer, input, &target) };
+            unsafe { self.layer(layer, input, &target) };
             input = Pair {
                 primal: Left {
                     base: target.primal,
@@ -165,8 +162,7 @@ impl Block<'_> {
         }
     }
 
-    #[inline(always)]
-    unsafe fn layer<S: Simd>(&self, s: S, layer: usize, input: Pair, to: &Target) {
+    unsafe fn layer(&self, layer: usize, input: Pair, to: &Target) {
         let (k, n) = self.net.widths(layer);
         let (per_row, last) = (self.tangents.per_row(), layer + 1 == self.net.layers());
         let keep = Finish::ActivateKeep {
@@ -189,7 +185,6 @@ impl Block<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             self.product(
-                s,
                 layer,
                 input.primal,
                 self.count,
@@ -204,7 +199,6 @@ impl Block<'_> {
             } else {
                 let rows = self.count * per_row;
                 self.product(
-                    s,
                     layer,
                     input.tangent,
                     rows,
@@ -218,10 +212,8 @@ impl Block<'_> {
         }
     }
 
-    #[inline(always)]
-    unsafe fn product<S: Simd>(
+    unsafe fn product(
         &self,
-        s: S,
         layer: usize,
         left: Left,
         rows: usize,
@@ -241,7 +233,6 @@ impl Block<'_> {
                     self.net.bias(0, layer)
                 };
                 super::forward::narrow_layer(
-                    s,
                     self.net.weight(0, layer),
                     bias,
                     left,
@@ -252,27 +243,23 @@ impl Block<'_> {
                 );
             } else {
                 let right = Right::Packed(self.packed.panels(0, layer));
-                multiply(
-                    s,
-                    &Product {
-                        left,
-                        right,
-                        rows,
-                        k,
-                        n,
-                        start,
-                        finish,
-                        out,
-                        out_ld,
-                        bf16: false,
-                    },
-                );
+                multiply(&Product {
+                    left,
+                    right,
+                    rows,
+                    k,
+                    n,
+                    start,
+                    finish,
+                    out,
+                    out_ld,
+                    bf16: false,
+                });
             }
         }
     }
 
     /// The first layer's tangents for unit vectors: columns of the weight times the slopes.
-    #[inline(always)]
     unsafe fn unit_tangents(&self, n: usize, to: &Target, last: bool) {
         let per_row = self.tangents.per_row();
         for row in 0..self.count {

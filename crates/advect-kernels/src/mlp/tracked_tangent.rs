@@ -250,7 +250,7 @@ fn product(
             row_stride: input.ld,
             k_stride: 1,
         };
-        dispatch(Multiply(Product {
+        let product = Product {
             left,
             right: Right::Packed(panels.as_ptr()),
             rows: ROWS.min(rows - first),
@@ -261,7 +261,9 @@ fn product(
             out: out.at(first * out_ld),
             out_ld,
             bf16: false,
-        }));
+        };
+        // SAFETY: operands are padded to whole vectors, and the outputs of different tasks are disjoint.
+        unsafe { multiply(&product) };
     });
 }
 
@@ -276,7 +278,7 @@ fn weight_gradient(
     let grad = Shared::new(grad);
     threads::for_each(outputs.div_ceil(ROWS), |task| {
         let first = task * ROWS;
-        dispatch(Multiply(Product {
+        let product = Product {
             left: Left {
                 base: delta.values[first..].as_ptr(),
                 row_stride: 1,
@@ -294,7 +296,9 @@ fn weight_gradient(
             out: grad.at(first * inputs),
             out_ld: inputs,
             bf16: false,
-        }));
+        };
+        // SAFETY: operands are padded to whole vectors, and the outputs of different tasks are disjoint.
+        unsafe { multiply(&product) };
     });
 }
 
@@ -312,17 +316,5 @@ impl<W: Weight> Kernel for PackOne<W> {
         let mut panels = Scratch::take(PackedPanels::len::<S>(self.k, self.n));
         self.weight.pack::<S>(self.k, self.n, &mut panels);
         panels
-    }
-}
-
-struct Multiply(Product);
-
-impl Kernel for Multiply {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        // SAFETY: the operands above are padded to whole vectors and the outputs of different tasks are disjoint.
-        unsafe { multiply(s, &self.0) };
     }
 }
