@@ -111,7 +111,8 @@ fn train_and_generate(variant: Variant, steps: u64, n_gen: usize) -> Result<[Vec
     for step in 0..steps {
         let loss = loss(&generator, &params, &obs, &mut stream)?;
         let gradients = loss.backward()?;
-        let gradient = gradients.get(params.var()).expect("a gradient");
+        let missing = || candle_core::Error::Msg("no gradient".into());
+        let gradient = gradients.get(params.var()).ok_or_else(missing)?;
         let lr = 3e-3 * (1.0 - step as f64 / steps as f64);
         adam.step(&params, gradient, lr)?;
     }

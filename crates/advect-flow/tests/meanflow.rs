@@ -236,17 +236,15 @@ fn higher_order_solvers_converge_at_their_order() -> Result<()> {
         let end = sampler::solve(&field, &z, Grid::downwards(n), solver)?.to_vec2::<f32>()?[0][0];
         Ok((f64::from(end) - 0.5).abs())
     };
-    for (solver, n) in [
-        (Solver::Euler, 64),
-        (Solver::Midpoint, 16),
-        (Solver::Heun, 16),
-    ] {
+    for (solver, n) in [(Solver::Euler, 64), (Solver::Heun, 16)] {
         let order = (error(solver, n)? / error(solver, 2 * n)?).log2();
         assert!(
             (order - f64::from(solver.order())).abs() < 0.3,
             "{solver:?} has order {order}"
         );
     }
+    // On this path the midpoint's leading error cancels: it converges faster than its order.
+    assert!(error(Solver::Midpoint, 8)? < error(Solver::Heun, 8)? / 8.0);
     assert!(error(Solver::Rk4, 16)? < error(Solver::Heun, 16)? / 10.0);
     Ok(())
 }
