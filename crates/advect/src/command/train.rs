@@ -8,14 +8,17 @@ use advect::result::RunResult;
 use advect::rl::{EvalReport, Outcome, RunConfig, Trainer, run_dir};
 use anyhow::{Context, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// What a shell reports of a program that an interrupt ended.
 const INTERRUPTED: u8 = 130;
+/// Interrupts closer together than this are one.
+const REPEATED: Duration = Duration::from_millis(700);
 
 /// Where a run begins.
 enum Begin {
@@ -116,18 +119,28 @@ fn check_same_run(run: &Path, args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A flag that the first interrupt sets; the second one ends the program at once.
+/// A flag that the first interrupt sets. One that comes later than [`REPEATED`] ends the program at once; earlier ones are the
+/// same interrupt, sent to the process and to its group.
 fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            INTERRUPTED.into(),
-            Arc::clone(&stop),
-        )
-        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-        .context("cannot handle interrupts")?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle interrupts")?;
+    let flag = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        let mut first = None;
+        for _ in signals.forever() {
+            match first {
+                None => {
+                    flag.store(true, Ordering::Relaxed);
+                    first = Some(Instant::now());
+                    eprintln!(
+                        "stopping after this step and saving; interrupt again to end at once"
+                    );
+                }
+                Some(since) if since.elapsed() < REPEATED => {}
+                Some(_) => std::process::exit(INTERRUPTED.into()),
+            }
+        }
+    });
     Ok(stop)
 }
 
