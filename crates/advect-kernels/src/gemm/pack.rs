@@ -32,40 +32,76 @@ fn for_each_panel<S: Simd>(n: usize, mut f: impl FnMut(usize, usize, usize)) {
 /// Packs `B = W^T` for `W [n, k]` row-major with leading dimension `ld`: the forward product `x W^T`.
 #[inline(always)]
 pub(crate) fn pack_transposed<S: Simd>(
+    s: S,
     weight: &[f32],
     ld: usize,
     k: usize,
     n: usize,
     out: &mut [f32],
 ) {
-    for_each_panel::<S>(n, |column, columns, valid| {
+    let mut column = 0;
+    while column < n && k > 0 {
+        let columns = if n - column > S::LANES {
+            panel_width::<S>()
+        } else {
+            S::LANES
+        };
         let panel = &mut out[column * k..][..columns * k];
-        transpose_panel(&weight[column * ld..], ld, k, columns, valid, panel);
-    });
+        for vector in (0..columns).step_by(S::LANES) {
+            let first = column + vector;
+            if first + S::LANES <= n {
+                transpose_vector(
+                    s,
+                    &weight[first * ld..],
+                    ld,
+                    k,
+                    &mut panel[vector..],
+                    columns,
+                );
+            } else {
+                transpose_edge::<S>(weight, ld, k, first..n, &mut panel[vector..], columns);
+            }
+        }
+        column += columns;
+    }
 }
 
-/// Sixteen steps of `k` at a time, so that a row of `W` is read by whole cache lines.
+/// One vector of columns: `LANES` rows of `W` become `k` vectors, `columns` values apart.
 #[inline(always)]
-fn transpose_panel(
+fn transpose_vector<S: Simd>(
+    s: S,
     weight: &[f32],
     ld: usize,
     k: usize,
-    columns: usize,
-    valid: usize,
     panel: &mut [f32],
+    columns: usize,
 ) {
-    for k_0 in (0..k).step_by(16) {
-        let steps = 16.min(k - k_0);
-        for j in 0..columns {
-            if j < valid {
-                let row = &weight[j * ld + k_0..][..steps];
-                for (step, &w) in row.iter().enumerate() {
-                    panel[(k_0 + step) * columns + j] = w;
-                }
-            } else {
-                (k_0..k_0 + steps).for_each(|at| panel[at * columns + j] = 0.0);
-            }
+    assert!(weight.len() >= (S::LANES - 1) * ld + k && panel.len() >= (k - 1) * columns + S::LANES);
+    for step in 0..k {
+        // SAFETY: the assertion covers the last row read and the last vector written.
+        unsafe {
+            let column = s.gather(weight.as_ptr().add(step), ld);
+            s.store(panel.as_mut_ptr().add(step * columns), column);
         }
+    }
+}
+
+/// As [`transpose_vector`] for the rows `valid` of `W`, fewer than a vector: the rest is zero.
+#[inline(always)]
+fn transpose_edge<S: Simd>(
+    weight: &[f32],
+    ld: usize,
+    k: usize,
+    valid: std::ops::Range<usize>,
+    panel: &mut [f32],
+    columns: usize,
+) {
+    for step in 0..k {
+        let row = &mut panel[step * columns..][..S::LANES];
+        row.fill(0.0);
+        row.iter_mut()
+            .zip(valid.clone())
+            .for_each(|(to, j)| *to = weight[j * ld + step]);
     }
 }
 

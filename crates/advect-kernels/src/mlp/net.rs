@@ -161,7 +161,7 @@ impl Kernel for PackLayer<'_> {
 
     #[inline(always)]
     #[allow(unsafe_code)] // every task owns the range of its layer
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, s: S) {
         let (member, layer) = (
             self.index / self.layers,
             self.pack.first + self.index % self.layers,
@@ -175,7 +175,7 @@ impl Kernel for PackLayer<'_> {
         let weight = self.pack.net.weight(member, layer);
         let (inputs, outputs) = self.pack.net.widths(layer);
         match self.pack.form {
-            Form::Forward => pack_transposed::<S>(weight, inputs, inputs, outputs, out),
+            Form::Forward => pack_transposed(s, weight, inputs, inputs, outputs, out),
             Form::ForwardBf16 => pack_bf16::<S>(weight, inputs, outputs, out),
             Form::Backward => pack_plain::<S>(weight, inputs, outputs, inputs, out),
         }

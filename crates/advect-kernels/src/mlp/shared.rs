@@ -70,7 +70,7 @@ impl Kernel for FirstLayer<'_> {
     type Out = Split;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) -> Split {
+    fn run<S: Simd>(self, s: S) -> Split {
         let Candidates {
             context,
             states,
@@ -84,14 +84,14 @@ impl Kernel for FirstLayer<'_> {
         let mut own = Vec::with_capacity(self.net.members);
         for member in 0..self.net.members {
             let weight = self.net.weight(member, 0);
-            own.push(pack_columns::<S>(
+            own.push(pack_columns(
+                s,
                 weight,
                 inputs,
                 outputs,
                 &[slot..slot + width, 0..0],
             ));
-            let panels =
-                pack_columns::<S>(weight, inputs, outputs, &[0..slot, slot + width..inputs]);
+            let panels = pack_columns(s, weight, inputs, outputs, &[0..slot, slot + width..inputs]);
             let left = Left {
                 base: context.as_ptr(),
                 row_stride: shared,
@@ -122,6 +122,7 @@ impl Kernel for FirstLayer<'_> {
 /// Panels of the chosen input columns of a weight `[outputs, inputs]`.
 #[inline(always)]
 fn pack_columns<S: Simd>(
+    s: S,
     weight: &[f32],
     inputs: usize,
     outputs: usize,
@@ -135,7 +136,7 @@ fn pack_columns<S: Simd>(
             .for_each(|range| columns.extend_from_slice(&row[range.clone()]));
     }
     let mut panels = Scratch::take(PackedPanels::len::<S>(k, outputs));
-    pack_transposed::<S>(&columns, k, k, outputs, &mut panels);
+    pack_transposed(s, &columns, k, k, outputs, &mut panels);
     panels
 }
 

@@ -207,7 +207,7 @@ struct Operand<'a> {
 
 /// A weight as right operand, and how it is packed.
 trait Weight: Copy + Sync {
-    fn pack<S: Simd>(self, k: usize, n: usize, out: &mut [f32]);
+    fn pack<S: Simd>(self, s: S, k: usize, n: usize, out: &mut [f32]);
 }
 
 /// `W^T` of `W [n, k]`.
@@ -220,14 +220,14 @@ struct Plain<'a>(&'a [f32]);
 
 impl Weight for Transposed<'_> {
     #[inline(always)]
-    fn pack<S: Simd>(self, k: usize, n: usize, out: &mut [f32]) {
-        pack_transposed::<S>(self.0, k, k, n, out);
+    fn pack<S: Simd>(self, s: S, k: usize, n: usize, out: &mut [f32]) {
+        pack_transposed(s, self.0, k, k, n, out);
     }
 }
 
 impl Weight for Plain<'_> {
     #[inline(always)]
-    fn pack<S: Simd>(self, k: usize, n: usize, out: &mut [f32]) {
+    fn pack<S: Simd>(self, _simd: S, k: usize, n: usize, out: &mut [f32]) {
         pack_plain::<S>(self.0, n, k, n, out);
     }
 }
@@ -312,9 +312,9 @@ impl<W: Weight> Kernel for PackOne<W> {
     type Out = Scratch;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) -> Scratch {
+    fn run<S: Simd>(self, s: S) -> Scratch {
         let mut panels = Scratch::take(PackedPanels::len::<S>(self.k, self.n));
-        self.weight.pack::<S>(self.k, self.n, &mut panels);
+        self.weight.pack(s, self.k, self.n, &mut panels);
         panels
     }
 }

@@ -33,6 +33,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn splat(self, x: f32) -> Self::V;
     unsafe fn load(self, from: *const f32) -> Self::V;
     unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// The values at `from`, `from + stride`, `from + 2 stride`, ...
+    unsafe fn gather(self, from: *const f32, stride: usize) -> Self::V;
     unsafe fn add(self, a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(self, a: Self::V, b: Self::V) -> Self::V;

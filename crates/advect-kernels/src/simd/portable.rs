@@ -55,6 +55,11 @@ impl Simd for Portable {
         unsafe { to.cast::<Lanes>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn gather(self, from: *const f32, stride: usize) -> Lanes {
+        // SAFETY: the caller gives eight readable values at that distance.
+        std::array::from_fn(|i| unsafe { *from.add(i * stride) })
+    }
+    #[inline(always)]
     unsafe fn add(self, a: Lanes, b: Lanes) -> Lanes {
         zip(a, b, |a, b| a + b)
     }

@@ -90,6 +90,10 @@ impl Simd for Avx2 {
         splat(x: f32) -> __m256 = _mm256_set1_ps(x);
         load(from: *const f32) -> __m256 = _mm256_loadu_ps(from);
         store(to: *mut f32, v: __m256) -> () = _mm256_storeu_ps(to, v);
+        gather(from: *const f32, stride: usize) -> __m256 = {
+            let steps = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(stride as i32));
+            _mm256_i32gather_ps::<4>(from, steps)
+        };
         add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
         sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
         mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
@@ -136,6 +140,11 @@ impl<const BF16: bool, const AMX: bool> Simd for Avx512<BF16, AMX> {
         splat(x: f32) -> __m512 = _mm512_set1_ps(x);
         load(from: *const f32) -> __m512 = _mm512_loadu_ps(from);
         store(to: *mut f32, v: __m512) -> () = _mm512_storeu_ps(to, v);
+        gather(from: *const f32, stride: usize) -> __m512 = {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let steps = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride as i32));
+            _mm512_i32gather_ps::<4>(steps, from)
+        };
         add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
         sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
         mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
