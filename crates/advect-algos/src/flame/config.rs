@@ -142,108 +142,108 @@ impl From<Scoring> for Precision {
     }
 }
 
-/// FLAME's configuration. Sources: flame.md sections 2 to 8; `[C]` is the authors' code, whose defaults these are unless
+/// FLAME's configuration. Sources: flame.md sections 2 to 8; (C) is the authors' code, whose defaults these are unless
 /// the comment says "consistent".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlameConfig {
-    /// Environments that step together, `E`. [C] 5.
+    /// Environments that step together, `E`. (C) 5.
     pub num_envs: usize,
-    /// Transitions of uniform random actions before the agent acts. [C] 30,000.
+    /// Transitions of uniform random actions before the agent acts. (C) 30,000.
     pub warmup_transitions: u64,
-    /// Whether the warm-up counts as environment steps. [C] no.
+    /// Whether the warm-up counts as environment steps. (C) no.
     pub warmup_counts: bool,
-    /// Updates after every vector step. [C] 1, so updates to data is `1/E`.
+    /// Updates after every vector step. (C) 1, so updates to data is `1/E`.
     pub updates_per_vector_step: u32,
-    /// Transitions in a minibatch, `B`. [C] 256.
+    /// Transitions in a minibatch, `B`. (C) 256.
     pub batch_size: usize,
-    /// Transitions that the replay keeps. [C] 1e6.
+    /// Transitions that the replay keeps. (C) 1e6.
     pub replay_capacity: usize,
 
-    /// Discount. [C] 0.99.
+    /// Discount. (C) 0.99.
     pub gamma: f64,
-    /// Factor on the reward in the critic's target. [C] 0.2.
+    /// Factor on the reward in the critic's target. (C) 0.2.
     pub reward_scale: f64,
-    /// Step of the moving averages of target critics and behaviour policy. [C] 0.005.
+    /// Step of the moving averages of target critics and behaviour policy. (C) 0.005.
     pub ema_tau: f64,
-    /// Hidden widths of critics and policy. [C] three times 256, Mish.
+    /// Hidden widths of critics and policy. (C) three times 256, Mish.
     pub hidden: Vec<usize>,
 
-    /// Learning rate of the critics. [C] 3e-4.
+    /// Learning rate of the critics. (C) 3e-4.
     pub critic_lr: f64,
-    /// Initial learning rate of the policy. [C] 3e-4.
+    /// Initial learning rate of the policy. (C) 3e-4.
     pub policy_lr: f64,
-    /// Final learning rate of the policy. [C] 3e-5.
+    /// Final learning rate of the policy. (C) 3e-5.
     pub policy_lr_end: f64,
-    /// Policy step at which the rate begins to fall. [C] 25,000.
+    /// Policy step at which the rate begins to fall. (C) 25,000.
     pub policy_lr_begin: u64,
-    /// Policy steps over which it falls linearly. [C] 50,000.
+    /// Policy steps over which it falls linearly. (C) 50,000.
     pub policy_lr_duration: u64,
-    /// Learning rate of `log alpha`. [C] 0.005.
+    /// Learning rate of `log alpha`. (C) 0.005.
     pub alpha_lr: f64,
-    /// Two Adam steps of the critics with one gradient, as [C] FLAME-M (Q7). Consistent: off.
+    /// Two Adam steps of the critics with one gradient, as (C) FLAME-M (Q7). Consistent: off.
     pub critic_double_step: bool,
 
-    /// Updates between policy steps and moving averages. [C] 2.
+    /// Updates between policy steps and moving averages. (C) 2.
     pub delay_update: u64,
-    /// Updates between temperature steps. [C] 100.
+    /// Updates between temperature steps. (C) 100.
     pub delay_alpha_update: u64,
 
-    /// Candidates ranked by the critics at every decision, `P`. [C] 32.
+    /// Candidates ranked by the critics at every decision, `P`. (C) 32.
     pub best_of: usize,
-    /// Generation steps. [C] 1 for FLAME-M, 20 for FLAME-R.
+    /// Generation steps. (C) 1 for FLAME-M, 20 for FLAME-R.
     pub n_gen: usize,
-    /// Standard deviation of the generator's source noise. Consistent: 1; [C] 0.5 (Q5), while training assumes 1.
+    /// Standard deviation of the generator's source noise. Consistent: 1; (C) 0.5 (Q5), while training assumes 1.
     pub base_std: f64,
-    /// Factor of the exploration noise. [C] 1.
+    /// Factor of the exploration noise. (C) 1.
     pub noise_scale: f64,
-    /// Standard deviation of the exploration noise. [C] `alpha noise_scale` when alpha is learned.
+    /// Standard deviation of the exploration noise. (C) `alpha noise_scale` when alpha is learned.
     pub noise: NoiseRule,
-    /// Whether the action in the critic's target carries the exploration noise. [C] yes; consistent: no.
+    /// Whether the action in the critic's target carries the exploration noise. (C) yes; consistent: no.
     pub td_noise: bool,
 
-    /// Proposals per state in the policy's loss, `K`. [C] 100.
+    /// Proposals per state in the policy's loss, `K`. (C) 100.
     pub num_proposals: usize,
-    /// Lower end of the uniform flow times (of tau for FLAME-R, of t for FLAME-M). [C] tau from 0.001.
+    /// Lower end of the uniform flow times (of tau for FLAME-R, of t for FLAME-M). (C) tau from 0.001.
     pub time_low: f64,
-    /// Upper end of the uniform flow times. [C] tau to 0.9946.
+    /// Upper end of the uniform flow times. (C) tau to 0.9946.
     pub time_high: f64,
-    /// Distribution of the flow times. [C] uniform.
+    /// Distribution of the flow times. (C) uniform.
     pub time_sampler: Times,
-    /// Fraction of rows with `r = t` (FLAME-M). [C] 0; Geng et al. 0.75 (Q4).
+    /// Fraction of rows with `r = t` (FLAME-M). (C) 0; Geng et al. 0.75 (Q4).
     pub meanflow_r_eq_t_frac: f64,
-    /// Divides every row's loss by itself plus `adaptive_c` (FLAME-M). [C] no; Geng et al. yes (Q4).
+    /// Divides every row's loss by itself plus `adaptive_c` (FLAME-M). (C) no; Geng et al. yes (Q4).
     pub adaptive_weight: bool,
     /// The constant of the adaptive weight. Geng et al. 0.01.
     pub adaptive_c: f64,
-    /// Path of FLAME-M's training pairs. Consistent; [C] mixed (Q1).
+    /// Path of FLAME-M's training pairs. Consistent; (C) mixed (Q1).
     pub time_convention: PathConvention,
-    /// Clips the noised action to the box before the proposals are drawn, as [C] FLAME-R (Q8). Consistent: off.
+    /// Clips the noised action to the box before the proposals are drawn, as (C) FLAME-R (Q8). Consistent: off.
     pub clip_z: bool,
-    /// Temperature of the weights. Consistent: alpha; [C] FLAME-M exponentiates twice (Q9).
+    /// Temperature of the weights. Consistent: alpha; (C) FLAME-M exponentiates twice (Q9).
     pub weight_temperature: WeightTemperature,
-    /// Smallest temperature of the weights. [C] 1e-3 for FLAME-R, 1e-5 for FLAME-M.
+    /// Smallest temperature of the weights. (C) 1e-3 for FLAME-R, 1e-5 for FLAME-M.
     pub alpha_floor: f64,
-    /// Reduction over proposals in FLAME-R's loss. Consistent: sum; [C] mean (Q14).
+    /// Reduction over proposals in FLAME-R's loss. Consistent: sum; (C) mean (Q14).
     pub k_reduction: KReduction,
-    /// Rows of the regression. The shared form is exact; [C] one row per proposal.
+    /// Rows of the regression. The shared form is exact; (C) one row per proposal.
     pub policy_loss_rows: LossRows,
-    /// Coefficient of the extra `-Q` term of eq. (7) (FLAME-M). Consistent: 0; [C] 1 (Q2).
+    /// Coefficient of the extra `-Q` term of eq. (7) (FLAME-M). Consistent: 0; (C) 1 (Q2).
     pub dpg_coef: f64,
 
-    /// Entropy term in the critic's target. Omitted: what the authors' ablation favours; [C] minus (Q6).
+    /// Entropy term in the critic's target. Omitted: what the authors' ablation favours; (C) minus (Q6).
     pub td_entropy: TdEntropy,
     /// Entropy estimator. FLAME-M: exact log-determinant; FLAME-R: first order. See `docs/algorithms/flame.md`.
     pub entropy: Entropy,
-    /// Trace of a first-order estimate. Exact; [C] a normal probe.
+    /// Trace of a first-order estimate. Exact; (C) a normal probe.
     pub trace: Trace,
-    /// Steps of the entropy's integration. 1 with the exact log-determinant, [C] 3 for FLAME-M and 20 for FLAME-R.
+    /// Steps of the entropy's integration. 1 with the exact log-determinant, (C) 3 for FLAME-M and 20 for FLAME-R.
     pub n_ent: usize,
-    /// `H_target = -target_entropy_scale d`. [C] 3.
+    /// `H_target = -target_entropy_scale d`. (C) 3.
     pub target_entropy_scale: f64,
-    /// Initial temperature, or its value when `fix_alpha` is set. [C] 1.
+    /// Initial temperature, or its value when `fix_alpha` is set. (C) 1.
     pub init_alpha: f64,
-    /// Keeps the temperature at `init_alpha`. [C] no.
+    /// Keeps the temperature at `init_alpha`. (C) no.
     pub fix_alpha: bool,
 
     /// Arithmetic of candidate generation and scoring.
