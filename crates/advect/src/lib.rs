@@ -17,11 +17,9 @@ pub mod presets;
 pub mod result;
 pub mod timing;
 
-/// The examples of the workspace's README and guides, compiled and run as tests.
+/// The examples of the workspace's README, compiled and run as tests.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../../README.md")]
     struct Readme;
-    #[doc = include_str!("../../../docs/guides/add-an-environment.md")]
-    struct AddAnEnvironment;
 }
