@@ -14,7 +14,7 @@ pub(crate) use pack::{PackedPanels, pack_bf16, pack_plain, pack_transposed};
 
 use crate::mlp::Activation;
 use crate::simd::{Kernel, Simd, dispatch, math};
-use tile::{multiply_bf16, multiply_f32};
+use tile::{Bf16, F32, multiply_tile};
 
 /// Largest register tile, in values: 12 rows of 32.
 const SCRATCH: usize = 12 * 32;
@@ -174,9 +174,9 @@ unsafe fn run_tile<S: Simd>(s: S, p: &Product, row: usize, rows: usize, column: 
             Right::Rows { base, ld } => (base.add(column), ld),
         };
         if p.bf16 {
-            multiply_bf16(s, rows, wide, p.k, a, &p.left, b, ld, c);
+            multiply_tile::<S, Bf16>(s, rows, wide, p.k, a, &p.left, b, ld, c);
         } else {
-            multiply_f32(s, rows, wide, p.k, a, &p.left, b, ld, c);
+            multiply_tile::<S, F32>(s, rows, wide, p.k, a, &p.left, b, ld, c);
         }
         finish_tile(s, p, row, rows, column, columns, c);
     }

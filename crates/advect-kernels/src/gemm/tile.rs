@@ -4,12 +4,14 @@ use super::Left;
 use crate::simd::Simd;
 
 /// How two words of the operands are combined into an accumulator.
-trait Step<S: Simd> {
+pub(super) trait Step<S: Simd> {
     unsafe fn step(s: S, a: S::V, b: S::V, acc: S::V) -> S::V;
 }
 
-struct F32;
-struct Bf16;
+/// Words are f32 values.
+pub(super) struct F32;
+/// Words are pairs of bf16 values.
+pub(super) struct Bf16;
 
 impl<S: Simd> Step<S> for F32 {
     #[inline(always)]
@@ -27,42 +29,9 @@ impl<S: Simd> Step<S> for Bf16 {
     }
 }
 
-/// `C += A B` for a tile of f32 values; `c` holds `rows x columns` packed values.
+/// `C += A B` for a tile; `c` holds `rows x columns` packed values, `rows` is a height that `tile_rows` gives.
 #[inline(always)]
-pub(super) unsafe fn multiply_f32<S: Simd>(
-    s: S,
-    rows: usize,
-    wide: bool,
-    k: usize,
-    a: *const f32,
-    left: &Left,
-    b: *const f32,
-    ld: usize,
-    c: *mut f32,
-) {
-    // SAFETY: forwarded from the caller.
-    unsafe { by_height::<S, F32>(s, rows, wide, k, a, left, b, ld, c) }
-}
-
-/// `C += A B` for a tile of bf16 pairs.
-#[inline(always)]
-pub(super) unsafe fn multiply_bf16<S: Simd>(
-    s: S,
-    rows: usize,
-    wide: bool,
-    k: usize,
-    a: *const f32,
-    left: &Left,
-    b: *const f32,
-    ld: usize,
-    c: *mut f32,
-) {
-    // SAFETY: forwarded from the caller.
-    unsafe { by_height::<S, Bf16>(s, rows, wide, k, a, left, b, ld, c) }
-}
-
-#[inline(always)]
-unsafe fn by_height<S: Simd, P: Step<S>>(
+pub(super) unsafe fn multiply_tile<S: Simd, P: Step<S>>(
     s: S,
     rows: usize,
     wide: bool,
