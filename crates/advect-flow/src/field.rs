@@ -3,7 +3,7 @@
 use advect_kernels::Precision;
 use candle_core::{Result, Tensor};
 
-use crate::network::{MeanVelocityNet, Tangent, VelocityNet};
+use crate::network::{FlowNet, MeanVelocityNet, Tangent, VelocityNet};
 
 /// One step of flow time, from `from` to `to`; its signed length is `to - from`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,66 +114,77 @@ pub struct Candidates<'a, N> {
     pub precision: Precision,
 }
 
-/// A time shared by all rows, shape `[1]`.
-fn shared(time: f64, like: &Tensor) -> Result<Tensor> {
-    Tensor::new(&[time as f32], like.device())
+/// The flow times at which a network is asked for the field of one step.
+pub trait StepTimes<const T: usize> {
+    /// The times, in the order of the network's inputs.
+    fn times(span: Span) -> [f64; T];
 }
 
-impl Field for Conditional<'_, VelocityNet> {
+/// A velocity is taken at the step's start.
+impl StepTimes<1> for VelocityNet {
+    fn times(span: Span) -> [f64; 1] {
+        [span.from]
+    }
+}
+
+/// An average velocity spans the step: `r = to`, `t = from`.
+impl StepTimes<2> for MeanVelocityNet {
+    fn times(span: Span) -> [f64; 2] {
+        [span.to, span.from]
+    }
+}
+
+/// The times of a step, each of shape `[1]`: shared by all rows.
+fn shared<const T: usize>(span: Span, like: &Tensor) -> Result<Vec<Tensor>>
+where
+    FlowNet<T>: StepTimes<T>,
+{
+    let tensor = |time: f64| Tensor::new(&[time as f32], like.device());
+    FlowNet::<T>::times(span).into_iter().map(tensor).collect()
+}
+
+fn each<const T: usize>(times: &[Tensor]) -> [&Tensor; T] {
+    std::array::from_fn(|i| &times[i])
+}
+
+impl<const T: usize> Field for Conditional<'_, FlowNet<T>>
+where
+    FlowNet<T>: StepTimes<T>,
+{
     fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
-        self.net
-            .forward(self.params, self.obs, x, &shared(span.from, x)?)
+        let times = shared::<T>(span, x)?;
+        self.net.forward(self.params, self.obs, x, each(&times))
     }
 }
 
-impl DifferentiableField for Conditional<'_, VelocityNet> {
+impl<const T: usize> DifferentiableField for Conditional<'_, FlowNet<T>>
+where
+    FlowNet<T>: StepTimes<T>,
+{
     fn jvp(&self, x: &Tensor, span: Span, x_dot: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.net
-            .jvp(self.params, self.obs, x, &shared(span.from, x)?, x_dot, 0.0)
-    }
-
-    fn jacobian(&self, x: &Tensor, span: Span) -> Result<(Tensor, Tensor)> {
-        self.net
-            .jacobian(self.params, self.obs, x, &shared(span.from, x)?)
-    }
-}
-
-impl Field for Conditional<'_, MeanVelocityNet> {
-    fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
-        let (r, t) = (shared(span.to, x)?, shared(span.from, x)?);
-        self.net.forward(self.params, self.obs, x, &r, &t)
-    }
-}
-
-impl DifferentiableField for Conditional<'_, MeanVelocityNet> {
-    fn jvp(&self, x: &Tensor, span: Span, x_dot: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (r, t) = (shared(span.to, x)?, shared(span.from, x)?);
+        let times = shared::<T>(span, x)?;
         let tangent = Tangent {
             z: x_dot,
-            r: 0.0,
-            t: 0.0,
+            times: [0.0; T],
         };
-        self.net.jvp(self.params, self.obs, x, &r, &t, tangent)
+        self.net
+            .jvp(self.params, self.obs, x, each(&times), tangent)
     }
 
     fn jacobian(&self, x: &Tensor, span: Span) -> Result<(Tensor, Tensor)> {
-        let (r, t) = (shared(span.to, x)?, shared(span.from, x)?);
-        self.net.jacobian(self.params, self.obs, x, &r, &t)
+        let times = shared::<T>(span, x)?;
+        self.net.jacobian(self.params, self.obs, x, each(&times))
     }
 }
 
-impl Field for Candidates<'_, VelocityNet> {
+impl<const T: usize> Field for Candidates<'_, FlowNet<T>>
+where
+    FlowNet<T>: StepTimes<T>,
+{
     fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
-        let tau = shared(span.from, x)?;
+        let times = shared::<T>(span, x)?;
+        let times = each(&times);
         self.net
-            .candidates(self.params, self.obs, x, &tau, self.precision)
-    }
-}
-
-impl Field for Candidates<'_, MeanVelocityNet> {
-    fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
-        let (r, t) = (shared(span.to, x)?, shared(span.from, x)?);
-        self.net
-            .candidates(self.params, self.obs, x, &r, &t, self.precision)
+            .candidates(self.params, self.obs, x, times, self.precision)
     }
 }

@@ -9,8 +9,8 @@ pub mod network;
 pub mod sampler;
 pub mod time_embedding;
 
-pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span};
+pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span, StepTimes};
 pub use flow_matching::TimeConvention;
 pub use meanflow::TimeSampler;
-pub use network::{InputOrder, MeanVelocityNet, NetConfig, Tangent, VelocityNet};
+pub use network::{FlowNet, InputOrder, MeanVelocityNet, NetConfig, Tangent, VelocityNet};
 pub use time_embedding::{TimeEmbedding, TimeFeatures};

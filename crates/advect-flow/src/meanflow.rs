@@ -32,18 +32,11 @@ pub fn target(
     t: &Tensor,
     v: &Tensor,
 ) -> Result<MeanFlowTarget> {
-    let (_, jvp) = net.jvp(
-        params,
-        obs,
-        z,
-        r,
-        t,
-        Tangent {
-            z: v,
-            r: 0.0,
-            t: 1.0,
-        },
-    )?;
+    let tangent = Tangent {
+        z: v,
+        times: [0.0, 1.0],
+    };
+    let (_, jvp) = net.jvp(params, obs, z, [r, t], tangent)?;
     let span = (t - r)?.clamp(0.0, 1.0)?.unsqueeze(1)?;
     let target = (v - jvp.broadcast_mul(&span)?)?.detach();
     Ok(MeanFlowTarget { jvp, target })
@@ -112,7 +105,7 @@ pub fn loss(
     let z = NoiseUp.interpolate(act, eps, t)?;
     let v = NoiseUp.velocity(act, eps)?;
     let target = target(net, params, obs, &z, r, t, &v)?;
-    let u = net.forward(params, obs, &z, r, t)?;
+    let u = net.forward(params, obs, &z, [r, t])?;
     let sample_loss = sample_loss(&u, &target.target)?;
     let loss = match weight {
         SampleWeight::Uniform => sample_loss.mean_all()?,

@@ -59,28 +59,67 @@ impl NetConfig {
     }
 }
 
-/// A trunk with any number of embedded times in front: the common part of both networks.
+/// A field `f_theta(s, z, t_1..t_T)` over observation, latent action and `T` flow times.
+///
+/// Every time is `[B]`, or `[1]` for one time shared by all rows.
 #[derive(Debug, Clone, PartialEq)]
-struct Conditioned {
+pub struct FlowNet<const T: usize> {
     config: NetConfig,
-    time_ranges: Vec<Range<usize>>,
+    time_ranges: [Range<usize>; T],
     trunk: Mlp,
     trunk_range: Range<usize>,
     layout: Arc<ParamLayout>,
 }
 
-impl Conditioned {
-    fn new(config: &NetConfig, time_names: &[&str]) -> Result<Self> {
+/// Velocity field `v_theta(s, z, tau)` of a rectified flow, data-up time; times are `[tau]`.
+///
+/// Parameters: `{prefix}.time.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+pub type VelocityNet = FlowNet<1>;
+
+/// Average velocity `u_theta(s, z, r, t)` of MeanFlow, noise-up time, `r <= t`; times are `[r, t]`.
+///
+/// Parameters: `{prefix}.time_r.{0,1}`, `{prefix}.time_t.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+pub type MeanVelocityNet = FlowNet<2>;
+
+/// A direction in the inputs `(z, t_1..t_T)` of a [`FlowNet`].
+#[derive(Debug, Clone, Copy)]
+pub struct Tangent<'a, const T: usize> {
+    /// Direction of the latent, `[B, d]`.
+    pub z: &'a Tensor,
+    /// Rate of every time.
+    pub times: [f64; T],
+}
+
+impl VelocityNet {
+    /// A network of the given sizes.
+    ///
+    /// # Errors
+    /// If a width is zero.
+    pub fn new(config: &NetConfig) -> Result<Self> {
+        Self::with_times(config, ["time"])
+    }
+}
+
+impl MeanVelocityNet {
+    /// A network of the given sizes.
+    ///
+    /// # Errors
+    /// If a width is zero.
+    pub fn new(config: &NetConfig) -> Result<Self> {
+        Self::with_times(config, ["time_r", "time_t"])
+    }
+}
+
+impl<const T: usize> FlowNet<T> {
+    fn with_times(config: &NetConfig, time_names: [&str; T]) -> Result<Self> {
         let mut layout = ParamLayout::new();
-        let mut time_ranges = Vec::new();
-        for name in time_names {
+        let time_ranges = time_names.map(|name| {
             let start = layout.len();
-            config
-                .time
-                .push_layout(&mut layout, &format!("{}.{name}", config.prefix));
-            time_ranges.push(start..layout.len());
-        }
-        let inputs = config.obs_dim + config.act_dim + time_names.len() * config.time.dim();
+            let name = format!("{}.{name}", config.prefix);
+            config.time.push_layout(&mut layout, &name);
+            start..layout.len()
+        });
+        let inputs = config.obs_dim + config.act_dim + T * config.time.dim();
         let sizes = [&[inputs], config.hidden.as_slice(), &[config.act_dim]].concat();
         let trunk = Mlp::new(&sizes, config.activation)?;
         let start = layout.len();
@@ -93,6 +132,124 @@ impl Conditioned {
             trunk_range,
             layout: Arc::new(layout),
         })
+    }
+
+    /// Names and shapes of the parameters, in order.
+    pub fn layout(&self) -> &Arc<ParamLayout> {
+        &self.layout
+    }
+
+    /// Width of the action.
+    pub fn act_dim(&self) -> usize {
+        self.config.act_dim
+    }
+
+    /// `f_theta(obs, z, times)`, differentiable in `params` and `z`.
+    ///
+    /// # Shapes
+    /// `params` `[P]`, `obs` `[B, o]`, `z` `[B, d]`, `times` `[B]` or `[1]` to `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn forward(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+    ) -> Result<Tensor> {
+        let x = self.input(params, obs, z, times)?;
+        self.trunk.forward(&self.trunk_params(params)?, &x)
+    }
+
+    /// Value and derivative along `tangent`, without gradient: `(f, f')`, both `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jvp(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+        tangent: Tangent<'_, T>,
+    ) -> Result<(Tensor, Tensor)> {
+        let params = params.detach();
+        let (x, x_dot) = self.input_with_dot(&params, obs, z, times, tangent)?;
+        self.trunk.jvp(&self.trunk_params(&params)?, &x, &x_dot)
+    }
+
+    /// As [`FlowNet::jvp`] along `z_dot` with the times held, differentiable in `params`, `z` and `z_dot`:
+    /// gradients of a divergence.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jvp_tracked(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+        z_dot: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        expect_dims("velocity network", "z_dot", z_dot, z.dims())?;
+        let x = self.input(params, obs, z, times)?;
+        let width = T * self.config.time.dim();
+        let still_times = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
+        let x_dot = self.join(&obs.zeros_like()?, z_dot, &[still_times])?;
+        self.trunk
+            .jvp_tracked(&self.trunk_params(params)?, &x, &x_dot)
+    }
+
+    /// Value `[B, d]` and Jacobian `df/dz` `[B, d, d]` (row = output), without gradient.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn jacobian(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+    ) -> Result<(Tensor, Tensor)> {
+        let params = params.detach();
+        let x = self.input(&params, obs, z, times)?;
+        self.trunk.jacobian(
+            &self.trunk_params(&params)?,
+            &x,
+            self.slot(),
+            self.config.act_dim,
+        )
+    }
+
+    /// Fields of `P` latents per state, without gradient, in `precision`; observation and times enter the first layer
+    /// once per state.
+    ///
+    /// # Shapes
+    /// `obs` `[B, o]`, `z` `[B, P, d]`, `times` `[B]` or `[1]` to `[B, P, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+        precision: Precision,
+    ) -> Result<Tensor> {
+        self.check(params, obs, z)?;
+        let params = params.detach();
+        let mut parts = vec![obs.detach()];
+        parts.extend(self.embed(&params, times, obs.dim(0)?)?);
+        let context = Tensor::cat(&parts, 1)?;
+        self.trunk.forward_shared(
+            &self.trunk_params(&params)?,
+            &context,
+            z,
+            self.slot(),
+            precision,
+        )
     }
 
     /// First input column of `z`.
@@ -119,12 +276,16 @@ impl Conditioned {
     }
 
     /// Embedded times, each `[rows, e]`; a time of shape `[1]` is embedded once and repeated.
-    fn embed(&self, params: &Tensor, times: &[&Tensor], rows: usize) -> Result<Vec<Tensor>> {
-        let embed = |(t, range): (&&Tensor, &Range<usize>)| {
+    fn embed(&self, params: &Tensor, times: [&Tensor; T], rows: usize) -> Result<Vec<Tensor>> {
+        let embed = |(t, range): (&Tensor, &Range<usize>)| {
             let embedding = self.config.time.forward(&slice(params, range)?, t)?;
             repeat_rows(&embedding, rows)
         };
-        times.iter().zip(&self.time_ranges).map(embed).collect()
+        times
+            .into_iter()
+            .zip(&self.time_ranges)
+            .map(embed)
+            .collect()
     }
 
     /// The trunk's input row `[obs, z, e..]` in the configured order.
@@ -142,90 +303,36 @@ impl Conditioned {
         params: &Tensor,
         obs: &Tensor,
         z: &Tensor,
-        times: &[&Tensor],
+        times: [&Tensor; T],
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
         self.join(obs, z, &self.embed(params, times, obs.dim(0)?)?)
     }
 
-    fn forward(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: &[&Tensor],
-    ) -> Result<Tensor> {
-        let x = self.input(params, obs, z, times)?;
-        self.trunk.forward(&self.trunk_params(params)?, &x)
-    }
-
-    /// Input row and its tangent for `(z', t'..)`, observation held.
+    /// Input row and its tangent, observation held.
     fn input_with_dot(
         &self,
         params: &Tensor,
         obs: &Tensor,
         z: &Tensor,
-        times: &[&Tensor],
-        z_dot: &Tensor,
-        time_dots: &[f64],
+        times: [&Tensor; T],
+        tangent: Tangent<'_, T>,
     ) -> Result<(Tensor, Tensor)> {
         self.check(params, obs, z)?;
-        expect_dims("velocity network", "z_dot", z_dot, z.dims())?;
+        expect_dims("velocity network", "z_dot", tangent.z, z.dims())?;
         let rows = obs.dim(0)?;
         let (mut values, mut dots) = (Vec::new(), Vec::new());
-        for ((t, range), rate) in times.iter().zip(&self.time_ranges).zip(time_dots) {
-            let (value, dot) = self
-                .config
-                .time
-                .forward_with_dot(&slice(params, range)?, t)?;
+        for ((t, range), rate) in times.iter().zip(&self.time_ranges).zip(tangent.times) {
+            let embedding = &self.config.time;
+            let (value, dot) = embedding.forward_with_dot(&slice(params, range)?, t)?;
             values.push(repeat_rows(&value, rows)?);
-            dots.push(repeat_rows(&(dot * *rate)?, rows)?);
+            dots.push(repeat_rows(&(dot * rate)?, rows)?);
         }
         let still = obs.zeros_like()?;
         Ok((
             self.join(obs, z, &values)?,
-            self.join(&still, z_dot, &dots)?,
+            self.join(&still, tangent.z, &dots)?,
         ))
-    }
-
-    fn jacobian(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: &[&Tensor],
-    ) -> Result<(Tensor, Tensor)> {
-        let params = params.detach();
-        let x = self.input(&params, obs, z, times)?;
-        self.trunk.jacobian(
-            &self.trunk_params(&params)?,
-            &x,
-            self.slot(),
-            self.config.act_dim,
-        )
-    }
-
-    /// `P` latents per state: observation and times enter the first layer once per state.
-    fn candidates(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: &[&Tensor],
-        precision: Precision,
-    ) -> Result<Tensor> {
-        self.check(params, obs, z)?;
-        let params = params.detach();
-        let mut parts = vec![obs.detach()];
-        parts.extend(self.embed(&params, times, obs.dim(0)?)?);
-        let context = Tensor::cat(&parts, 1)?;
-        self.trunk.forward_shared(
-            &self.trunk_params(&params)?,
-            &context,
-            z,
-            self.slot(),
-            precision,
-        )
     }
 }
 
@@ -241,235 +348,5 @@ fn repeat_rows(row: &Tensor, rows: usize) -> Result<Tensor> {
     match row.dims2()? {
         (1, width) => row.broadcast_as((rows, width)),
         _ => Ok(row.clone()),
-    }
-}
-
-/// Velocity field `v_theta(s, z, tau)` of a rectified flow, data-up time.
-///
-/// Parameters: `{prefix}.time.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
-/// Every time argument is `[B]`, or `[1]` for one time shared by all rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VelocityNet(Conditioned);
-
-impl VelocityNet {
-    /// A network of the given sizes.
-    ///
-    /// # Errors
-    /// If a width is zero.
-    pub fn new(config: &NetConfig) -> Result<Self> {
-        Ok(Self(Conditioned::new(config, &["time"])?))
-    }
-
-    /// Names and shapes of the parameters, in order.
-    pub fn layout(&self) -> &Arc<ParamLayout> {
-        &self.0.layout
-    }
-
-    /// Width of the action.
-    pub fn act_dim(&self) -> usize {
-        self.0.config.act_dim
-    }
-
-    /// `v_theta(obs, z, tau)`, differentiable in `params` and `z`.
-    ///
-    /// # Shapes
-    /// `params` `[P]`, `obs` `[B, o]`, `z` `[B, d]`, `tau` `[B]` or `[1]` to `[B, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn forward(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        tau: &Tensor,
-    ) -> Result<Tensor> {
-        self.0.forward(params, obs, z, &[tau])
-    }
-
-    /// Value and tangent along `(z_dot, tau_dot)`, without gradient: `(v, v')`, both `[B, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn jvp(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        tau: &Tensor,
-        z_dot: &Tensor,
-        tau_dot: f64,
-    ) -> Result<(Tensor, Tensor)> {
-        let params = params.detach();
-        let (x, x_dot) = self
-            .0
-            .input_with_dot(&params, obs, z, &[tau], z_dot, &[tau_dot])?;
-        self.0.trunk.jvp(&self.0.trunk_params(&params)?, &x, &x_dot)
-    }
-
-    /// As [`VelocityNet::jvp`] along `z_dot` alone, differentiable in `params`, `z` and `z_dot`:
-    /// gradients of a divergence.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn jvp_tracked(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        tau: &Tensor,
-        z_dot: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        expect_dims("velocity network", "z_dot", z_dot, z.dims())?;
-        let x = self.0.input(params, obs, z, &[tau])?;
-        let width = self.0.config.time.dim();
-        let still_time = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
-        let x_dot = self.0.join(&obs.zeros_like()?, z_dot, &[still_time])?;
-        self.0
-            .trunk
-            .jvp_tracked(&self.0.trunk_params(params)?, &x, &x_dot)
-    }
-
-    /// Value `[B, d]` and Jacobian `dv/dz` `[B, d, d]` (row = output), without gradient.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn jacobian(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        tau: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        self.0.jacobian(params, obs, z, &[tau])
-    }
-
-    /// Velocities of `P` latents per state, without gradient, in `precision`.
-    ///
-    /// # Shapes
-    /// `obs` `[B, o]`, `z` `[B, P, d]`, `tau` `[B]` or `[1]` to `[B, P, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn candidates(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        tau: &Tensor,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        self.0.candidates(params, obs, z, &[tau], precision)
-    }
-}
-
-/// Average velocity `u_theta(s, z, r, t)` of MeanFlow, noise-up time, `r <= t`.
-///
-/// Parameters: `{prefix}.time_r.{0,1}`, `{prefix}.time_t.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
-/// Every time argument is `[B]`, or `[1]` for one time shared by all rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MeanVelocityNet(Conditioned);
-
-/// A direction in the inputs `(z, r, t)` of a [`MeanVelocityNet`].
-#[derive(Debug, Clone, Copy)]
-pub struct Tangent<'a> {
-    /// Direction of the latent, `[B, d]`.
-    pub z: &'a Tensor,
-    /// Rate of `r`.
-    pub r: f64,
-    /// Rate of `t`.
-    pub t: f64,
-}
-
-impl MeanVelocityNet {
-    /// A network of the given sizes.
-    ///
-    /// # Errors
-    /// If a width is zero.
-    pub fn new(config: &NetConfig) -> Result<Self> {
-        Ok(Self(Conditioned::new(config, &["time_r", "time_t"])?))
-    }
-
-    /// Names and shapes of the parameters, in order.
-    pub fn layout(&self) -> &Arc<ParamLayout> {
-        &self.0.layout
-    }
-
-    /// Width of the action.
-    pub fn act_dim(&self) -> usize {
-        self.0.config.act_dim
-    }
-
-    /// `u_theta(obs, z, r, t)`, differentiable in `params` and `z`.
-    ///
-    /// # Shapes
-    /// `params` `[P]`, `obs` `[B, o]`, `z` `[B, d]`, `r` and `t` `[B]` or `[1]` to `[B, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn forward(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        r: &Tensor,
-        t: &Tensor,
-    ) -> Result<Tensor> {
-        self.0.forward(params, obs, z, &[r, t])
-    }
-
-    /// Value and tangent along `(z_dot, r_dot, t_dot)`, without gradient: `(u, u')`, both `[B, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn jvp(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        r: &Tensor,
-        t: &Tensor,
-        tangent: Tangent<'_>,
-    ) -> Result<(Tensor, Tensor)> {
-        let params = params.detach();
-        let rates = [tangent.r, tangent.t];
-        let (x, x_dot) = self
-            .0
-            .input_with_dot(&params, obs, z, &[r, t], tangent.z, &rates)?;
-        self.0.trunk.jvp(&self.0.trunk_params(&params)?, &x, &x_dot)
-    }
-
-    /// Value `[B, d]` and Jacobian `du/dz` `[B, d, d]` (row = output), without gradient.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn jacobian(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        r: &Tensor,
-        t: &Tensor,
-    ) -> Result<(Tensor, Tensor)> {
-        self.0.jacobian(params, obs, z, &[r, t])
-    }
-
-    /// Average velocities of `P` latents per state, without gradient, in `precision`.
-    ///
-    /// # Shapes
-    /// `obs` `[B, o]`, `z` `[B, P, d]`, `r` and `t` `[B]` or `[1]` to `[B, P, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn candidates(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        r: &Tensor,
-        t: &Tensor,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        self.0.candidates(params, obs, z, &[r, t], precision)
     }
 }

@@ -2,7 +2,7 @@
 
 use advect_flow::flow_matching::{TimeConvention, regression_loss, weighted_mean};
 use advect_flow::meanflow::{self, SampleWeight, TimeSampler, tie_fraction};
-use advect_flow::{Field, Grid, MeanVelocityNet, NetConfig, Span, sampler};
+use advect_flow::{Conditional, Field, Grid, MeanVelocityNet, NetConfig, Span, sampler};
 use advect_kernels::ode::Solver;
 use advect_kernels::{Params, init};
 use advect_rng::Stream;
@@ -59,7 +59,7 @@ fn with_r_equal_t_meanflow_is_flow_matching() -> Result<()> {
     )?;
     let velocity = TimeConvention::NoiseUp.velocity(&act, &eps)?;
     let z = TimeConvention::NoiseUp.interpolate(&act, &eps, &t)?;
-    let u = net.forward(params.tensor(), &obs, &z, &t, &t)?;
+    let u = net.forward(params.tensor(), &obs, &z, [&t, &t])?;
     let expected = scalar(&regression_loss(&u, &velocity)?)? * ACT as f32;
     assert!((scalar(&found.loss)? - expected).abs() < 1e-5 * expected);
     assert_eq!(
@@ -258,8 +258,13 @@ fn one_meanflow_step_subtracts_the_average_velocity() -> Result<()> {
         Tensor::new(&[0.0f32], &Device::Cpu)?,
         Tensor::new(&[1.0f32], &Device::Cpu)?,
     );
-    let expected = (&z - net.forward(&theta, &obs, &z, &r, &t)?)?;
-    let found = sampler::mean_flow(&net, &theta, &obs, &z, 1)?;
+    let expected = (&z - net.forward(&theta, &obs, &z, [&r, &t])?)?;
+    let field = Conditional {
+        net: &net,
+        params: &theta,
+        obs: &obs,
+    };
+    let found = sampler::integrate(&field, &z, Grid::downwards(1))?;
     assert!(scalar(&(found - expected)?.abs()?.max_all()?)? < 1e-6);
     Ok(())
 }

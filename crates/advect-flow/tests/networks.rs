@@ -93,21 +93,15 @@ fn mean_velocity_tangent_matches_central_differences_in_z_r_and_t() -> Result<()
     for (z_dot, r_dot, t_dot) in [(&v, 0.0, 1.0), (&still, 1.0, 0.0), (&v, -0.5, 2.0)] {
         let tangent = Tangent {
             z: z_dot,
-            r: r_dot,
-            t: t_dot,
+            times: [r_dot, t_dot],
         };
-        let (u, dot) = net.jvp(&theta, &obs, &z, &r, &t, tangent)?;
-        assert_close(&u, &net.forward(&theta, &obs, &z, &r, &t)?, 1e-5)?;
+        let (u, dot) = net.jvp(&theta, &obs, &z, [&r, &t], tangent)?;
+        assert_close(&u, &net.forward(&theta, &obs, &z, [&r, &t])?, 1e-5)?;
         let h = 4e-3;
         let at = |sign: f64| {
             let z = (&z + (z_dot * (sign * h))?)?;
-            net.forward(
-                &theta,
-                &obs,
-                &z,
-                &(&r + sign * h * r_dot)?,
-                &(&t + sign * h * t_dot)?,
-            )
+            let (r, t) = ((&r + sign * h * r_dot)?, (&t + sign * h * t_dot)?);
+            net.forward(&theta, &obs, &z, [&r, &t])
         };
         let difference = ((at(1.0)? - at(-1.0)?)? / (2.0 * h))?;
         assert!(max_abs(&difference)? > 1e-3, "the direction has to matter");
@@ -133,8 +127,8 @@ fn velocity_jacobian_agrees_with_tangents_and_differences() -> Result<()> {
             normals("z", &[ROWS, ACT])?,
             column([0.0, 0.2, 0.7, 1.0])?,
         );
-        let (value, jacobian) = net.jacobian(&theta, &obs, &z, &tau)?;
-        assert_close(&value, &net.forward(&theta, &obs, &z, &tau)?, 1e-5)?;
+        let (value, jacobian) = net.jacobian(&theta, &obs, &z, [&tau])?;
+        assert_close(&value, &net.forward(&theta, &obs, &z, [&tau])?, 1e-5)?;
         for j in 0..ACT {
             let mut unit = vec![0f32; ACT];
             unit[j] = 1.0;
@@ -142,11 +136,17 @@ fn velocity_jacobian_agrees_with_tangents_and_differences() -> Result<()> {
                 .broadcast_as((ROWS, ACT))?
                 .contiguous()?;
             let column = jacobian.narrow(2, j, 1)?.squeeze(2)?;
-            let (_, dot) = net.jvp(&theta, &obs, &z, &tau, &direction, 0.0)?;
+            let tangent = Tangent {
+                z: &direction,
+                times: [0.0],
+            };
+            let (_, dot) = net.jvp(&theta, &obs, &z, [&tau], tangent)?;
             assert_close(&column, &dot, 1e-5)?;
             let h = 4e-3;
-            let at =
-                |sign: f64| net.forward(&theta, &obs, &(&z + (&direction * (sign * h))?)?, &tau);
+            let at = |sign: f64| {
+                let z = (&z + (&direction * (sign * h))?)?;
+                net.forward(&theta, &obs, &z, [&tau])
+            };
             assert_close(&column, &((at(1.0)? - at(-1.0)?)? / (2.0 * h))?, 2e-3)?;
         }
     }
@@ -166,10 +166,10 @@ fn candidates_equal_the_forward_pass_of_every_row() -> Result<()> {
         Tensor::new(&[0.0f32], &Device::Cpu)?,
         Tensor::new(&[1.0f32], &Device::Cpu)?,
     );
-    let fast = net.candidates(&theta, &obs, &z, &r, &t, Precision::F32)?;
+    let fast = net.candidates(&theta, &obs, &z, [&r, &t], Precision::F32)?;
     for p in 0..P {
         let one = z.narrow(1, p, 1)?.squeeze(1)?.contiguous()?;
-        let expected = net.forward(&theta, &obs, &one, &r, &t)?;
+        let expected = net.forward(&theta, &obs, &one, [&r, &t])?;
         assert_close(&fast.narrow(1, p, 1)?.squeeze(1)?, &expected, 1e-5)?;
     }
     Ok(())
@@ -181,7 +181,7 @@ fn gradient_reaches_every_parameter_and_matches_differences() -> Result<()> {
     let params = params(net.layout())?;
     let (obs, z) = (normals("obs", &[ROWS, OBS])?, normals("z", &[ROWS, ACT])?);
     let (r, t) = (column([0.1, 0.3, 0.5, 0.2])?, column([0.9, 0.4, 0.5, 0.8])?);
-    let loss = |theta: &Tensor| net.forward(theta, &obs, &z, &r, &t)?.sqr()?.mean_all();
+    let loss = |theta: &Tensor| net.forward(theta, &obs, &z, [&r, &t])?.sqr()?.mean_all();
     let grads = loss(params.tensor())?.backward()?;
     let grad = grads
         .get(params.var())
@@ -221,7 +221,10 @@ fn a_wrong_observation_width_is_named() -> Result<()> {
         normals("obs", &[ROWS, OBS + 1])?,
         normals("z", &[ROWS, ACT])?,
     );
-    let error = net.forward(&theta, &obs, &z, &tau).unwrap_err().to_string();
+    let error = net
+        .forward(&theta, &obs, &z, [&tau])
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("`obs` has shape [4, 6], expected [4, 5]"),
         "{error}"

@@ -6,7 +6,7 @@ use crate::agent::Metrics;
 use crate::state::{StateDict, StateError};
 
 /// Episodes whose mean return an observer is shown.
-const RECENT: usize = 100;
+const RECENT: usize = 20;
 
 /// Sum and count of a metric since the last log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -116,6 +116,11 @@ impl Tracker {
         self.means.add("train/episode_length", length as f64);
         self.recent.truncate(RECENT - 1);
         self.recent.push_front(total);
+    }
+
+    /// Forgets the finished episodes: the warm-up's say nothing about the agent.
+    pub(crate) fn forget_recent(&mut self) {
+        self.recent.clear();
     }
 
     /// Mean return of the last episodes.

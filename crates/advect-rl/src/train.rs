@@ -180,7 +180,11 @@ impl Trainer {
         if self.settings.warmup_counts {
             self.state.counters.env_steps += self.envs.len() as u64;
         }
-        progress.on_warmup(self.state.counters.warmup, self.settings.warmup_transitions);
+        let (done, total) = (self.state.counters.warmup, self.settings.warmup_transitions);
+        if done >= total {
+            self.state.tracker.forget_recent();
+        }
+        progress.on_warmup(done, total);
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use advect_algos::flame::act::{Generation, best_of};
 use advect_algos::flame::config::{TdEntropy, Variant};
 use advect_algos::flame::critic::soft_value;
+use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose, weights};
 use advect_algos::flame::{FlameConfig, Generator};
+use advect_flow::TimeConvention;
 use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::{td_loss, td_target};
 use advect_rl::temperature::entropy_gradient;
@@ -43,6 +45,35 @@ impl Policy {
     pub fn gradient(&self, case: &Case, loss: &Tensor) -> Result<Tensor> {
         let gradient = gradient(loss, &self.params, "policy")?;
         case.flat_gradient(&Gradients::new().with("policy", self.generator.layout(), &gradient)?)
+    }
+}
+
+/// The proposals of a policy-loss file with their scores and weights.
+pub(super) struct Weighted {
+    pub proposals: Proposals,
+    pub q: Tensor,
+    pub weights: Tensor,
+}
+
+impl Weighted {
+    /// Proposals at flow times `t` on `path`, scored by `q1` and `q2`, weighted at `config`'s temperature.
+    pub fn of(case: &Case, path: TimeConvention, t: &Tensor, config: &FlameConfig) -> Result<Self> {
+        let critics = Critics::of(case, ["q1", "q2"], Activation::Mish)?;
+        let noise = ProposalNoise {
+            eps0: case.input("eps0")?,
+            levels: case.input("u")?,
+        };
+        let proposals = propose(path, &case.input("act")?, t, &noise, false)?;
+        let (obs, params) = (case.input("obs")?, critics.online.detached());
+        let q = critics
+            .net
+            .min_q_candidates(&params, &obs, &proposals.act, Precision::F32)?;
+        let weights = weights(&q, config.weight_temperature(case.config("alpha")?))?;
+        Ok(Self {
+            proposals,
+            q,
+            weights,
+        })
     }
 }
 

@@ -2,17 +2,18 @@
 
 use advect_algos::flame::config::{Entropy, FlameConfig, Trace, Variant};
 use advect_algos::flame::entropy::{Estimator, mean_flow_entropy};
-use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose, weights};
+use advect_algos::flame::proposals::Proposals;
 use advect_algos::flame::{Generator, policy_m};
 use advect_flow::density::standard_normal_entropy;
 use advect_flow::density::standard_normal_log_prob;
 use advect_flow::meanflow::{self, SampleWeight};
-use advect_flow::{MeanVelocityNet, TimeConvention, sampler};
-use advect_kernels::{Activation, Precision};
+use advect_flow::sampler::integrate;
+use advect_flow::{Conditional, Grid, MeanVelocityNet, TimeConvention};
+use advect_kernels::Activation;
 use candle_core::Tensor;
 
 use super::critics::Critics;
-use super::flame::Policy;
+use super::flame::{Policy, Weighted};
 use crate::case::Case;
 use crate::error::GoldenError;
 use crate::outputs::Outputs;
@@ -36,28 +37,14 @@ fn network(policy: &Policy) -> Result<&MeanVelocityNet> {
 
 fn policy_loss(case: &Case) -> Result<Outputs> {
     let policy = Policy::of(case, Variant::M)?;
-    let critics = Critics::of(case, ["q1", "q2"], Activation::Mish)?;
     let net = network(&policy)?;
     let (obs, r, t) = (case.input("obs")?, case.input("r")?, case.input("t")?);
-    let noise = ProposalNoise {
-        eps0: case.input("eps0")?,
-        levels: case.input("u")?,
-    };
-    let proposals = propose(
-        TimeConvention::NoiseUp,
-        &case.input("act")?,
-        &t,
-        &noise,
-        false,
-    )?;
-    let q = critics.net.min_q_candidates(
-        &critics.online.detached(),
-        &obs,
-        &proposals.act,
-        Precision::F32,
-    )?;
     let config = FlameConfig::of(Variant::M);
-    let weights = weights(&q, config.weight_temperature(case.config("alpha")?))?;
+    let Weighted {
+        proposals,
+        q,
+        weights,
+    } = Weighted::of(case, TimeConvention::NoiseUp, &t, &config)?;
     let v_bar = proposals.mean_velocity(TimeConvention::NoiseUp, &weights)?;
     let theta = policy.params.tensor();
     let shared = policy_m::shared_loss(net, theta, &obs, &proposals.z, (&r, &t), &v_bar, None)?;
@@ -139,10 +126,12 @@ fn entropy(case: &Case) -> Result<Outputs> {
         outputs.set(&format!("entropy_mean_{name}"), entropy.mean_all()?);
         outputs.set(&format!("entropy_{name}"), entropy);
     }
-    Ok(outputs.with(
-        "action",
-        sampler::mean_flow(net, &params, &obs, &z_1, n_ent)?,
-    ))
+    let field = Conditional {
+        net,
+        params: &params,
+        obs: &obs,
+    };
+    Ok(outputs.with("action", integrate(&field, &z_1, Grid::downwards(n_ent))?))
 }
 
 fn meanflow_loss(case: &Case) -> Result<Outputs> {

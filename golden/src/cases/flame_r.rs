@@ -2,15 +2,12 @@
 
 use advect_algos::flame::config::{Entropy, FlameConfig, KReduction, Trace, Variant};
 use advect_algos::flame::entropy::{Estimator, rectified_flow_entropy};
-use advect_algos::flame::proposals::{ProposalNoise, propose, weights};
 use advect_algos::flame::{Generator, policy_r};
 use advect_flow::density::{Volume, transport};
 use advect_flow::{Conditional, Grid, TimeConvention, VelocityNet};
-use advect_kernels::{Activation, Precision};
 use candle_core::Tensor;
 
-use super::critics::Critics;
-use super::flame::Policy;
+use super::flame::{Policy, Weighted};
 use crate::case::Case;
 use crate::error::GoldenError;
 use crate::outputs::Outputs;
@@ -33,31 +30,17 @@ fn network(policy: &Policy) -> Result<&VelocityNet> {
 
 fn policy_loss(case: &Case) -> Result<Outputs> {
     let policy = Policy::of(case, Variant::R)?;
-    let critics = Critics::of(case, ["q1", "q2"], Activation::Mish)?;
     let net = network(&policy)?;
     let (obs, tau) = (case.input("obs")?, case.input("tau")?);
-    let noise = ProposalNoise {
-        eps0: case.input("eps0")?,
-        levels: case.input("u")?,
-    };
-    let proposals = propose(
-        TimeConvention::DataUp,
-        &case.input("act")?,
-        &tau,
-        &noise,
-        false,
-    )?;
-    let q = critics.net.min_q_candidates(
-        &critics.online.detached(),
-        &obs,
-        &proposals.act,
-        Precision::F32,
-    )?;
     let config = FlameConfig {
         alpha_floor: case.config("alpha_floor")?,
         ..FlameConfig::of(Variant::R)
     };
-    let weights = weights(&q, config.weight_temperature(case.config("alpha")?))?;
+    let Weighted {
+        proposals,
+        q,
+        weights,
+    } = Weighted::of(case, TimeConvention::DataUp, &tau, &config)?;
     let u_bar = proposals.mean_velocity(TimeConvention::DataUp, &weights)?;
     let theta = policy.params.tensor();
     let factor = policy_r::reduction_factor(
@@ -67,7 +50,7 @@ fn policy_loss(case: &Case) -> Result<Outputs> {
     let loss = (policy_r::shared_loss(net, theta, &obs, &proposals.z, &tau, &u_bar)? * factor)?;
     let loss_rows = (policy_r::row_loss(net, theta, &obs, &tau, &proposals, &weights)? * factor)?;
     Ok(Outputs::new()
-        .with("v", net.forward(theta, &obs, &proposals.z, &tau)?)
+        .with("v", net.forward(theta, &obs, &proposals.z, [&tau])?)
         .with("z", proposals.z)
         .with("proposals", proposals.act)
         .with("q", q)

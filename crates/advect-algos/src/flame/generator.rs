@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use advect_flow::{MeanVelocityNet, NetConfig, VelocityNet, sampler};
+use advect_flow::sampler::integrate;
+use advect_flow::{Candidates, Grid, MeanVelocityNet, NetConfig, VelocityNet};
 use advect_kernels::{ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
@@ -54,9 +55,23 @@ impl Generator {
         precision: Precision,
     ) -> Result<Tensor> {
         match self {
-            Self::M(net) => sampler::mean_flow_candidates(net, params, obs, z, n_gen, precision),
+            Self::M(net) => {
+                let field = Candidates {
+                    net,
+                    params,
+                    obs,
+                    precision,
+                };
+                integrate(&field, z, Grid::downwards(n_gen))
+            }
             Self::R(net) => {
-                sampler::rectified_flow_candidates(net, params, obs, z, n_gen, precision)
+                let field = Candidates {
+                    net,
+                    params,
+                    obs,
+                    precision,
+                };
+                integrate(&field, z, Grid::data_up(n_gen))
             }
         }
     }

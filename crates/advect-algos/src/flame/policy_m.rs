@@ -2,7 +2,8 @@
 
 use advect_flow::flow_matching::{TimeConvention, regression_loss};
 use advect_flow::meanflow::{self, MeanFlowTarget, adaptive_loss, sample_loss};
-use advect_flow::{MeanVelocityNet, sampler};
+use advect_flow::sampler::integrate;
+use advect_flow::{Conditional, Grid, MeanVelocityNet};
 use advect_rl::CriticNet;
 use candle_core::{Result, Tensor};
 
@@ -39,7 +40,7 @@ pub fn shared_loss(
     adaptive_c: Option<f64>,
 ) -> Result<SharedLoss> {
     let target = meanflow::target(net, params, obs, z, r, t, v_bar)?;
-    let u = net.forward(params, obs, z, r, t)?;
+    let u = net.forward(params, obs, z, [r, t])?;
     let loss = match adaptive_c {
         None => regression_loss(&u, &target.target)?,
         Some(c) => adaptive_loss(&sample_loss(&u, &target.target)?, c)?,
@@ -69,7 +70,7 @@ pub fn row_loss(
         .velocity(&proposals.act, &proposals.eps)?
         .flatten(0, 1)?;
     let target = meanflow::target(net, params, &obs, &z, &r, &t, &v)?.target;
-    weighted_rows_loss(&net.forward(params, &obs, &z, &r, &t)?, &target, weights)
+    weighted_rows_loss(&net.forward(params, &obs, &z, [&r, &t])?, &target, weights)
 }
 
 /// The `-Q` term of eq. (7).
@@ -98,7 +99,8 @@ pub fn dpg_loss(
     base_std: f64,
 ) -> Result<DpgLoss> {
     let zeta = (xi * base_std)?;
-    let action = sampler::mean_flow(net, params, obs, &zeta, 1)?.clamp(-1.0, 1.0)?;
+    let field = Conditional { net, params, obs };
+    let action = integrate(&field, &zeta, Grid::downwards(1))?.clamp(-1.0, 1.0)?;
     let loss = critic
         .min_q(&critics.detach(), obs, &action)?
         .mean_all()?

@@ -31,7 +31,7 @@ pub fn shared_loss(
     tau: &Tensor,
     u_bar: &Tensor,
 ) -> Result<Tensor> {
-    regression_loss(&net.forward(params, obs, z, tau)?, u_bar)
+    regression_loss(&net.forward(params, obs, z, [tau])?, u_bar)
 }
 
 /// `mean_(B, d) sum_k w_k (v_theta(s, z, tau) - u_k)^2` on `B K` rows: the same gradient as [`shared_loss`].
@@ -58,5 +58,5 @@ pub fn row_loss(
     let target = TimeConvention::DataUp
         .velocity(&proposals.act, &proposals.eps)?
         .flatten(0, 1)?;
-    weighted_rows_loss(&net.forward(params, &obs, &z, &tau)?, &target, weights)
+    weighted_rows_loss(&net.forward(params, &obs, &z, [&tau])?, &target, weights)
 }

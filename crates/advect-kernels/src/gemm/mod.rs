@@ -35,6 +35,31 @@ pub(crate) struct Left {
     pub k_stride: usize,
 }
 
+impl Left {
+    /// A row-major matrix.
+    pub fn rows(base: *const f32, row_stride: usize) -> Self {
+        Self {
+            base,
+            row_stride,
+            k_stride: 1,
+        }
+    }
+}
+
+/// The output: element `(i, j)` lies at `base + i ld + j`.
+#[derive(Clone, Copy)]
+pub(crate) struct Out {
+    pub base: *mut f32,
+    pub ld: usize,
+}
+
+impl Out {
+    /// The finished rows as the left operand of the next product.
+    pub fn as_left(self) -> Left {
+        Left::rows(self.base, self.ld)
+    }
+}
+
 /// The right operand `[k, n]`: panels packed one after the other, or rows of a matrix with leading dimension `ld`
 /// (which must be readable up to the next multiple of the panel width).
 #[derive(Clone, Copy)]
@@ -96,8 +121,7 @@ pub(crate) struct Product {
     pub n: usize,
     pub start: Start,
     pub finish: Finish,
-    pub out: *mut f32,
-    pub out_ld: usize,
+    pub out: Out,
     /// Operands hold pairs of bf16 values along `k` (`k` counts the pairs).
     pub bf16: bool,
 }
@@ -211,7 +235,7 @@ unsafe fn start_tile<S: Simd>(
                 }
                 Start::Output => copy_row(
                     s,
-                    p.out.add((row + i) * p.out_ld + column),
+                    p.out.base.add((row + i) * p.out.ld + column),
                     to,
                     valid,
                     columns,
@@ -264,7 +288,7 @@ unsafe fn finish_tile<S: Simd>(
         // SAFETY: the tile lies inside the output, and companions have its shape.
         unsafe {
             let z = c.add(i * columns);
-            let out = p.out.add((row + i) * p.out_ld + column);
+            let out = p.out.base.add((row + i) * p.out.ld + column);
             match p.finish {
                 Finish::Store => copy_valid(s, z, out, valid, columns),
                 Finish::Activate(activation) => {
@@ -291,7 +315,12 @@ unsafe fn finish_tile<S: Simd>(
                     copy_valid(s, z, out, valid, columns);
                 }
                 Finish::ActivateBf16(activation) => {
-                    let out = p.out.add((row + i) * p.out_ld).cast::<u16>().add(column);
+                    let out = p
+                        .out
+                        .base
+                        .add((row + i) * p.out.ld)
+                        .cast::<u16>()
+                        .add(column);
                     store_bf16(s, activation, z, out, columns);
                 }
             }

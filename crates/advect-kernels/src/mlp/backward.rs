@@ -5,8 +5,9 @@
 #![allow(unsafe_code)] // tasks write disjoint parts of shared buffers
 
 use super::forward::{Rows, Saved};
+use super::layer::Step;
 use super::net::{Form, Net, Packed, block_rows};
-use crate::gemm::{Finish, Left, Product, Right, Start, multiply};
+use crate::gemm::{Finish, Left, Out, Product, Right, Start, multiply};
 use crate::scratch::{Scratch, leading_dim};
 use crate::threads::{self, Shared};
 
@@ -111,54 +112,42 @@ impl Propagate<'_> {
     fn run(self) {
         let row = self.member * self.rows + self.first;
         let outputs = self.net.mlp.output_dim();
-        let mut left = Left {
-            base: self.cotangent[row * outputs..].as_ptr(),
-            row_stride: outputs,
-            k_stride: 1,
-        };
+        let mut left = Left::rows(self.cotangent[row * outputs..].as_ptr(), outputs);
         for layer in (0..self.net.layers()).rev() {
-            let (n, k) = self.net.widths(layer);
-            let (out, out_ld, finish) = if layer > 0 {
-                let ld = leading_dim(n);
-                let base = self.saved.slopes[layer - 1][row * ld..].as_ptr();
-                (
-                    self.deltas[layer - 1].at(row * ld),
-                    ld,
-                    Finish::Scale {
-                        base,
-                        ld,
-                        first: 0,
-                        per: 1,
-                    },
-                )
-            } else if let Some(x) = self.x {
-                (x.at(row * n), n, Finish::Store)
-            } else {
+            let Some((out, finish)) = self.target(layer, row) else {
                 return;
             };
-            let right = Right::Packed(self.packed.panels(self.member, layer));
-            let (rows, start) = (self.count, Start::Zero);
+            let step = Step {
+                member: self.member,
+                layer,
+                rows: self.count,
+                left,
+                start: Start::Zero,
+                finish,
+                out,
+            };
             // SAFETY: the block's rows of all buffers belong to this task alone and have the layer's widths.
-            unsafe {
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16: false,
-                })
-            };
-            left = Left {
-                base: out,
-                row_stride: out_ld,
-                k_stride: 1,
-            };
+            unsafe { self.packed.apply(self.net, step) };
+            left = out.as_left();
         }
+    }
+
+    /// Where the cotangent of a layer's input goes; nothing for an input whose gradient is not wanted.
+    fn target(&self, layer: usize, row: usize) -> Option<(Out, Finish)> {
+        let width = self.net.widths(layer).0;
+        if layer == 0 {
+            let base = self.x?.at(row * width);
+            return Some((Out { base, ld: width }, Finish::Store));
+        }
+        let ld = leading_dim(width);
+        let scale = Finish::Scale {
+            base: self.saved.slopes[layer - 1][row * ld..].as_ptr(),
+            ld,
+            first: 0,
+            per: 1,
+        };
+        let base = self.deltas[layer - 1].at(row * ld);
+        Some((Out { base, ld }, scale))
     }
 }
 
@@ -253,28 +242,25 @@ impl Weight<'_> {
                 row_stride: 1,
                 k_stride: self.delta_ld,
             };
-            let right = Right::Rows {
-                base: self.input[row * self.in_ld..].as_ptr(),
-                ld: self.in_ld,
+            let product = Product {
+                left,
+                right: Right::Rows {
+                    base: self.input[row * self.in_ld..].as_ptr(),
+                    ld: self.in_ld,
+                },
+                rows: self.count,
+                k: DEPTH.min(self.rows - row),
+                n: self.width,
+                start: if row == 0 { Start::Zero } else { Start::Output },
+                finish: Finish::Store,
+                out: Out {
+                    base: self.weight,
+                    ld: self.width,
+                },
+                bf16: false,
             };
-            let start = if row == 0 { Start::Zero } else { Start::Output };
-            let (rows, k, n) = (self.count, DEPTH.min(self.rows - row), self.width);
-            let (out, out_ld, finish) = (self.weight, self.width, Finish::Store);
             // SAFETY: the chunk of the gradient belongs to this task; inputs are padded to whole vectors.
-            unsafe {
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16: false,
-                })
-            };
+            unsafe { multiply(&product) };
         }
         // SAFETY: as above, for the chunk of the bias gradient.
         let bias = unsafe { std::slice::from_raw_parts_mut(self.bias, self.count) };

@@ -1,10 +1,10 @@
 //! Forward pass: blocks of rows go through the whole network while they are in cache.
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
+use super::layer::Step;
 use super::net::{Form, Net, Packed, block_rows};
-use crate::gemm::{Finish, Left, Product, Right, Start, dot, multiply};
+use crate::gemm::{Finish, Left, Out, Start};
 use crate::scratch::{Scratch, leading_dim};
-use crate::simd::{Kernel, Simd, dispatch};
 use crate::threads::{self, Shared};
 
 /// Rows of a matrix: the first value, the distance of rows, and the distance of members.
@@ -97,136 +97,46 @@ impl Block<'_> {
         let mut work = Scratch::take(2 * room);
         let work = Shared::new(&mut work);
         let start = self.member * self.x.member_stride + self.first * self.x.ld;
-        let mut input = Left {
-            base: self.x.values[start..].as_ptr(),
-            row_stride: self.x.ld,
-            k_stride: 1,
-        };
+        let mut left = Left::rows(self.x.values[start..].as_ptr(), self.x.ld);
         for layer in 0..self.net.layers() {
-            let (out, out_ld, finish) = self.target(layer, work, room);
-            let start = Start::Bias(self.net.bias(self.member, layer).as_ptr());
-            // SAFETY: `target` gives memory for `count` rows of this layer that no other block touches.
-            unsafe { self.layer(layer, input, start, finish, out, out_ld) };
-            input = Left {
-                base: out,
-                row_stride: out_ld,
-                k_stride: 1,
+            let (out, finish) = self.target(layer, work, room);
+            let step = Step {
+                member: self.member,
+                layer,
+                rows: self.count,
+                left,
+                start: Start::Bias(self.net.bias(self.member, layer).as_ptr()),
+                finish,
+                out,
             };
+            // SAFETY: `target` gives memory for `count` rows of this layer that no other block touches.
+            unsafe { self.packed.apply(self.net, step) };
+            left = out.as_left();
         }
     }
-}
 
-impl Block<'_> {
     /// Where a layer's output goes, and what is done to it.
-    fn target(&self, layer: usize, work: Shared, room: usize) -> (*mut f32, usize, Finish) {
+    fn target(&self, layer: usize, work: Shared, room: usize) -> (Out, Finish) {
         let outputs = self.net.widths(layer).1;
         let row = self.member * self.rows + self.first;
         if layer + 1 == self.net.layers() {
-            return (self.y.at(row * outputs), outputs, Finish::Store);
+            let (base, ld) = (self.y.at(row * outputs), outputs);
+            return (Out { base, ld }, Finish::Store);
         }
         let (activation, ld) = (self.net.mlp.activation, leading_dim(outputs));
         match self.saved {
-            None => (work.at(layer % 2 * room), ld, Finish::Activate(activation)),
+            None => {
+                let base = work.at(layer % 2 * room);
+                (Out { base, ld }, Finish::Activate(activation))
+            }
             Some((hidden, slopes)) => {
-                let slope = slopes[layer].at(row * ld);
-                (
-                    hidden[layer].at(row * ld),
+                let (base, slope) = (hidden[layer].at(row * ld), slopes[layer].at(row * ld));
+                let keep = Finish::ActivateKeep {
+                    activation,
+                    slope,
                     ld,
-                    Finish::ActivateKeep {
-                        activation,
-                        slope,
-                        ld,
-                    },
-                )
-            }
-        }
-    }
-
-    unsafe fn layer(
-        &self,
-        layer: usize,
-        left: Left,
-        start: Start,
-        finish: Finish,
-        out: *mut f32,
-        out_ld: usize,
-    ) {
-        let (k, n) = self.net.widths(layer);
-        let rows = self.count;
-        // SAFETY: the caller's promise; packed panels and parameters have the layer's shape.
-        unsafe {
-            if self.net.is_narrow(layer) {
-                let (weight, bias) = (
-                    self.net.weight(self.member, layer),
-                    self.net.bias(self.member, layer),
-                );
-                narrow_layer(weight, bias, left, rows, k, out, out_ld);
-            } else {
-                let right = Right::Packed(self.packed.panels(self.member, layer));
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16: false,
-                });
-            }
-        }
-    }
-}
-
-/// `out = x W^T + b` for at most [`super::net::NARROW`] outputs.
-///
-/// # Safety
-/// `left` and `out` cover `rows` rows of `k` values and of as many outputs as there are biases.
-pub(super) unsafe fn narrow_layer(
-    weight: &[f32],
-    bias: &[f32],
-    left: Left,
-    rows: usize,
-    k: usize,
-    out: *mut f32,
-    out_ld: usize,
-) {
-    dispatch(Narrow {
-        weight,
-        bias,
-        left,
-        rows,
-        k,
-        out,
-        out_ld,
-    });
-}
-
-struct Narrow<'a> {
-    weight: &'a [f32],
-    bias: &'a [f32],
-    left: Left,
-    rows: usize,
-    k: usize,
-    out: *mut f32,
-    out_ld: usize,
-}
-
-impl Kernel for Narrow<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for row in 0..self.rows {
-            for (j, &b) in self.bias.iter().enumerate() {
-                // SAFETY: rows and outputs lie inside the operands, as `narrow_layer` requires.
-                unsafe {
-                    let x = self.left.base.add(row * self.left.row_stride);
-                    let weight = self.weight[j * self.k..].as_ptr();
-                    *self.out.add(row * self.out_ld + j) = b + dot(s, x, weight, self.k);
-                }
+                };
+                (Out { base, ld }, keep)
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod backward;
 mod forward;
+mod layer;
 mod net;
 mod ops;
 mod shared;

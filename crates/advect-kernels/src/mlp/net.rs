@@ -68,8 +68,21 @@ pub(super) enum Form {
     Backward,
 }
 
+impl Form {
+    /// `k` and `n` of a layer's right operand; bf16 counts pairs along `k`.
+    pub fn shape(self, net: &Net, layer: usize) -> (usize, usize) {
+        let (inputs, outputs) = net.widths(layer);
+        match self {
+            Self::Forward => (inputs, outputs),
+            Self::ForwardBf16 => (inputs.div_ceil(2), outputs),
+            Self::Backward => (outputs, inputs),
+        }
+    }
+}
+
 /// The weights of layers `first..` of all members, in panels.
 pub(super) struct Packed {
+    form: Form,
     words: Scratch,
     starts: Vec<usize>,
     first: usize,
@@ -85,6 +98,11 @@ impl Packed {
             first,
             last,
         })
+    }
+
+    /// How the weights are laid out.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// The panels of a layer.
@@ -103,13 +121,10 @@ struct Pack<'a> {
 impl Pack<'_> {
     /// `k` and `n` of a layer's right operand; nothing for a narrow forward layer.
     fn shape(&self, layer: usize) -> (usize, usize) {
-        let (inputs, outputs) = self.net.widths(layer);
-        match self.form {
-            Form::Backward => (outputs, inputs),
-            _ if self.net.is_narrow(layer) => (0, 0),
-            Form::Forward => (inputs, outputs),
-            Form::ForwardBf16 => (inputs.div_ceil(2), outputs),
+        if self.form != Form::Backward && self.net.is_narrow(layer) {
+            return (0, 0);
         }
+        self.form.shape(self.net, layer)
     }
 }
 
@@ -140,6 +155,7 @@ impl Kernel for Pack<'_> {
             })
         });
         Packed {
+            form: self.form,
             words,
             starts,
             first: self.first,

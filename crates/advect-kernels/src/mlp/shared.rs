@@ -2,10 +2,10 @@
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
 use super::Precision;
-use super::forward::narrow_layer;
+use super::layer::Step;
 use super::net::{Form, Net, Packed, block_rows};
 use crate::gemm::{
-    BF16_ROWS, Finish, Left, PackedPanels, Product, Right, Start, multiply, pack_transposed,
+    BF16_ROWS, Finish, Left, Out, PackedPanels, Product, Right, Start, multiply, pack_transposed,
 };
 use crate::scratch::{Scratch, leading_dim};
 use crate::simd::{Kernel, Simd, dispatch};
@@ -44,7 +44,6 @@ pub(super) fn forward_shared(net: &Net, input: Candidates, precision: Precision,
             input,
             packed: &packed,
             first: &first,
-            form,
             rows,
             y,
             member,
@@ -92,24 +91,16 @@ impl Kernel for FirstLayer<'_> {
                 &[slot..slot + width, 0..0],
             ));
             let panels = pack_columns(s, weight, inputs, outputs, &[0..slot, slot + width..inputs]);
-            let left = Left {
-                base: context.as_ptr(),
-                row_stride: shared,
-                k_stride: 1,
-            };
-            let start = Start::Bias(self.net.bias(member, 0).as_ptr());
-            let out = out[member * states * ld..].as_mut_ptr();
-            let right = Right::Packed(panels.as_ptr());
+            let base = out[member * states * ld..].as_mut_ptr();
             let product = Product {
-                left,
-                right,
+                left: Left::rows(context.as_ptr(), shared),
+                right: Right::Packed(panels.as_ptr()),
                 rows: states,
                 k: shared,
                 n: outputs,
-                start,
+                start: Start::Bias(self.net.bias(member, 0).as_ptr()),
                 finish: Finish::Store,
-                out,
-                out_ld: ld,
+                out: Out { base, ld },
                 bf16: false,
             };
             // SAFETY: the operands have the sizes given, and `out` holds `states` rows.
@@ -145,7 +136,6 @@ struct Block<'a> {
     input: Candidates<'a>,
     packed: &'a Packed,
     first: &'a Split,
-    form: Form,
     rows: usize,
     y: Shared,
     member: usize,
@@ -159,114 +149,70 @@ impl Block<'_> {
         let room = self.count.next_multiple_of(BF16_ROWS) * leading_dim(widest);
         let mut work = Scratch::take(2 * room);
         let work = Shared::new(&mut work);
-        let mut input = self.own_rows();
-        for layer in 0..self.net.layers() {
-            let (out, out_ld, finish) = self.target(layer, work, room);
-            // SAFETY: the target holds `count` rows of the layer, and the rows belong to this block alone.
-            unsafe { self.layer(layer, input, finish, out, out_ld) };
-            input = Left {
-                base: out,
-                row_stride: out_ld,
-                k_stride: 1,
+        let (mut out, finish) = self.target(0, work, room);
+        // SAFETY: the target holds `count` rows of the layer, and the rows belong to this block alone.
+        unsafe { self.first_layer(out, finish) };
+        for layer in 1..self.net.layers() {
+            let (left, start) = (out.as_left(), self.net.bias(self.member, layer).as_ptr());
+            let (target, finish) = self.target(layer, work, room);
+            let step = Step {
+                member: self.member,
+                layer,
+                rows: self.count,
+                left,
+                start: Start::Bias(start),
+                finish,
+                out: target,
             };
-        }
-    }
-}
-
-impl Block<'_> {
-    fn own_rows(&self) -> Left {
-        let width = self.input.width;
-        Left {
-            base: self.input.own[self.row * width..].as_ptr(),
-            row_stride: width,
-            k_stride: 1,
+            // SAFETY: as above.
+            unsafe { self.packed.apply(self.net, step) };
+            out = target;
         }
     }
 
-    /// Whether the layer's product runs on bf16 operands.
-    fn is_bf16(&self, layer: usize) -> bool {
-        self.form == Form::ForwardBf16
-            && (1..self.net.layers()).contains(&layer)
-            && !self.is_dot(layer)
+    /// The state's share, computed once, plus the candidate's own.
+    ///
+    /// # Safety
+    /// `out` holds `count` rows of the first layer's outputs that nobody else uses.
+    unsafe fn first_layer(&self, out: Out, finish: Finish) {
+        let (width, outputs) = (self.input.width, self.net.widths(0).1);
+        let ld = leading_dim(outputs);
+        let context = &self.first.context[self.member * self.input.states * ld..];
+        let product = Product {
+            left: Left::rows(self.input.own[self.row * width..].as_ptr(), width),
+            right: Right::Packed(self.first.own[self.member].as_ptr()),
+            rows: self.count,
+            k: width,
+            n: outputs,
+            start: Start::Rows {
+                base: context.as_ptr(),
+                ld,
+                first: self.row,
+                per: self.input.per_state,
+            },
+            finish,
+            out,
+            bf16: false,
+        };
+        // SAFETY: the caller's promise; panels have the layer's shape.
+        unsafe { multiply(&product) }
     }
 
-    /// Whether the layer is computed by dot products.
-    fn is_dot(&self, layer: usize) -> bool {
-        layer > 0 && self.net.is_narrow(layer)
-    }
-
-    fn target(&self, layer: usize, work: Shared, room: usize) -> (*mut f32, usize, Finish) {
+    /// Where a layer's output goes; a layer that feeds bf16 panels stores bf16.
+    fn target(&self, layer: usize, work: Shared, room: usize) -> (Out, Finish) {
         let outputs = self.net.widths(layer).1;
         if layer + 1 == self.net.layers() {
-            let row = self.member * self.rows + self.row;
-            return (self.y.at(row * outputs), outputs, Finish::Store);
+            let base = self.y.at((self.member * self.rows + self.row) * outputs);
+            return (Out { base, ld: outputs }, Finish::Store);
         }
         let activation = self.net.mlp.activation;
-        let finish = if self.is_bf16(layer + 1) {
+        let feeds_bf16 = self.packed.form() == Form::ForwardBf16 && !self.net.is_narrow(layer + 1);
+        let finish = if feeds_bf16 {
             Finish::ActivateBf16(activation)
         } else {
             Finish::Activate(activation)
         };
-        (work.at(layer % 2 * room), leading_dim(outputs), finish)
-    }
-
-    unsafe fn layer(&self, layer: usize, left: Left, finish: Finish, out: *mut f32, out_ld: usize) {
-        let (inputs, n) = self.net.widths(layer);
-        let rows = self.count;
-        let bias = self.net.bias(self.member, layer);
-        // SAFETY: the caller's promise; panels have the layer's shape.
-        unsafe {
-            if layer == 0 {
-                let ld = leading_dim(n);
-                let base = self.first.context[self.member * self.input.states * ld..].as_ptr();
-                let start = Start::Rows {
-                    base,
-                    ld,
-                    first: self.row,
-                    per: self.input.per_state,
-                };
-                let right = Right::Packed(self.first.own[self.member].as_ptr());
-                let k = self.input.width;
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16: false,
-                });
-            } else if self.is_dot(layer) {
-                narrow_layer(
-                    self.net.weight(self.member, layer),
-                    bias,
-                    left,
-                    rows,
-                    inputs,
-                    out,
-                    out_ld,
-                );
-            } else {
-                let bf16 = self.is_bf16(layer);
-                let k = if bf16 { inputs.div_ceil(2) } else { inputs };
-                let right = Right::Packed(self.packed.panels(self.member, layer));
-                let start = Start::Bias(bias.as_ptr());
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16,
-                });
-            }
-        }
+        let (base, ld) = (work.at(layer % 2 * room), leading_dim(outputs));
+        (Out { base, ld }, finish)
     }
 }

@@ -1,8 +1,9 @@
 //! Forward-mode derivatives: several tangents per row pass through the network beside it.
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
+use super::layer::Step;
 use super::net::{Form, Net, Packed, block_rows};
-use crate::gemm::{Finish, Left, Product, Right, Start, multiply};
+use crate::gemm::{Finish, Left, Out, Start};
 use crate::scratch::{Scratch, leading_dim};
 use crate::threads::{self, Shared};
 
@@ -89,10 +90,9 @@ struct Pair {
 
 /// Where a layer writes: primal rows, slopes, tangent rows.
 struct Target {
-    primal: *mut f32,
+    primal: Out,
     slope: *mut f32,
-    tangent: *mut f32,
-    ld: usize,
+    tangent: Out,
 }
 
 impl Block<'_> {
@@ -108,33 +108,18 @@ impl Block<'_> {
             // SAFETY: the target holds the block's rows of this layer, and nobody else writes them.
             unsafe { self.layer(layer, input, &target) };
             input = Pair {
-                primal: Left {
-                    base: target.primal,
-                    row_stride: target.ld,
-                    k_stride: 1,
-                },
-                tangent: Left {
-                    base: target.tangent,
-                    row_stride: target.ld,
-                    k_stride: 1,
-                },
+                primal: target.primal.as_left(),
+                tangent: target.tangent.as_left(),
             };
         }
     }
-}
 
-impl Block<'_> {
     fn input(&self) -> Pair {
         let inputs = self.net.mlp.input_dim();
-        let rows = |base: *const f32| Left {
-            base,
-            row_stride: inputs,
-            k_stride: 1,
-        };
-        let primal = rows(self.x[self.first * inputs..].as_ptr());
+        let primal = Left::rows(self.x[self.first * inputs..].as_ptr(), inputs);
         let tangent = match self.tangents {
             Tangents::Given { values, per_row } => {
-                rows(values[self.first * per_row * inputs..].as_ptr())
+                Left::rows(values[self.first * per_row * inputs..].as_ptr(), inputs)
             }
             Tangents::Units { .. } => primal,
         };
@@ -143,120 +128,73 @@ impl Block<'_> {
 
     fn target(&self, layer: usize, work: Shared, room: usize) -> Target {
         let (outputs, per_row) = (self.net.widths(layer).1, self.tangents.per_row());
-        if layer + 1 == self.net.layers() {
-            let primal = self.y.at(self.first * outputs);
-            let tangent = self.y_dot.at(self.first * per_row * outputs);
-            return Target {
-                primal,
-                slope: work.at(0),
-                tangent,
-                ld: outputs,
-            };
-        }
+        let last = layer + 1 == self.net.layers();
+        let ld = if last { outputs } else { leading_dim(outputs) };
         let side = layer % 2;
+        let (primal, tangent) = if last {
+            let row = self.first * outputs;
+            (self.y.at(row), self.y_dot.at(row * per_row))
+        } else {
+            let tangent = (3 + side * per_row) * room;
+            (work.at((1 + side) * room), work.at(tangent))
+        };
         Target {
-            primal: work.at((1 + side) * room),
+            primal: Out { base: primal, ld },
             slope: work.at(0),
-            tangent: work.at((3 + side * per_row) * room),
-            ld: leading_dim(outputs),
+            tangent: Out { base: tangent, ld },
         }
     }
 
     unsafe fn layer(&self, layer: usize, input: Pair, to: &Target) {
-        let (k, n) = self.net.widths(layer);
-        let (per_row, last) = (self.tangents.per_row(), layer + 1 == self.net.layers());
-        let keep = Finish::ActivateKeep {
-            activation: self.net.mlp.activation,
-            slope: to.slope,
-            ld: to.ld,
-        };
-        let scale = Finish::Scale {
-            base: to.slope,
-            ld: to.ld,
-            first: 0,
-            per: per_row,
-        };
+        let last = layer + 1 == self.net.layers();
         let (keep, scale) = if last {
             (Finish::Store, Finish::Store)
         } else {
-            (keep, scale)
+            self.finishes(to)
         };
-        let bias = Start::Bias(self.net.bias(0, layer).as_ptr());
+        let primal = Step {
+            member: 0,
+            layer,
+            rows: self.count,
+            left: input.primal,
+            start: Start::Bias(self.net.bias(0, layer).as_ptr()),
+            finish: keep,
+            out: to.primal,
+        };
+        let tangent = Step {
+            rows: self.count * self.tangents.per_row(),
+            left: input.tangent,
+            start: Start::Zero,
+            finish: scale,
+            out: to.tangent,
+            ..primal
+        };
         // SAFETY: the caller's promise.
         unsafe {
-            self.product(
-                layer,
-                input.primal,
-                self.count,
-                (k, n),
-                bias,
-                keep,
-                to.primal,
-                to.ld,
-            );
+            self.packed.apply(self.net, primal);
             if layer == 0 && !self.columns.is_empty() {
-                self.unit_tangents(n, to, last);
+                self.unit_tangents(self.net.widths(0).1, to, last);
             } else {
-                let rows = self.count * per_row;
-                self.product(
-                    layer,
-                    input.tangent,
-                    rows,
-                    (k, n),
-                    Start::Zero,
-                    scale,
-                    to.tangent,
-                    to.ld,
-                );
+                self.packed.apply(self.net, tangent);
             }
         }
     }
 
-    unsafe fn product(
-        &self,
-        layer: usize,
-        left: Left,
-        rows: usize,
-        (k, n): (usize, usize),
-        start: Start,
-        finish: Finish,
-        out: *mut f32,
-        out_ld: usize,
-    ) {
-        // SAFETY: the caller's promise; weights have the layer's shape.
-        unsafe {
-            if self.net.is_narrow(layer) {
-                let zeros = [0.0; super::net::NARROW];
-                let bias = if matches!(start, Start::Zero) {
-                    &zeros[..n]
-                } else {
-                    self.net.bias(0, layer)
-                };
-                super::forward::narrow_layer(
-                    self.net.weight(0, layer),
-                    bias,
-                    left,
-                    rows,
-                    k,
-                    out,
-                    out_ld,
-                );
-            } else {
-                let right = Right::Packed(self.packed.panels(0, layer));
-                multiply(&Product {
-                    left,
-                    right,
-                    rows,
-                    k,
-                    n,
-                    start,
-                    finish,
-                    out,
-                    out_ld,
-                    bf16: false,
-                });
-            }
-        }
+    /// A hidden layer's primal rows keep their slopes, which then scale the tangent rows.
+    fn finishes(&self, to: &Target) -> (Finish, Finish) {
+        let (slope, ld) = (to.slope, to.primal.ld);
+        let keep = Finish::ActivateKeep {
+            activation: self.net.mlp.activation,
+            slope,
+            ld,
+        };
+        let scale = Finish::Scale {
+            base: slope,
+            ld,
+            first: 0,
+            per: self.tangents.per_row(),
+        };
+        (keep, scale)
     }
 
     /// The first layer's tangents for unit vectors: columns of the weight times the slopes.
@@ -266,8 +204,8 @@ impl Block<'_> {
             for (j, column) in self.columns.chunks_exact(n).enumerate() {
                 // SAFETY: the target holds `count x per_row` rows and `count` rows of slopes.
                 unsafe {
-                    let out = to.tangent.add((row * per_row + j) * to.ld);
-                    let slope = to.slope.add(row * to.ld);
+                    let out = to.tangent.base.add((row * per_row + j) * to.tangent.ld);
+                    let slope = to.slope.add(row * to.primal.ld);
                     for (o, &w) in column.iter().enumerate() {
                         *out.add(o) = if last { w } else { w * *slope.add(o) };
                     }

@@ -8,7 +8,7 @@
 
 use super::net::Net;
 use crate::gemm::{
-    Finish, Left, PackedPanels, Product, Right, Start, multiply, pack_plain, pack_transposed,
+    Finish, Left, Out, PackedPanels, Product, Right, Start, multiply, pack_plain, pack_transposed,
 };
 use crate::scratch::{Scratch, leading_dim};
 use crate::simd::{Kernel, Simd, dispatch, math};
@@ -245,21 +245,16 @@ fn product(
     let out = Shared::new(out);
     threads::for_each(rows.div_ceil(ROWS), |task| {
         let first = task * ROWS;
-        let left = Left {
-            base: input.values[first * input.ld..].as_ptr(),
-            row_stride: input.ld,
-            k_stride: 1,
-        };
+        let base = out.at(first * out_ld);
         let product = Product {
-            left,
+            left: Left::rows(input.values[first * input.ld..].as_ptr(), input.ld),
             right: Right::Packed(panels.as_ptr()),
             rows: ROWS.min(rows - first),
             k,
             n,
             start: Start::Zero,
             finish: Finish::Store,
-            out: out.at(first * out_ld),
-            out_ld,
+            out: Out { base, ld: out_ld },
             bf16: false,
         };
         // SAFETY: operands are padded to whole vectors, and the outputs of different tasks are disjoint.
@@ -293,8 +288,10 @@ fn weight_gradient(
             n: inputs,
             start: Start::Zero,
             finish: Finish::Store,
-            out: grad.at(first * inputs),
-            out_ld: inputs,
+            out: Out {
+                base: grad.at(first * inputs),
+                ld: inputs,
+            },
             bf16: false,
         };
         // SAFETY: operands are padded to whole vectors, and the outputs of different tasks are disjoint.
