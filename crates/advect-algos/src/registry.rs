@@ -3,6 +3,7 @@
 use advect_rl::config::{from_table, nearest_names};
 use advect_rl::{Agent, ConfigError};
 use candle_core::Device;
+use documented::DocumentedFields;
 use serde::Serialize;
 use toml::Table;
 
@@ -26,6 +27,14 @@ pub fn default_config(name: &str) -> Result<Table, AlgoError> {
         "flame-r" => to_table("flame-r", &FlameConfig::of(Variant::R)),
         "sac" => to_table("sac", &SacConfig::default()),
         _ => Err(unknown(name)),
+    }
+}
+
+/// What a key of an algorithm's configuration means, as its documentation says.
+pub fn describe(algo: &str, key: &str) -> Option<&'static str> {
+    match algo {
+        "sac" => SacConfig::get_field_docs(key).ok(),
+        _ => FlameConfig::get_field_docs(key).ok(),
     }
 }
 

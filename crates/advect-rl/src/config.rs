@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use documented::DocumentedFields;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -70,7 +71,7 @@ pub fn nearest_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
 }
 
 /// Everything that fixes a training run; `config.toml` of the run directory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Name of the algorithm.
@@ -119,6 +120,11 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
+    /// What a key of the run means, as its documentation says.
+    pub fn describe(key: &str) -> Option<&'static str> {
+        Self::get_field_docs(key).ok()
+    }
+
     /// Reads a configuration; keys that are left out take their defaults.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ use crate::state::StateError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The disk is full; what was complete before is untouched.
+    /// The disk is full, or a quota or a limit on file sizes is used up; what was complete before is untouched.
     #[error(
-        "disk full while writing {}: free some space and resume the run; the checkpoints saved before are intact",
+        "disk full while writing {} ({source}): free some space and resume the run; the checkpoints saved before are intact",
         path.display()
     )]
     DiskFull {
@@ -137,6 +137,7 @@ impl RunError {
         match source.kind() {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
             | io::ErrorKind::WriteZero => Self::DiskFull { path, source },
             _ => Self::Io {
                 action,

@@ -4,6 +4,7 @@ use advect_flow::{TimeConvention, TimeSampler};
 use advect_kernels::Precision;
 use advect_kernels::schedule::Schedule;
 use advect_rl::LoopSettings;
+use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
@@ -144,7 +145,7 @@ impl From<Scoring> for Precision {
 
 /// FLAME's configuration. Sources: flame.md sections 2 to 8; (C) is the authors' code, whose defaults these are unless
 /// the comment says "consistent".
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct FlameConfig {
     /// Environments that step together, `E`. (C) 5.

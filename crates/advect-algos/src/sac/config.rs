@@ -1,12 +1,13 @@
 //! Constants of soft actor-critic.
 
 use advect_rl::LoopSettings;
+use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
 
 /// SAC's configuration; baselines.md section 1, after Haarnoja et al. (arXiv 1812.05905).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct SacConfig {
     /// Environments that step together. 1.

@@ -25,6 +25,7 @@ struct Report<'a> {
     version: &'static str,
 }
 
+/// `advect bench-update`: times updates of a new agent on random transitions.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let threads = start_threads(args.compute.thread_count())?;
     let name = args.compute.device_name().unwrap_or_else(|| "auto".into());

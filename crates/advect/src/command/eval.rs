@@ -21,6 +21,7 @@ struct Report<'a> {
     returns: &'a [f64],
 }
 
+/// `advect eval`: evaluates a checkpoint.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     start_threads(args.compute.thread_count())?;
     let config = advect::rl::run_dir::read_config(&args.run)?;

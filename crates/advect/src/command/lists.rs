@@ -2,19 +2,44 @@
 
 use super::args::ConfigArgs;
 use super::{print, request_for};
+use advect::algos::registry;
 use advect::compose;
+use advect::rl::RunConfig;
 
+/// `advect algos`: the names, one per line.
 pub fn algos() -> anyhow::Result<()> {
-    advect::algos::registry::names()
-        .iter()
-        .try_for_each(|name| print(name))
+    registry::names().iter().try_for_each(|name| print(name))
 }
 
+/// `advect envs`: the ids, one per line.
 pub fn envs() -> anyhow::Result<()> {
     advect::envs::ids().iter().try_for_each(|id| print(id))
 }
 
+/// `advect config`: a complete configuration that `train --config` takes.
 pub fn config(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = compose::configure(&request_for(&args.algo, &args.env))?;
-    print(config.to_toml()?.trim_end())
+    print(commented(&config.to_toml()?, &config.algo).trim_end())
+}
+
+/// The configuration with the meaning of every key above it.
+fn commented(toml: &str, algo: &str) -> String {
+    let mut in_agent = false;
+    let mut text = String::new();
+    for line in toml.lines() {
+        in_agent |= line == "[agent]";
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        let meaning = key.and_then(|key| {
+            if in_agent {
+                registry::describe(algo, key)
+            } else {
+                RunConfig::describe(key)
+            }
+        });
+        for comment in meaning.into_iter().flat_map(str::lines) {
+            text.push_str(&format!("# {comment}\n"));
+        }
+        text.push_str(&format!("{line}\n"));
+    }
+    text
 }

@@ -14,6 +14,7 @@ const REPORT_FILE: &str = "report.svg";
 /// Runs that differ in nothing but their seeds, as far as a picture tells them apart: algorithm and environment.
 type Groups = BTreeMap<(String, String), Vec<Curve>>;
 
+/// `advect report`: draws the curves of runs and a table of their last evaluations.
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     if let ([run], None) = (args.runs.as_slice(), &args.out) {
         let config = run_dir::read_config(run)?;

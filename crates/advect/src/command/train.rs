@@ -26,6 +26,7 @@ enum Begin {
     Resume(PathBuf),
 }
 
+/// `advect train`: trains a new run or goes on with one.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let request = request(args)?;
     let begin = begin(args, &request)?;

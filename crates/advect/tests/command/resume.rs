@@ -133,6 +133,44 @@ fn a_run_cannot_be_made_another_one() {
     }
 }
 
+/// A process that may write no file beyond `blocks` of 512 bytes: a disk that is full after so many.
+#[cfg(unix)]
+fn on_a_full_disk(command: &std::process::Command, blocks: u64) -> std::process::Command {
+    let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(limit)
+        .arg(command.get_program())
+        .args(command.get_args());
+    limited
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_the_run_and_loses_nothing() {
+    let [whole, full] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let longer = ["--steps", "300"];
+    let run = two_checkpoints(whole.path()).run_dir();
+    succeed(resume(&run, &longer).output());
+    let expected = hash(&result(&run));
+
+    let run = two_checkpoints(full.path()).run_dir();
+    for blocks in [1, 8, 16] {
+        let message = fail(&mut on_a_full_disk(&resume(&run, &longer), blocks));
+        for part in [
+            run.to_str().unwrap(),
+            "disk full",
+            "free some space and resume",
+        ] {
+            assert!(message.contains(part), "no `{part}` in: {message}");
+        }
+        assert!(checkpoint_file(&run, 200, "manifest.json").exists());
+    }
+    succeed(resume(&run, &longer).output());
+    assert_eq!(expected, hash(&result(&run)));
+}
+
 /// Waits until the run saved a checkpoint, interrupts it, and finishes it.
 #[cfg(unix)]
 #[test]
