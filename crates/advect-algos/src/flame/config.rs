@@ -148,13 +148,14 @@ impl From<Scoring> for Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct FlameConfig {
-    /// Environments that step together, `E`. (C) 5.
+    /// Environments that step together, `E`; with one update per vector step, updates to data is `1/E`. 1; (C) 5 on its
+    /// command line, 1 to 10 in its history. See `docs/algorithms/flame.md`.
     pub num_envs: usize,
     /// Transitions of uniform random actions before the agent acts. (C) 30,000.
     pub warmup_transitions: u64,
     /// Whether the warm-up counts as environment steps. (C) no.
     pub warmup_counts: bool,
-    /// Updates after every vector step. (C) 1, so updates to data is `1/E`.
+    /// Updates after every vector step. (C) 1.
     pub updates_per_vector_step: u32,
     /// Transitions in a minibatch, `B`. (C) 256.
     pub batch_size: usize,
@@ -196,7 +197,7 @@ pub struct FlameConfig {
     pub n_gen: usize,
     /// Standard deviation of the generator's source noise. Consistent: 1; (C) 0.5 (Q5), while training assumes 1.
     pub base_std: f64,
-    /// Factor of the exploration noise. (C) 1.
+    /// Factor of the exploration noise. 0.001, as the sweep script of (C); its command line 1.
     pub noise_scale: f64,
     /// Standard deviation of the exploration noise. (C) `alpha noise_scale` when alpha is learned.
     pub noise: NoiseRule,
@@ -240,9 +241,9 @@ pub struct FlameConfig {
     pub trace: Trace,
     /// Steps of the entropy's integration. 1 with the exact log-determinant, (C) 3 for FLAME-M and 20 for FLAME-R.
     pub n_ent: usize,
-    /// `H_target = -target_entropy_scale d`. (C) 3.
+    /// `H_target = -target_entropy_scale d`. 1, as the sweep script of (C); its command line 3.
     pub target_entropy_scale: f64,
-    /// Initial temperature, or its value when `fix_alpha` is set. (C) 1.
+    /// Initial temperature, or its value when `fix_alpha` is set. 0.01, as the sweep script of (C); its command line 1.
     pub init_alpha: f64,
     /// Keeps the temperature at `init_alpha`. (C) no.
     pub fix_alpha: bool,
@@ -277,7 +278,7 @@ impl FlameConfig {
 
     fn flame_m() -> Self {
         Self {
-            num_envs: 5,
+            num_envs: 1,
             warmup_transitions: 30_000,
             warmup_counts: false,
             updates_per_vector_step: 1,
@@ -299,7 +300,7 @@ impl FlameConfig {
             best_of: 32,
             n_gen: 1,
             base_std: 1.0,
-            noise_scale: 1.0,
+            noise_scale: 0.001,
             noise: NoiseRule::AlphaScaled,
             td_noise: false,
             num_proposals: 100,
@@ -320,8 +321,8 @@ impl FlameConfig {
             entropy: Entropy::ExactLogdet,
             trace: Trace::Exact,
             n_ent: 1,
-            target_entropy_scale: 3.0,
-            init_alpha: 1.0,
+            target_entropy_scale: 1.0,
+            init_alpha: 0.01,
             fix_alpha: false,
             scoring: Scoring::F32,
         }

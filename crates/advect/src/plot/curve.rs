@@ -1,6 +1,7 @@
 //! Learning curves: training returns as points, evaluations as a line with its band.
 
 use super::{PlotError, colour, short_number, span};
+use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
@@ -33,10 +34,14 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 const SIZE: (u32, u32) = (900, 560);
+/// Height of a curve's line below the axes.
+const LINE: u32 = 22;
 /// More training points than this are thinned evenly, so that a picture stays small.
 const MAX_POINTS: usize = 1500;
 
 /// Draws curves over environment steps; the y axis is the return.
+///
+/// Training returns are drawn for a single curve, and for one without evaluations. Several curves are named below the axes.
 ///
 /// # Errors
 /// [`PlotError::Empty`] when no curve has a finite point.
@@ -52,12 +57,25 @@ pub fn learning_curve(title: &str, curves: &[Curve]) -> Result<String, PlotError
     let empty = || PlotError::Empty {
         title: title.into(),
     };
-    let x = span(curves.iter().flat_map(steps)).ok_or_else(empty)?;
-    let y = span(curves.iter().flat_map(returns)).ok_or_else(empty)?;
+    let shown: Vec<Curve> = curves
+        .iter()
+        .map(|curve| visible(curve, curves.len()))
+        .collect();
+    let x = span(shown.iter().flat_map(steps)).ok_or_else(empty)?;
+    let y = span(shown.iter().flat_map(returns)).ok_or_else(empty)?;
     let mut svg = String::new();
-    draw(&mut svg, title, curves, (x.0.max(0.0), x.1), y)
+    draw(&mut svg, title, &shown, (x.0.max(0.0), x.1), y)
         .map_err(|e| PlotError::draw(title, &e))?;
     Ok(svg)
+}
+
+/// What is drawn of a curve among `count`.
+fn visible(curve: &Curve, count: usize) -> Curve {
+    let mut shown = curve.clone();
+    if count > 1 && !curve.evaluations.is_empty() {
+        shown.training.clear();
+    }
+    shown
 }
 
 fn steps(curve: &Curve) -> impl Iterator<Item = f64> {
@@ -84,9 +102,15 @@ fn returns(curve: &Curve) -> Vec<f64> {
 }
 
 fn draw(svg: &mut String, title: &str, curves: &[Curve], x: (f64, f64), y: (f64, f64)) -> Drawn {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let (width, height) = SIZE;
+    let below = match curves.len() {
+        1 => 0,
+        many => LINE * many as u32 + 10,
+    };
+    let root = SVGBackend::with_string(svg, (width, height + below)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+    let (axes, names) = root.split_vertically(height);
+    let mut chart = ChartBuilder::on(&axes)
         .caption(title, ("sans-serif", 22))
         .margin(14)
         .x_label_area_size(46)
@@ -109,7 +133,11 @@ fn draw(svg: &mut String, title: &str, curves: &[Curve], x: (f64, f64), y: (f64,
     for (index, curve) in curves.iter().enumerate() {
         draw_evaluations(&mut chart, curve, colour(index))?;
     }
-    legend(&mut chart)?;
+    if curves.len() == 1 {
+        legend(&mut chart)?;
+    } else {
+        name_curves(&names, curves)?;
+    }
     root.present()?;
     Ok(())
 }
@@ -170,6 +198,18 @@ fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
     Ok(())
 }
 
+/// One line below the axes for each curve: its colour and its name.
+fn name_curves(area: &DrawingArea<SVGBackend, Shift>, curves: &[Curve]) -> Drawn {
+    for (index, curve) in curves.iter().enumerate() {
+        let y = (LINE * index as u32 + LINE / 2) as i32;
+        let style = colour(index).stroke_width(3);
+        area.draw(&PathElement::new([(84, y), (108, y)], style))?;
+        let font = ("sans-serif", 14).into_font();
+        area.draw(&Text::new(curve.label.clone(), (118, y - 8), font))?;
+    }
+    Ok(())
+}
+
 /// The mean of the last `window` returns at each episode.
 fn moving_average(points: &[(f64, f64)], window: usize) -> Vec<(f64, f64)> {
     let mean = |end: usize| {
@@ -213,6 +253,23 @@ mod tests {
             assert!(svg.contains(part), "no `{part}` in the picture");
         }
         assert_eq!(svg.matches("<circle").count(), 50 + 4);
+    }
+
+    #[test]
+    fn several_curves_show_their_evaluations_and_their_names() {
+        let named = |label: &str| Curve {
+            label: label.into(),
+            ..curve()
+        };
+        let unevaluated = Curve {
+            evaluations: Vec::new(),
+            ..named("c")
+        };
+        let svg = learning_curve("three", &[named("a"), named("b"), unevaluated]).unwrap();
+        assert_eq!(svg.matches("<circle").count(), 4 + 4 + 50);
+        for name in ["a", "b", "c"] {
+            assert!(svg.contains(&format!("\n{name}\n")), "no `{name}`: {svg}");
+        }
     }
 
     #[test]
