@@ -116,7 +116,10 @@ fn docs(root: &Path) -> Command {
 
 /// The tests of the workspace; recorded MuJoCo references are used where they lie.
 fn tests(root: &Path) -> Command {
-    let mut command = cargo(root, &["test", "--release", "--workspace"]);
+    let mut command = cargo(
+        root,
+        &["test", "--release", "--workspace", "--no-fail-fast"],
+    );
     let recorded = root.join("target/mujoco-reference");
     if std::env::var_os("ADVECT_MUJOCO_REFERENCE").is_none() && recorded.is_dir() {
         command.env("ADVECT_MUJOCO_REFERENCE", recorded);

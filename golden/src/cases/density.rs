@@ -16,14 +16,14 @@ type Result<T> = std::result::Result<T, GoldenError>;
 pub const CASES: &[(&str, CaseFn)] = &[("ode.logdensity", logdensity)];
 
 /// The velocity v(x, t, s) of the files: an MLP on concat(x, s, t).
-struct Net {
+pub(super) struct Net {
     mlp: Mlp,
     params: Params,
     s: Tensor,
 }
 
 impl Net {
-    fn of(case: &Case) -> Result<Self> {
+    pub fn of(case: &Case) -> Result<Self> {
         let mlp = case.mlp("net", case.activation()?)?;
         let mut layout = ParamLayout::new();
         mlp.push_layout(&mut layout, "net");

@@ -1,9 +1,10 @@
 //! `ode.*`: fixed-step integration of a network's velocity field.
 
+use advect_flow::{self as flow, Field};
 use advect_kernels::ode::{self, Solver, Span};
-use advect_kernels::{Mlp, ParamLayout, Params};
 use candle_core::Tensor;
 
+use super::density::Net;
 use crate::case::Case;
 use crate::error::GoldenError;
 use crate::outputs::Outputs;
@@ -19,37 +20,11 @@ pub const CASES: &[(&str, CaseFn)] = &[
     ("ode.rk4", |case| integrate(case, Solver::Rk4)),
 ];
 
-/// The velocity v(x, t, s) of the files: an MLP on concat(x, s, t).
-struct Field {
-    mlp: Mlp,
-    params: Params,
-    s: Tensor,
-}
-
-impl Field {
-    fn of(case: &Case) -> Result<Self> {
-        let mlp = case.mlp("net", case.activation()?)?;
-        let mut layout = ParamLayout::new();
-        mlp.push_layout(&mut layout, "net");
-        Ok(Self {
-            mlp,
-            params: case.params("net", &layout)?,
-            s: case.input("s")?,
-        })
-    }
-
-    fn velocity(&self, x: &Tensor, t: f64) -> candle_core::Result<Tensor> {
-        let t = Tensor::full(t as f32, (x.dim(0)?, 1), x.device())?;
-        self.mlp
-            .forward(&self.params.detached(), &Tensor::cat(&[x, &self.s, &t], 1)?)
-    }
-}
-
 fn integrate(case: &Case, solver: Solver) -> Result<Outputs> {
-    let field = Field::of(case)?;
+    let net = Net::of(case)?;
     let span = Span::new(case.config("t0")?, case.config("t1")?);
     let (x0, steps) = (case.input("x0")?, case.config("n_steps")?);
-    let velocity = |x: &Tensor, t: f64| field.velocity(x, t);
+    let velocity = |x: &Tensor, t: f64| net.value(x, flow::Span { from: t, to: t });
     let points = ode::trajectory(solver, &x0, span, steps, velocity)?;
     let x_end = ode::integrate(solver, &x0, span, steps, velocity)?;
     Ok(Outputs::new()

@@ -156,9 +156,10 @@ fn every_algorithm_prints_a_configuration_that_trains() {
     for algo in succeed(advect(&["algos"]).output()).lines() {
         let text = succeed(advect(&["config", algo, "--env", "Pendulum-v1"]).output());
         let lines: Vec<&str> = text.lines().collect();
+        let is_key = |line: &str| line.contains(" = ") && !line.starts_with('#');
         let bare = lines
             .windows(2)
-            .find(|pair| pair[1].contains(" = ") && !pair[0].starts_with("# "));
+            .find(|pair| is_key(pair[1]) && !pair[0].starts_with("# "));
         assert!(bare.is_none(), "no meaning above: {bare:?}");
         let file = out.path().join(format!("{algo}.toml"));
         std::fs::write(&file, text).unwrap();
