@@ -45,27 +45,32 @@ PINNED = {
 # Gains of a controller that holds the joints at the reference pose: long upright motion, where random
 # actions fall at once. Hopper and Ant then reach the time limit, Walker2d some hundred steps.
 HOLD_GAINS = {
-    "Hopper-v5": (200.0, 20.0),
-    "Walker2d-v5": (200.0, 10.0),
-    "Ant-v5": (20.0, 1.0),
-    "Humanoid-v5": (50.0, 5.0),
+    "Hopper": (200.0, 20.0),
+    "Walker2d": (200.0, 10.0),
+    "Ant": (20.0, 1.0),
+    "Humanoid": (50.0, 5.0),
 }
 HOLD_NOISE = 0.02
+# Noise of the controller that balances the pendulums.
+BALANCE_NOISE = 0.05
 
-# (id, driver, steps); seeds are 0 .. SEEDS - 1. 1100 steps go beyond the time limit of 1000.
-TRAJECTORIES = [
-    ("HalfCheetah-v5", "random", 1100),
-    ("Swimmer-v5", "random", 1100),
-    ("Hopper-v5", "random", 400),
-    ("Hopper-v5", "hold", 1100),
-    ("Walker2d-v5", "random", 400),
-    ("Walker2d-v5", "hold", 1100),
-    ("Ant-v5", "random", 1100),
-    ("Ant-v5", "hold", 1100),
-    ("Humanoid-v5", "random", 400),
-    ("Humanoid-v5", "hold", 600),
-    ("Pendulum-v1", "random", 450),
-]
+# name: {driver: steps}; seeds are 0 .. SEEDS - 1. 1100 steps go beyond the time limit of 1000.
+LOCOMOTION = {
+    "HalfCheetah": {"random": 1100},
+    "Swimmer": {"random": 1100},
+    "Hopper": {"random": 400, "hold": 1100},
+    "Walker2d": {"random": 400, "hold": 1100},
+    "Ant": {"random": 1100, "hold": 1100},
+    "Humanoid": {"random": 400, "hold": 600},
+    "HumanoidStandup": {"random": 1100},
+    "Reacher": {"random": 160},
+    "InvertedPendulum": {"random": 200, "balance": 1100},
+    "InvertedDoublePendulum": {"random": 200, "balance": 1100},
+}
+NAMES = {f"{name}-{version}": drivers for name, drivers in LOCOMOTION.items() for version in ("v5", "v4")}
+# Gymnasium refuses Pusher-v4 on this MuJoCo.
+NAMES |= {"Pusher-v5": {"random": 320}, "Pendulum-v1": {"random": 450}}
+TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
 
 
@@ -132,7 +137,7 @@ def hold_driver(env, rng):
     joints = sim.model.actuator_trnid[:, 0]
     positions, velocities = sim.model.jnt_qposadr[joints], sim.model.jnt_dofadr[joints]
     gear = sim.model.actuator_gear[:, 0]
-    stiffness, damping = HOLD_GAINS[env.spec.id]
+    stiffness, damping = HOLD_GAINS[env.spec.name]
 
     def act():
         error = sim.init_qpos[positions] - sim.data.qpos[positions]
@@ -143,13 +148,45 @@ def hold_driver(env, rng):
     return act
 
 
+def balance_driver(env, rng):
+    """Linear-quadratic control of the pendulum linearised upright, by central differences of one step."""
+    import mujoco
+    import numpy as np
+
+    sim, space = env.unwrapped, env.action_space
+    model, data = sim.model, mujoco.MjData(sim.model)
+    size, step = 2 * model.nv, 1e-6
+
+    def after(state, ctrl):
+        mujoco.mj_resetData(model, data)
+        data.qpos[:], data.qvel[:], data.ctrl[:] = state[: model.nq], state[model.nq :], ctrl
+        mujoco.mj_step(model, data, sim.frame_skip)
+        return np.concatenate([data.qpos, data.qvel])
+
+    inputs = step * np.eye(size + model.nu)
+    slopes = [(after(d[:size], d[size:]) - after(-d[:size], -d[size:])) / (2 * step) for d in inputs]
+    a, b = np.transpose(slopes[:size]), np.transpose(slopes[size:])
+    cost, effort = np.eye(size), np.eye(model.nu)
+    value = cost
+    for _ in range(2000):
+        gain = np.linalg.solve(effort + b.T @ value @ b, b.T @ value @ a)
+        value = cost + a.T @ value @ (a - b @ gain)
+
+    def act():
+        state = np.concatenate([sim.data.qpos, sim.data.qvel])
+        noise = BALANCE_NOISE * rng.uniform(-1.0, 1.0, model.nu)
+        return np.clip(noise - gain @ state, space.low, space.high).astype("float32")
+
+    return act
+
+
 def write_trajectory(path, env_id, driver, steps, seed):
     import gymnasium
     import numpy as np
 
     env = gymnasium.make(env_id)
     reset = (PendulumReset if env_id.startswith("Pendulum") else MujocoReset)(env)
-    drivers = {"random": random_driver, "hold": hold_driver}
+    drivers = {"random": random_driver, "hold": hold_driver, "balance": balance_driver}
     act = drivers[driver](env, np.random.default_rng(seed))
     f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
     with open(path, "wb") as file:

@@ -185,52 +185,80 @@ fn replay_task(id: &str) -> Option<Covered> {
     Some(total)
 }
 
+/// Replays versions 5 and 4 of a task; what they covered has to satisfy `enough`.
+fn replay_versions(name: &str, enough: impl Fn(&Covered) -> bool) {
+    for version in ["v5", "v4"] {
+        if let Some(covered) = replay_task(&format!("{name}-{version}")) {
+            assert!(enough(&covered), "{name}-{version}: {covered:?}");
+        }
+    }
+}
+
 #[test]
 fn half_cheetah_is_gymnasiums() {
-    let Some(covered) = replay_task("HalfCheetah-v5") else {
-        return;
-    };
-    assert!(covered.truncations >= 3 && covered.terminations == 0);
+    replay_versions("HalfCheetah", |c| c.truncations >= 3 && c.terminations == 0);
 }
 
 #[test]
 fn swimmer_is_gymnasiums() {
-    let Some(covered) = replay_task("Swimmer-v5") else {
-        return;
-    };
-    assert!(covered.truncations >= 3 && covered.terminations == 0);
+    replay_versions("Swimmer", |c| c.truncations >= 3 && c.terminations == 0);
 }
 
 #[test]
 fn hopper_is_gymnasiums() {
-    let Some(covered) = replay_task("Hopper-v5") else {
-        return;
-    };
-    assert!(covered.truncations >= 3 && covered.terminations >= 10);
+    replay_versions("Hopper", |c| c.truncations >= 3 && c.terminations >= 10);
 }
 
 #[test]
 fn walker2d_is_gymnasiums() {
-    let Some(covered) = replay_task("Walker2d-v5") else {
-        return;
-    };
-    assert!(covered.longest_episode >= 200 && covered.terminations >= 10);
+    replay_versions("Walker2d", |c| {
+        c.longest_episode >= 200 && c.terminations >= 10
+    });
 }
 
 #[test]
 fn ant_is_gymnasiums() {
-    let Some(covered) = replay_task("Ant-v5") else {
-        return;
-    };
-    assert!(covered.truncations >= 3 && covered.terminations >= 3);
+    replay_versions("Ant", |c| c.truncations >= 3 && c.terminations >= 3);
 }
 
 #[test]
 fn humanoid_is_gymnasiums() {
-    let Some(covered) = replay_task("Humanoid-v5") else {
-        return;
-    };
-    assert!(covered.longest_episode >= 60 && covered.terminations >= 10);
+    replay_versions("Humanoid", |c| {
+        c.longest_episode >= 60 && c.terminations >= 10
+    });
+}
+
+#[test]
+fn humanoid_standup_is_gymnasiums() {
+    replay_versions("HumanoidStandup", |c| {
+        c.truncations >= 3 && c.terminations == 0
+    });
+}
+
+#[test]
+fn reacher_is_gymnasiums() {
+    replay_versions("Reacher", |c| c.truncations >= 9 && c.terminations == 0);
+}
+
+#[test]
+fn pusher_is_gymnasiums() {
+    if let Some(covered) = replay_task("Pusher-v5") {
+        assert!(covered.truncations >= 9 && covered.terminations == 0);
+    }
+}
+
+#[test]
+fn inverted_pendulum_is_gymnasiums() {
+    replay_versions("InvertedPendulum", |c| {
+        c.truncations >= 3 && c.terminations >= 10
+    });
+}
+
+#[test]
+fn inverted_double_pendulum_is_gymnasiums() {
+    replay_versions("InvertedDoublePendulum", |c| {
+        c.truncations >= 3 && c.terminations >= 10
+    });
 }
 
 /// NumPy's sine and cosine are not the C library's, and Gymnasium rounds the observation to f32: one f32 ulp.

@@ -14,6 +14,7 @@ pub(crate) mod model {
     pub(crate) const NV: usize = 8;
     pub(crate) const NU: usize = 16;
     pub(crate) const NBODY: usize = 48;
+    pub(crate) const NSITE: usize = 144;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
     pub(crate) const QPOS0: usize = 1792;
@@ -28,9 +29,11 @@ pub(crate) mod data {
     pub(crate) const CTRL: usize = 160_736;
     pub(crate) const XPOS: usize = 160_840;
     pub(crate) const XIPOS: usize = 160_864;
+    pub(crate) const SITE_XPOS: usize = 160_912;
     pub(crate) const CINERT: usize = 160_976;
     pub(crate) const CVEL: usize = 161_280;
     pub(crate) const QFRC_ACTUATOR: usize = 161_408;
+    pub(crate) const QFRC_CONSTRAINT: usize = 161_432;
     pub(crate) const CFRC_EXT: usize = 161_464;
 }
 

@@ -11,7 +11,6 @@ mod locate;
 mod provision;
 mod self_test;
 mod sim;
-mod tasks;
 
 pub use dl::take_warnings;
 pub use gym::GymEnv;

@@ -13,6 +13,9 @@ const GEAR: f64 = 7.0;
 const CTRL_RANGE: [f64; 2] = [-0.25, 0.75];
 const BODY: [f64; 3] = [0.5, -0.25, 2.0];
 const CENTRE: [f64; 3] = [0.75, -0.25, 2.0];
+const SITE: [f64; 3] = [0.625, -0.25, 2.0];
+/// Dry friction of the hinge, at which its constraint force saturates.
+const FRICTION: f64 = 0.375;
 const ANGULAR_VELOCITY: f64 = 3.0;
 const CTRL: f64 = 0.5;
 const LATER_ANGLE: f64 = 0.625;
@@ -26,8 +29,8 @@ fn xml() -> String {
     };
     format!(
         r#"<mujoco><option timestep="{TIMESTEP}"/><worldbody><body pos="{}">
-        <joint name="hinge" type="hinge" axis="0 1 0"/>
-        <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/></body></worldbody>
+        <joint name="hinge" type="hinge" axis="0 1 0" frictionloss="{FRICTION}"/>
+        <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/><site pos="0.125 0 0"/></body></worldbody>
         <actuator><motor joint="hinge" gear="{GEAR}" ctrllimited="true" ctrlrange="{}"/></actuator></mujoco>"#,
         join(&BODY),
         join(&CTRL_RANGE),
@@ -47,8 +50,19 @@ pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
 }
 
 fn check_model(model: &Model) -> Result<(), String> {
-    let sizes = [model.nq(), model.nv(), model.nu(), model.nbody()].map(|size| size as f64);
-    same("nq, nv, nu, nbody", &sizes, &[1.0, 1.0, 1.0, 2.0])?;
+    let sizes = [
+        model.nq(),
+        model.nv(),
+        model.nu(),
+        model.nbody(),
+        model.nsite(),
+    ];
+    let sizes = sizes.map(|size| size as f64);
+    same(
+        "nq, nv, nu, nbody, nsite",
+        &sizes,
+        &[1.0, 1.0, 1.0, 2.0, 1.0],
+    )?;
     same("opt.timestep", &[model.timestep()], &[TIMESTEP])?;
     same("qpos0", model.qpos0(), &[0.0])?;
     same("body_mass", model.body_mass(), &[0.0, MASS])?;
@@ -72,9 +86,11 @@ fn check_data(data: &Data) -> Result<(), String> {
     same("ctrl", data.ctrl(), &[CTRL])?;
     same("xpos", &data.xpos()[3..], &BODY)?;
     same("xipos", &data.xipos()[3..], &CENTRE)?;
+    same("site_xpos", data.site_xpos(), &SITE)?;
     same("cinert", &data.cinert()[19..], &[MASS])?;
     same("cvel", &data.cvel()[6..9], &[0.0, ANGULAR_VELOCITY, 0.0])?;
     same("qfrc_actuator", data.qfrc_actuator(), &[GEAR * CTRL])?;
+    same("qfrc_constraint", data.qfrc_constraint(), &[-FRICTION])?;
     same("cfrc_ext", &data.cfrc_ext()[9..], &FORCE)
 }
 

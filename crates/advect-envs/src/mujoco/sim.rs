@@ -18,6 +18,7 @@ pub struct Model {
     nv: usize,
     nu: usize,
     nbody: usize,
+    nsite: usize,
 }
 
 // SAFETY: MuJoCo only reads an mjModel while simulating, and this type gives no way to write to it.
@@ -85,11 +86,13 @@ impl Model {
             nv: 0,
             nu: 0,
             nbody: 0,
+            nsite: 0,
         };
         model.nq = model.size(layout::model::NQ);
         model.nv = model.size(layout::model::NV);
         model.nu = model.size(layout::model::NU);
         model.nbody = model.size(layout::model::NBODY);
+        model.nsite = model.size(layout::model::NSITE);
         Ok(model)
     }
 
@@ -111,6 +114,11 @@ impl Model {
     /// Number of bodies, the world included.
     pub fn nbody(&self) -> usize {
         self.nbody
+    }
+
+    /// Number of sites.
+    pub fn nsite(&self) -> usize {
+        self.nsite
     }
 
     /// Length of a physics step, seconds.
@@ -340,6 +348,16 @@ impl Data {
     /// Actuator forces in joint space `[nv]`.
     pub fn qfrc_actuator(&self) -> &[f64] {
         self.numbers(layout::data::QFRC_ACTUATOR, self.model.nv)
+    }
+
+    /// Constraint forces in joint space `[nv]`.
+    pub fn qfrc_constraint(&self) -> &[f64] {
+        self.numbers(layout::data::QFRC_CONSTRAINT, self.model.nv)
+    }
+
+    /// Position of each site `[nsite * 3]`, as the last step left it.
+    pub fn site_xpos(&self) -> &[f64] {
+        self.numbers(layout::data::SITE_XPOS, 3 * self.model.nsite)
     }
 
     /// External forces on each body, rotation first `[nbody * 6]`.

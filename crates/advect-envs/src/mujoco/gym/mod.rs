@@ -1,0 +1,195 @@
+//! Gymnasium's MuJoCo environments: the skeleton that the rows of [`table`] share.
+
+mod observation;
+mod reset;
+mod reward;
+mod table;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use advect_rng::Stream;
+
+use super::dl::lock;
+use super::locate::Installation;
+use super::sim::{Data, Model};
+use crate::state::{StateReader, StateWriter};
+use crate::{Env, EnvError, EnvSpec, Step};
+use table::TASKS;
+use task::Task;
+
+/// Compiled models that some environment still uses, by file name.
+static MODELS: Mutex<Option<HashMap<&'static str, Weak<Model>>>> = Mutex::new(None);
+
+/// A MuJoCo task of Gymnasium, without its time limit ([`crate::make`] adds it).
+///
+/// Observations are bit-identical with gymnasium 1.4.0 on the same MuJoCo library. First states are drawn
+/// from the same distributions but other streams; [`GymEnv::reset_to`] starts from a given state. As in
+/// Gymnasium, quantities that MuJoCo derives (`xpos`, `cinert`, ...) are read as the last physics step left
+/// them, one step behind the positions.
+pub struct GymEnv {
+    task: &'static Task,
+    spec: EnvSpec,
+    data: Data,
+    contact_forces: bool,
+    /// What the next reward takes from before its physics: the rewarded x coordinate, or a distance.
+    measure: f64,
+}
+
+impl std::fmt::Debug for GymEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GymEnv")
+            .field("id", &self.task.id)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl GymEnv {
+    /// The ids that [`GymEnv::new`] knows.
+    pub fn ids() -> impl Iterator<Item = &'static str> {
+        TASKS.iter().map(|task| task.id)
+    }
+
+    /// Builds the task `id`; environments of the same model share it.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownId`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
+    pub fn new(id: &str) -> Result<Self, EnvError> {
+        let Some(task) = TASKS.iter().find(|task| task.id == id) else {
+            return Err(EnvError::UnknownId {
+                id: id.to_owned(),
+                nearest: Self::ids().map(str::to_owned).collect(),
+            });
+        };
+        let model = shared_model(task.model)?;
+        let spec = spec(task, &model);
+        let data = Data::new(model)?;
+        let contact_forces = task.obs.iter().any(|part| part.needs_contact_forces());
+        Ok(Self {
+            task,
+            spec,
+            data,
+            contact_forces,
+            measure: 0.0,
+        })
+    }
+
+    /// The simulation.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Starts an episode in the given state: `qpos [nq]`, `qvel [nv]`.
+    ///
+    /// # Errors
+    /// [`EnvError::BadLength`], [`EnvError::MujocoFailed`].
+    pub fn reset_to(
+        &mut self,
+        qpos: &[f64],
+        qvel: &[f64],
+        obs: &mut [f64],
+    ) -> Result<(), EnvError> {
+        let (nq, nv) = (self.data.model().nq(), self.data.model().nv());
+        self.spec.check_len("qpos", nq, qpos.len())?;
+        self.spec.check_len("qvel", nv, qvel.len())?;
+        self.spec.check_obs(obs)?;
+        self.data.reset()?;
+        self.data.qpos_mut().copy_from_slice(qpos);
+        self.data.qvel_mut().copy_from_slice(qvel);
+        self.start(obs)
+    }
+
+    /// Completes a reset whose positions and velocities are written.
+    fn start(&mut self, obs: &mut [f64]) -> Result<(), EnvError> {
+        self.data.forward()?;
+        self.measure = self.task.measure(&self.data);
+        self.observe(obs);
+        Ok(())
+    }
+
+    fn observe(&self, obs: &mut [f64]) {
+        let mut rest = obs;
+        for part in self.task.obs {
+            let (head, tail) = rest.split_at_mut(part.len(self.data.model()));
+            part.write(&self.data, head);
+            rest = tail;
+        }
+    }
+}
+
+impl Env for GymEnv {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError> {
+        self.spec.check_obs(obs)?;
+        self.data.reset()?;
+        // mj_resetData has written the reference pose
+        self.task.reset.draw(rng, &mut self.data);
+        self.start(obs)
+    }
+
+    fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
+        self.spec.check_action(action)?;
+        self.spec.check_obs(obs)?;
+        for (ctrl, action) in self.data.ctrl_mut().iter_mut().zip(action) {
+            *ctrl = f64::from(*action);
+        }
+        self.data.step(self.task.frame_skip, self.contact_forces)?;
+        let before = std::mem::replace(&mut self.measure, self.task.measure(&self.data));
+        self.observe(obs);
+        let reward = self.task.reward(&self.data, action, before, self.measure);
+        Ok(Step::ending(reward, !self.task.is_healthy(&self.data)))
+    }
+
+    /// The integration state and the measure, which is derived and would be one step behind after a load.
+    fn save_state(&self) -> Vec<u8> {
+        StateWriter::new()
+            .f64s(&[self.measure])
+            .f64s(&self.data.integration_state())
+            .finish()
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        let mut reader = StateReader::new(&self.spec.id, state);
+        let measure = reader.f64()?;
+        let mut integration = vec![0.0; self.data.integration_state_len()];
+        reader.f64s(&mut integration)?;
+        reader.finish()?;
+        self.data.set_integration_state(&integration)?;
+        self.measure = measure;
+        Ok(())
+    }
+}
+
+/// The model file, compiled unless an environment of this process has it already.
+fn shared_model(file: &'static str) -> Result<Arc<Model>, EnvError> {
+    let mut models = lock(&MODELS);
+    let models = models.get_or_insert_default();
+    if let Some(model) = models.get(file).and_then(Weak::upgrade) {
+        return Ok(model);
+    }
+    let path = Installation::locate()?.models.join(file);
+    let model = Arc::new(Model::from_xml_path(&path)?);
+    models.insert(file, Arc::downgrade(&model));
+    Ok(model)
+}
+
+fn spec(task: &Task, model: &Model) -> EnvSpec {
+    let bounds = |side: usize| {
+        let pairs = model.ctrl_range().chunks_exact(2);
+        pairs.map(|pair| pair[side] as f32).collect()
+    };
+    EnvSpec {
+        id: task.id.to_owned(),
+        obs_dim: task.obs.iter().map(|part| part.len(model)).sum(),
+        act_dim: model.nu(),
+        act_low: bounds(0),
+        act_high: bounds(1),
+        max_episode_steps: Some(task.max_episode_steps),
+        reward_threshold: task.reward_threshold,
+    }
+}
