@@ -1,8 +1,22 @@
 //! What an environment is: its trait, its specification and what a step returns.
 
+use std::ops::Range;
+
 use advect_rng::Stream;
 
 use crate::EnvError;
+
+/// Where the observation of a goal-conditioned task keeps its goals; the rest is what Gymnasium calls `observation`.
+///
+/// Gymnasium returns these tasks' observations as a dictionary of `observation`, `achieved_goal` and `desired_goal`. Here they
+/// lie in one slice, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoalLayout {
+    /// What the goal is compared with.
+    pub achieved: Range<usize>,
+    /// The goal.
+    pub desired: Range<usize>,
+}
 
 /// Names, sizes and bounds of an environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +35,8 @@ pub struct EnvSpec {
     pub max_episode_steps: Option<u32>,
     /// Mean return at which the task counts as solved, where Gymnasium's registry has one.
     pub reward_threshold: Option<f64>,
+    /// The goals in the observation, if the task has them.
+    pub goal: Option<GoalLayout>,
 }
 
 impl EnvSpec {
@@ -34,6 +50,7 @@ impl EnvSpec {
             act_high: vec![bound; act_dim],
             max_episode_steps: None,
             reward_threshold: None,
+            goal: None,
         }
     }
 

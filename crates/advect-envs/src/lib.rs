@@ -17,7 +17,7 @@ pub mod state;
 mod time_limit;
 mod vec_env;
 
-pub use env::{Env, EnvSpec, Step};
+pub use env::{Env, EnvSpec, GoalLayout, Step};
 pub use error::EnvError;
 pub use registry::{ids, make};
 pub use time_limit::TimeLimit;

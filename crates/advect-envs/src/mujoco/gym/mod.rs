@@ -191,5 +191,6 @@ fn spec(task: &Task, model: &Model) -> EnvSpec {
         act_high: bounds(1),
         max_episode_steps: Some(task.max_episode_steps),
         reward_threshold: task.reward_threshold,
+        goal: None,
     }
 }
