@@ -63,6 +63,16 @@ pub enum EnvError {
         /// What does not fit.
         reason: String,
     },
+    /// A setting of an environment makes no sense.
+    #[error("{what} of {id} {problem}")]
+    BadSetting {
+        /// Id of the environment.
+        id: String,
+        /// Which setting.
+        what: &'static str,
+        /// What is wrong with it and what would do.
+        problem: String,
+    },
     /// The environments cannot be made into a vector.
     #[error("cannot build a vector of environments: {reason}")]
     BadVector {

@@ -16,6 +16,7 @@ mod shard;
 pub mod state;
 mod time_limit;
 mod vec_env;
+pub mod wrappers;
 
 pub use env::{Env, EnvSpec, GoalLayout, Step};
 pub use error::EnvError;
