@@ -67,6 +67,11 @@ const TASKS: &[Task] = &[
         run: |args| forward::advect("envs", args),
     },
     Task {
+        name: "check-env",
+        about: "ID: check an environment against what a learner relies on",
+        run: |args| forward::advect("check-env", args),
+    },
+    Task {
         name: "config",
         about: "ALGO: print the complete configuration of an algorithm",
         run: |args| forward::advect("config", args),

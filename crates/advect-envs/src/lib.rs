@@ -5,6 +5,7 @@
 #[doc = include_str!("../../../docs/guides/environments.md")]
 mod guide {}
 
+pub mod check;
 pub mod embedded;
 mod env;
 mod error;

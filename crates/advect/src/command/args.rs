@@ -27,6 +27,8 @@ pub enum Verb {
     Algos,
     /// List the environments
     Envs,
+    /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed
+    CheckEnv(CheckEnvArgs),
     /// Print the complete configuration of an algorithm as TOML
     Config(ConfigArgs),
 }
@@ -158,6 +160,19 @@ pub struct BenchArgs {
     /// Where to compute.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// Arguments of `check-env`.
+#[derive(Debug, Args)]
+pub struct CheckEnvArgs {
+    /// Environment, see `advect envs`
+    pub id: String,
+    /// Random actions that each rule takes
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Seed of actions and first states
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
 }
 
 /// Arguments of `config`.

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bench;
+mod check_env;
 mod eval;
 mod lists;
 mod pictures;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::BenchUpdate(args) => bench::run(&args)?,
         Verb::Algos => lists::algos()?,
         Verb::Envs => lists::envs()?,
+        Verb::CheckEnv(args) => check_env::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -185,6 +185,31 @@ fn every_algorithm_prints_a_configuration_that_trains() {
 }
 
 #[test]
+fn a_broken_environment_is_told_from_a_right_one() {
+    let checked = |id| {
+        let mut command = advect(&["check-env", id, "--steps", "50"]);
+        command.output().unwrap()
+    };
+    let right = succeed(Ok(checked("Pendulum-v1")));
+    assert!(
+        right.starts_with("Pendulum-v1\n  ok") && !right.contains("FAILED"),
+        "{right}"
+    );
+    let broken = checked("Probe-NonFinite-v0");
+    assert_eq!(broken.status.code(), Some(1));
+    let stdout = String::from_utf8(broken.stdout).unwrap();
+    assert!(
+        stdout.contains("FAILED   observations and rewards"),
+        "{stdout}"
+    );
+    let stderr = String::from_utf8(broken.stderr).unwrap();
+    assert!(
+        stderr.contains("Probe-NonFinite-v0 breaks a rule"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn environments_and_algorithms_are_listed() {
     let envs = succeed(advect(&["envs"]).output());
     assert!(
