@@ -6,6 +6,8 @@
 mod guide {}
 
 pub mod check;
+#[cfg(feature = "datasets")]
+pub mod data;
 pub mod embedded;
 mod env;
 mod error;
