@@ -67,6 +67,16 @@ const TASKS: &[Task] = &[
         run: |args| forward::advect("envs", args),
     },
     Task {
+        name: "collect",
+        about: "RUN|random --episodes N --out FILE: record episodes as a file of transitions",
+        run: |args| forward::advect("collect", args),
+    },
+    Task {
+        name: "data",
+        about: "info FILE: what a file of transitions holds",
+        run: |args| forward::advect("data", args),
+    },
+    Task {
         name: "check-env",
         about: "ID: check an environment against what a learner relies on",
         run: |args| forward::advect("check-env", args),

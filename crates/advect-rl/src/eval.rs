@@ -1,6 +1,6 @@
 //! Evaluation: episodes of their own, with their own environments and seeds.
 
-use advect_envs::{Env, EnvError};
+use advect_envs::{Env, EnvError, Step};
 use advect_rng::Stream;
 use candle_core::Device;
 
@@ -99,24 +99,31 @@ fn interval(values: &mut [f64]) -> [f64; 2] {
     [at(0.025), at(0.975)]
 }
 
-/// One running episode of an evaluation.
-struct Episode {
+/// One running episode outside of training.
+pub(crate) struct Episode {
     index: usize,
-    env: Box<dyn Env>,
-    obs: Vec<f64>,
-    total: f64,
+    pub(crate) env: Box<dyn Env>,
+    pub(crate) obs: Vec<f64>,
+    /// The last action, in the environment's units.
+    pub(crate) action: Vec<f32>,
+    pub(crate) total: f64,
     length: u64,
-    done: bool,
+    pub(crate) done: bool,
 }
 
 impl Episode {
-    fn start(make: &EnvFactory, seeds: &Stream, index: usize) -> Result<Self, TrainError> {
+    pub(crate) fn start(
+        make: &EnvFactory,
+        seeds: &Stream,
+        index: usize,
+    ) -> Result<Self, TrainError> {
         let env = make()?;
-        let obs = vec![0.0; env.spec().obs_dim];
+        let (obs, action) = (vec![0.0; env.spec().obs_dim], vec![0.0; env.spec().act_dim]);
         let mut episode = Self {
             index,
             env,
             obs,
+            action,
             total: 0.0,
             length: 0,
             done: false,
@@ -128,15 +135,15 @@ impl Episode {
         Ok(episode)
     }
 
-    fn step(&mut self, act: &[f32]) -> Result<(), TrainError> {
-        let mut scaled = vec![0.0; act.len()];
-        scale_actions(self.env.spec(), act, &mut scaled);
-        let step = self.env.step(&scaled, &mut self.obs)?;
+    /// Takes an action in units in which the environment's box is `[-1, 1]^d`.
+    pub(crate) fn step(&mut self, act: &[f32]) -> Result<Step, TrainError> {
+        scale_actions(self.env.spec(), act, &mut self.action);
+        let step = self.env.step(&self.action, &mut self.obs)?;
         self.length += 1;
         self.check_finite(step.reward)?;
         self.total += step.reward;
         self.done = step.is_last();
-        Ok(())
+        Ok(step)
     }
 
     fn check_finite(&self, reward: f64) -> Result<(), EnvError> {

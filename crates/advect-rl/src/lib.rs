@@ -4,6 +4,7 @@ mod acting;
 pub mod agent;
 pub mod batch;
 pub mod checkpoint;
+pub mod collect;
 pub mod config;
 pub mod critic;
 pub mod error;

@@ -27,6 +27,10 @@ pub enum Verb {
     Algos,
     /// List the environments
     Envs,
+    /// Record episodes of a trained agent, or of random actions, as a file of transitions
+    Collect(CollectArgs),
+    /// Files of transitions
+    Data(DataArgs),
     /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed
     CheckEnv(CheckEnvArgs),
     /// Print the complete configuration of an algorithm as TOML
@@ -160,6 +164,56 @@ pub struct BenchArgs {
     /// Where to compute.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Run directory, or `random` for uniform random actions
+    pub source: String,
+    /// Environment of `random`, see `advect envs`
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
+    /// Episodes
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// Seed of first states and random actions
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// HDF5 file to write, in D4RL's layout
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Act as in training, with exploration
+    #[arg(long)]
+    pub explore: bool,
+    /// Environment step of the checkpoint [default: the last one]
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// Arguments of `data`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to do with the file.
+    #[command(subcommand)]
+    pub verb: DataVerb,
+}
+
+/// The verbs of `data`.
+#[derive(Debug, Subcommand)]
+pub enum DataVerb {
+    /// Print environment, episodes, returns and the range of every coordinate of a D4RL, Minari, robomimic or OGBench file
+    Info(InfoArgs),
+}
+
+/// Arguments of `data info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// HDF5 or npz file
+    pub file: PathBuf,
 }
 
 /// Arguments of `check-env`.

@@ -3,6 +3,7 @@
 pub mod args;
 mod bench;
 mod check_env;
+mod data;
 mod eval;
 mod lists;
 mod pictures;
@@ -25,6 +26,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::BenchUpdate(args) => bench::run(&args)?,
         Verb::Algos => lists::algos()?,
         Verb::Envs => lists::envs()?,
+        Verb::Collect(args) => data::collect_episodes(&args)?,
+        Verb::Data(args) => data::run(&args)?,
         Verb::CheckEnv(args) => check_env::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+mod data;
 mod errors;
 mod harness;
 mod resume;
