@@ -18,17 +18,22 @@ use super::tail::Tail;
 const GRACE: Duration = Duration::from_secs(1);
 /// Time for the rest of a standard error to arrive after the process ended.
 const STDERR_PATIENCE: Duration = Duration::from_millis(300);
+/// How often a process is looked at while it is waited for.
+const LOOK: Duration = Duration::from_millis(500);
 /// Longest time limit: adding it to the present cannot overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Length of the input buffer at first; it grows only as bytes arrive.
 const INBOX: usize = 64 * 1024;
 
-/// A running server. Its standard input and output are the two directions of one socket, whose reads and writes
-/// can be given a time limit.
+/// A running server. Its standard input and output are sockets, because their reads and writes can be given a time
+/// limit.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    socket: UnixStream,
+    /// Its standard input.
+    input: UnixStream,
+    /// Its standard output.
+    output: UnixStream,
     tail: Tail,
     inbox: Vec<u8>,
     filled: usize,
@@ -50,12 +55,13 @@ impl Process {
     }
 
     fn try_spawn(config: &BridgeConfig) -> std::io::Result<Self> {
-        let (socket, theirs) = UnixStream::pair()?;
+        let (input, stdin) = UnixStream::pair()?;
+        let (output, stdout) = UnixStream::pair()?;
         let mut command = Command::new(&config.program);
         command
             .args(&config.program_arguments)
-            .stdin(Stdio::from(OwnedFd::from(theirs.try_clone()?)))
-            .stdout(Stdio::from(OwnedFd::from(theirs)))
+            .stdin(Stdio::from(OwnedFd::from(stdin)))
+            .stdout(Stdio::from(OwnedFd::from(stdout)))
             .stderr(Stdio::piped())
             // an interrupt at the terminal is for this process, which may want to save first
             .process_group(0);
@@ -70,7 +76,8 @@ impl Process {
         Ok(Self {
             tail: Tail::follow(stderr)?,
             child,
-            socket,
+            input,
+            output,
             inbox: vec![0; INBOX],
             filled: 0,
             outbox: Vec::new(),
@@ -158,15 +165,7 @@ impl Process {
             if self.filled == self.inbox.len() {
                 self.inbox.resize(2 * self.filled, 0);
             }
-            let read = self
-                .limit(deadline, timeout, UnixStream::set_read_timeout)
-                .and_then(
-                    |()| match self.socket.read(&mut self.inbox[self.filled..]) {
-                        Ok(0) => Err(Stop::Closed),
-                        read => moved(read, timeout),
-                    },
-                );
-            match read {
+            match self.read(deadline, timeout) {
                 Ok(read) => self.filled += read,
                 Err(stop) => return Err(self.stopped(kind, stop)),
             }
@@ -174,30 +173,38 @@ impl Process {
         Ok(())
     }
 
+    /// Reads what has come; no bytes if none have for a while.
+    fn read(&mut self, deadline: Instant, timeout: Duration) -> Result<usize, Stop> {
+        let left = time_left(deadline, timeout)?.min(LOOK);
+        let set = self.output.set_read_timeout(Some(left));
+        set.map_err(|_| Stop::Closed)?;
+        match self.output.read(&mut self.inbox[self.filled..]) {
+            Ok(0) => Err(Stop::Closed),
+            Ok(read) => Ok(read),
+            Err(error) if is_pause(&error) => match self.child.try_wait() {
+                // what it started may live on and hold its output open
+                Ok(Some(_)) => Err(Stop::Closed),
+                _ => Ok(0),
+            },
+            Err(_) => Err(Stop::Closed),
+        }
+    }
+
     fn write_all(&mut self, timeout: Duration) -> Result<(), Stop> {
         let deadline = deadline(timeout);
         let mut written = 0;
         while written < self.outbox.len() {
-            self.limit(deadline, timeout, UnixStream::set_write_timeout)?;
-            written += moved(self.socket.write(&self.outbox[written..]), timeout)?;
+            let left = time_left(deadline, timeout)?;
+            let set = self.input.set_write_timeout(Some(left));
+            set.map_err(|_| Stop::Closed)?;
+            match self.input.write(&self.outbox[written..]) {
+                Ok(0) => return Err(Stop::Closed),
+                Ok(len) => written += len,
+                Err(error) if is_pause(&error) => {}
+                Err(_) => return Err(Stop::Closed),
+            }
         }
         Ok(())
-    }
-
-    /// Allows the next read or write what is left of the time.
-    fn limit(
-        &self,
-        deadline: Instant,
-        timeout: Duration,
-        set: fn(&UnixStream, Option<Duration>) -> std::io::Result<()>,
-    ) -> Result<(), Stop> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Stop::TimedOut(timeout));
-        }
-        // the system counts in microseconds and takes zero for no limit
-        let left = left.max(Duration::from_micros(1));
-        set(&self.socket, Some(left)).map_err(|_| Stop::Closed)
     }
 
     fn stopped(&mut self, kind: Kind, stop: Stop) -> BridgeError {
@@ -260,7 +267,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // the end of its input asks a server to end
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.input.shutdown(Shutdown::Both);
         self.end(GRACE);
     }
 }
@@ -269,15 +276,21 @@ fn deadline(timeout: Duration) -> Instant {
     Instant::now() + timeout.min(LONGEST)
 }
 
-fn moved(result: std::io::Result<usize>, timeout: Duration) -> Result<usize, Stop> {
-    match result {
-        Ok(len) => Ok(len),
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Err(Stop::TimedOut(timeout))
-        }
-        Err(_) => Err(Stop::Closed),
+/// What is left until `deadline`, never zero, which the system takes for no limit.
+fn time_left(deadline: Instant, timeout: Duration) -> Result<Duration, Stop> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(Stop::TimedOut(timeout)),
+        false => Ok(left.max(Duration::from_micros(1))),
     }
+}
+
+/// Whether nothing moved yet, but may.
+fn is_pause(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+    )
 }
 
 fn check_header(

@@ -79,6 +79,11 @@ fn bad_greetings_are_typed_errors() {
         assert!(matches!(error, BridgeError::Handshake { .. }), "{error}");
         assert!(error.to_string().contains(wanted), "{error}");
     }
+    let error = fault(Bridge::start(greeting_config("deaf")).unwrap_err());
+    assert!(
+        matches!(error, BridgeError::Exited { doing: "start", .. }),
+        "{error}"
+    );
     let silent = BridgeConfig {
         timeouts: Timeouts {
             start: Duration::from_millis(500),
