@@ -79,6 +79,7 @@ impl BridgeConfig {
     pub fn gym(id: &str, python: Option<OsString>) -> Self {
         let program = python
             .or_else(|| std::env::var_os(PYTHON_VARIABLE))
+            .filter(|python| !python.is_empty())
             .unwrap_or_else(|| "python3".into());
         Self {
             name: format!("gym:{id}"),

@@ -127,16 +127,29 @@ pub(super) fn decode_spec(id: &str, payload: &[u8]) -> Result<EnvSpec, String> {
             .map(|_| numbers.f32())
             .collect::<Result<_, _>>()
     };
+    let (act_low, act_high): (Vec<f32>, Vec<f32>) = (bounds()?, bounds()?);
+    check_bounds(&act_low, &act_high)?;
     Ok(EnvSpec {
         id: id.to_owned(),
         obs_dim,
         act_dim,
-        act_low: bounds()?,
-        act_high: bounds()?,
+        act_low,
+        act_high,
         max_episode_steps: (limit > 0).then_some(limit),
         reward_threshold: (!threshold.is_nan()).then_some(threshold),
         goal: goal(observation, achieved, desired)?,
     })
+}
+
+fn check_bounds(low: &[f32], high: &[f32]) -> Result<(), String> {
+    let ordered = |(low, high): (&f32, &f32)| low <= high;
+    match low.iter().zip(high).position(|pair| !ordered(pair)) {
+        None => Ok(()),
+        Some(index) => Err(format!(
+            "the bounds of action[{index}] are {} and {}",
+            low[index], high[index]
+        )),
+    }
 }
 
 fn check_size(what: &str, size: usize, most: usize) -> Result<(), String> {
@@ -202,6 +215,9 @@ mod tests {
                 decode_spec("A", &spec(sizes, &[-1.0, 1.0])).is_err(),
                 "{sizes:?}"
             );
+        }
+        for bounds in [[1.0, -1.0], [f32::NAN, 1.0]] {
+            assert!(decode_spec("A", &spec([3, 0, 0, 1, 0], &bounds)).is_err());
         }
     }
 

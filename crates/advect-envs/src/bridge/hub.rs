@@ -138,7 +138,10 @@ impl Hub {
         });
         self.slots[index].turn = Turn::Idle;
         if let Err(fault) = closed {
-            let _ = self.recover(fault);
+            let _ = match self.live() {
+                0 => Err(self.give_up(fault)),
+                _ => self.recover(fault),
+            };
         }
     }
 
