@@ -329,11 +329,6 @@ fn running<'a>(
 }
 
 fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<_>>()
-    };
-    a == b || bits(a) == bits(b)
+    let bits = |value: &f32| value.to_bits();
+    a.iter().map(bits).eq(b.iter().map(bits))
 }

@@ -66,6 +66,18 @@ fn a_program_that_ends_at_once_is_reported_with_status_and_stderr() {
 }
 
 #[test]
+fn an_end_is_noticed_although_a_child_holds_the_output_open() {
+    let arguments = ["-c", "sleep 8 & exit 4"].map(OsString::from);
+    let before = Instant::now();
+    let error = fault(Bridge::start(BridgeConfig::server("A", "sh", arguments)).unwrap_err());
+    assert!(
+        matches!(&error, BridgeError::Exited { status, .. } if status.contains('4')),
+        "{error}"
+    );
+    assert!(before.elapsed() < Duration::from_secs(6));
+}
+
+#[test]
 fn bad_greetings_are_typed_errors() {
     if !python_is_here() {
         return;

@@ -1,7 +1,7 @@
 //! What a well-behaved server's environments do.
 
-use advect_envs::bridge::{Bridge, BridgeConfig, Pool};
-use advect_envs::{Env, EnvError, StepBuffers, VecEnv};
+use advect_envs::bridge::{Bridge, BridgeConfig, BridgeError, Pool};
+use advect_envs::{Env, EnvError, StepBuffers, VecEnv, make};
 use advect_rng::Stream;
 
 use crate::support::{fault, point_config, python_is_here, run, start};
@@ -189,4 +189,18 @@ fn environments_that_cannot_be_made_say_why() {
     let (bridge, _env) = start(point_config("Uneven-v0"));
     let text = fault(bridge.make().unwrap_err()).to_string();
     assert!(text.contains("different"), "{text}");
+}
+
+/// With gymnasium the id is unknown, without it nothing can be made: the same kind of error.
+#[test]
+fn ids_of_gymnasium_go_to_python() {
+    if !python_is_here() {
+        return;
+    }
+    let Err(error) = make("gym:NoSuchTask-v0") else {
+        panic!("it was made");
+    };
+    assert!(error.to_string().contains("gym:NoSuchTask-v0"), "{error}");
+    let error = fault(error);
+    assert!(matches!(error, BridgeError::Refused { .. }), "{error}");
 }
