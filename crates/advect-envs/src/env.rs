@@ -143,6 +143,14 @@ pub trait Env: Send {
     /// [`EnvError::BadLength`], or what the simulator reports.
     fn reset(&mut self, rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError>;
 
+    /// Says which action the next [`Env::step`] will be given, before any environment of its thread is stepped.
+    ///
+    /// Environments that share a process send their actions together. All others need not know: the default does
+    /// nothing. A step need not be announced; one that was is followed by that step, or by a reset.
+    fn announce(&mut self, action: &[f32]) {
+        let _ = action;
+    }
+
     /// Takes one action `[act_dim]` in the units of the spec's bounds and writes the next observation `[obs_dim]`.
     ///
     /// # Errors
@@ -166,6 +174,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn reset(&mut self, rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError> {
         (**self).reset(rng, obs)
+    }
+
+    fn announce(&mut self, action: &[f32]) {
+        (**self).announce(action);
     }
 
     fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {

@@ -135,6 +135,15 @@ pub enum EnvError {
         /// MuJoCo's message.
         message: String,
     },
+    /// The process of a bridged environment failed, or cannot make it.
+    #[cfg(unix)]
+    #[error("the bridge to {id} failed: {fault}")]
+    Bridge {
+        /// Id of the environment.
+        id: String,
+        /// What failed.
+        fault: crate::bridge::BridgeError,
+    },
     /// MuJoCo could not be provisioned.
     #[error("cannot provision MuJoCo: {step}: {reason}")]
     Provision {

@@ -5,6 +5,13 @@
 #[doc = include_str!("../../../docs/guides/environments.md")]
 mod guide {}
 
+/// So is the one of the bridge.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../../docs/guides/bridge.md")]
+mod bridge_guide {}
+
+#[cfg(unix)]
+pub mod bridge;
 pub mod check;
 #[cfg(feature = "datasets")]
 pub mod data;

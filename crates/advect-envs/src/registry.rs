@@ -38,12 +38,17 @@ pub fn ids() -> Vec<&'static str> {
     table().into_iter().map(|(id, _)| id).collect()
 }
 
-/// Builds the environment `id`, with its time limit.
+/// Builds the environment `id`, with its time limit. `gym:ID` is Gymnasium's `ID` in a Python process (see
+/// [`bridge`](crate::bridge)).
 ///
 /// # Errors
 /// [`EnvError::UnknownId`] with the nearest ids, or what building it reports
-/// ([`EnvError::MujocoUnavailable`] and its siblings for the MuJoCo tasks).
+/// ([`EnvError::MujocoUnavailable`] and its siblings for the MuJoCo tasks, `EnvError::Bridge` for `gym:ID`).
 pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
+    #[cfg(unix)]
+    if let Some(gym_id) = id.strip_prefix(crate::bridge::GYM_PREFIX) {
+        return Ok(Box::new(crate::bridge::gym(gym_id, None)?));
+    }
     match table().into_iter().find(|(known, _)| *known == id) {
         Some((_, build)) => build(),
         None => Err(EnvError::UnknownId {

@@ -79,6 +79,9 @@ impl Shard {
     }
 
     pub(crate) fn run(&mut self, command: Command) {
+        if let Command::Step = command {
+            self.announce();
+        }
         let mut run = || {
             (0..self.members.len()).try_for_each(|index| match command {
                 Command::Reset => self.reset(index),
@@ -105,6 +108,18 @@ impl Shard {
             (member.rng, member.steps) = (rng, steps);
         }
         Ok(())
+    }
+
+    /// Tells every environment its action, so that those that share a process are stepped together. Bad actions are
+    /// left for the step to report.
+    fn announce(&mut self) {
+        let act_dim = self.actions.len() / self.members.len();
+        let actions = self.actions.chunks_exact(act_dim.max(1));
+        for (member, action) in self.members.iter_mut().zip(actions) {
+            if action.iter().all(|a| a.is_finite()) {
+                member.env.announce(action);
+            }
+        }
     }
 
     fn reset(&mut self, index: usize) -> Result<(), EnvError> {

@@ -51,6 +51,12 @@ impl<E: Env> Env for TimeLimit<E> {
         self.reset_with(|env| env.reset(rng, obs))
     }
 
+    fn announce(&mut self, action: &[f32]) {
+        if self.taken.is_some() {
+            self.env.announce(action);
+        }
+    }
+
     fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
         self.spec().check_action(action)?;
         self.spec().check_obs(obs)?;

@@ -39,6 +39,11 @@ impl<E: Env> Env for ActionRepeat<E> {
         self.env.reset(rng, obs)
     }
 
+    /// The first of the steps; the others come one by one.
+    fn announce(&mut self, action: &[f32]) {
+        self.env.announce(action);
+    }
+
     fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
         let actions = std::iter::repeat_n(action, self.count);
         step_through(&mut self.env, actions, obs)

@@ -66,6 +66,10 @@ impl<E: Env> Env for FrameStack<E> {
         Ok(())
     }
 
+    fn announce(&mut self, action: &[f32]) {
+        self.env.announce(action);
+    }
+
     fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
         self.spec.check_obs(obs)?;
         self.spec.check_action(action)?;
