@@ -53,6 +53,14 @@ pub enum EnvError {
         /// Id of the environment.
         id: String,
     },
+    /// An environment cannot be set up as asked.
+    #[error("cannot set up {id}: {reason}")]
+    BadSetup {
+        /// Id of the environment.
+        id: String,
+        /// Which value does not fit and what would.
+        reason: String,
+    },
     /// Saved bytes do not describe a state of this environment.
     #[error(
         "this is no saved state of {id}: {reason}; load bytes that save_state of the same environment made"
