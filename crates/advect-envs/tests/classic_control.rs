@@ -8,6 +8,8 @@ use advect_envs::{Env, EnvError, Step, make};
 use advect_rng::Stream;
 use proptest::prelude::*;
 
+type Actions = &'static [f32];
+
 fn assert_close(found: &[f64], wanted: &[f64], tolerance: f64) {
     assert_eq!(found.len(), wanted.len());
     for (i, (found, wanted)) in found.iter().zip(wanted).enumerate() {
@@ -30,7 +32,7 @@ fn drive(position: f64, velocity: f64, actions: &[f32]) -> ([f32; 2], Step) {
 /// Numbers of gymnasium 1.4.0, its state set to the same f32 numbers: the states are equal to the bit.
 #[test]
 fn mountain_car_moves_as_gymnasiums() {
-    let cases: [(f64, f64, &[f32], [f32; 2], f64, bool); 4] = [
+    let cases: [(f64, f64, Actions, [f32; 2], f64, bool); 4] = [
         (
             -0.5,
             0.0,
@@ -217,7 +219,7 @@ fn acrobot_at(state: [f64; 4]) -> AcrobotContinuous {
 /// Numbers of gymnasium 1.4.0's `Acrobot-v1`, its state set to the same f64 numbers.
 #[test]
 fn acrobot_moves_as_gymnasiums() {
-    let cases: [([f64; 4], &[f32], [f64; 4], f64); 4] = [
+    let cases: [([f64; 4], Actions, [f64; 4], f64); 4] = [
         (
             [0.05, -0.08, 0.02, 0.09],
             &[1.0, 1.0, -1.0, 0.0],
