@@ -150,7 +150,8 @@ proptest! {
                 let gap = distance_to_walls(layout, [obs[0], obs[1]]) - RADIUS;
                 prop_assert!(gap > -1e-9, "{obs:?} after {before:?}");
                 let moved = (obs[0] - before[0]).hypot(obs[1] - before[1]);
-                prop_assert!(moved < 0.075, "jumped by {moved}");
+                // further than its radius it could pass a wall's corner unseen
+                prop_assert!(moved < RADIUS, "jumped by {moved}");
             }
         }
         prop_assert!(penetration([obs[0], obs[1]], layout) < 1e-9);
