@@ -53,14 +53,6 @@ pub enum EnvError {
         /// Id of the environment.
         id: String,
     },
-    /// An environment cannot be set up as asked.
-    #[error("cannot set up {id}: {reason}")]
-    BadSetup {
-        /// Id of the environment.
-        id: String,
-        /// Which value does not fit and what would.
-        reason: String,
-    },
     /// Saved bytes do not describe a state of this environment.
     #[error(
         "this is no saved state of {id}: {reason}; load bytes that save_state of the same environment made"
@@ -70,6 +62,16 @@ pub enum EnvError {
         id: String,
         /// What does not fit.
         reason: String,
+    },
+    /// A setting of an environment makes no sense.
+    #[error("{what} of {id} {problem}")]
+    BadSetting {
+        /// Id of the environment.
+        id: String,
+        /// Which setting.
+        what: &'static str,
+        /// What is wrong with it and what would do.
+        problem: String,
     },
     /// The environments cannot be made into a vector.
     #[error("cannot build a vector of environments: {reason}")]

@@ -107,7 +107,7 @@ impl Maze2d {
     /// The maze `layout`, its ball at rest in its goal.
     ///
     /// # Errors
-    /// [`EnvError::BadSetup`] if a number of the config is out of its range.
+    /// [`EnvError::BadSetting`] if a number of the config is out of its range.
     pub fn new(layout: MazeLayout, config: Maze2dConfig) -> Result<Self, EnvError> {
         check(layout, &config)?;
         let cells = covered_cells(layout, &config);
@@ -143,7 +143,7 @@ impl Maze2d {
     /// Sets position, velocity and goal, and writes the observation.
     ///
     /// # Errors
-    /// [`EnvError::BadLength`], or [`EnvError::BadSetup`] where the ball overlaps a wall.
+    /// [`EnvError::BadLength`], or [`EnvError::BadSetting`] where the ball overlaps a wall.
     pub fn set_state(
         &mut self,
         position: [f64; 2],
@@ -153,8 +153,8 @@ impl Maze2d {
     ) -> Result<(), EnvError> {
         self.spec.check_obs(obs)?;
         if !is_clear(position, self.layout) {
-            let reason = format!("the ball at {position:?} overlaps a wall");
-            return Err(bad_setup(self.layout, reason));
+            let problem = format!("is {position:?} and overlaps a wall");
+            return Err(bad_setting(self.layout, "ball position", problem));
         }
         (self.position, self.velocity, self.goal) = (position, velocity, goal);
         self.write_obs(obs);
@@ -190,19 +190,18 @@ fn is_clear(position: [f64; 2], layout: MazeLayout) -> bool {
     cell.is_some_and(|cell| layout.is_free(cell)) && penetration(position, layout) < 1e-9
 }
 
-fn bad_setup(layout: MazeLayout, reason: String) -> EnvError {
-    EnvError::BadSetup {
+fn bad_setting(layout: MazeLayout, what: &'static str, problem: String) -> EnvError {
+    EnvError::BadSetting {
         id: layout.id().to_owned(),
-        reason,
+        what,
+        problem,
     }
 }
 
 fn check(layout: MazeLayout, config: &Maze2dConfig) -> Result<(), EnvError> {
-    let bad = |field: &str, value: f64, range: &str| {
-        Err(bad_setup(
-            layout,
-            format!("{field} is {value} and has to be {range}"),
-        ))
+    let bad = |what: &'static str, value: f64, range: &str| {
+        let problem = format!("is {value} and has to be {range}");
+        Err(bad_setting(layout, what, problem))
     };
     // half a cell has to hold the offset, the jitter and the radius
     let most = (0.5 + CENTRE_OFFSET - RADIUS) / JITTER;

@@ -1,5 +1,6 @@
 //! The expert of the mazes: from cell to cell on a shortest way, by a proportional-derivative controller.
 
+use super::bad_setting;
 use super::grid::{Cell, MazeLayout, centre, neighbours};
 use crate::EnvError;
 use crate::embedded::numeric::distance;
@@ -19,7 +20,7 @@ const OBS_DIM: usize = 6;
 /// up to 0.2. FM-IRL's demonstrations add noise `N(0, 0.5^2)` to the action and clip it again.
 ///
 /// # Errors
-/// [`EnvError::BadLength`] unless the observation has six numbers; [`EnvError::BadSetup`] where the ball or the goal is in a wall.
+/// [`EnvError::BadLength`] unless the observation has six numbers; [`EnvError::BadSetting`] where the ball or the goal is in a wall.
 pub fn waypoint_action(
     layout: MazeLayout,
     obs: &[f64],
@@ -46,8 +47,8 @@ fn next_waypoint(
     goal: [f64; 2],
     heading: &mut Option<Cell>,
 ) -> Result<[f64; 2], EnvError> {
-    let ball = free_cell(layout, position, "the ball")?;
-    let last = free_cell(layout, goal, "the goal")?;
+    let ball = free_cell(layout, position, "ball position")?;
+    let last = free_cell(layout, goal, "goal")?;
     let after = |cell| layout.next_cell(cell, last).unwrap_or(last);
     let near = |cell: &Cell| *cell == ball || neighbours(ball).contains(cell);
     let mut cell = heading
@@ -60,12 +61,10 @@ fn next_waypoint(
     Ok(if cell == last { goal } else { centre(cell) })
 }
 
-fn free_cell(layout: MazeLayout, position: [f64; 2], what: &str) -> Result<Cell, EnvError> {
+fn free_cell(layout: MazeLayout, position: [f64; 2], what: &'static str) -> Result<Cell, EnvError> {
     let cell = layout
         .cell_of(position)
         .filter(|cell| layout.is_free(*cell));
-    cell.ok_or_else(|| EnvError::BadSetup {
-        id: layout.id().to_owned(),
-        reason: format!("{what} is in a wall at {position:?}"),
-    })
+    let problem = || format!("is {position:?} and lies in a wall");
+    cell.ok_or_else(|| bad_setting(layout, what, problem()))
 }
