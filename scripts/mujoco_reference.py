@@ -11,7 +11,7 @@ One file per trajectory, DIR/ID--DRIVER--SEED.bin, little-endian:
     8 bytes "ADVREF01"; u32 nq, nv, nu, obs_dim; then records until the end of the file:
     u8 0 (reset): qpos f64[nq], qvel f64[nv] as given to the simulator, obs f64[obs_dim]
     u8 1 (step):  action f32[nu], obs f64[obs_dim], reward f64, u8 terminated, u8 truncated
-Pendulum-v1 has no simulator: its "qpos" and "qvel" are the angle and its velocity.
+Pendulum-v1 and MountainCarContinuous-v0 have no simulator: their "qpos" and "qvel" are the angle or position and its velocity.
 """
 
 import argparse
@@ -53,6 +53,9 @@ HOLD_GAINS = {
 HOLD_NOISE = 0.02
 # Noise of the controller that balances the pendulums.
 BALANCE_NOISE = 0.05
+# Force and noise of the driver that pushes the mountain car along its motion.
+PUMP_FORCE = 0.7
+PUMP_NOISE = 0.3
 
 # name: {driver: steps}; seeds are 0 .. SEEDS - 1. 1100 steps go beyond the time limit of 1000.
 LOCOMOTION = {
@@ -70,6 +73,7 @@ LOCOMOTION = {
 NAMES = {f"{name}-{version}": drivers for name, drivers in LOCOMOTION.items() for version in ("v5", "v4")}
 # Gymnasium refuses Pusher-v4 on this MuJoCo.
 NAMES |= {"Pusher-v5": {"random": 320}, "Pendulum-v1": {"random": 450}}
+NAMES |= {"MountainCarContinuous-v0": {"random": 2100, "pump": 1100}}
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
 
@@ -122,6 +126,17 @@ class PendulumReset:
 
     @property
     def state(self):
+        return self.sim.state[:1], self.sim.state[1:]
+
+
+class MountainCarReset(PendulumReset):
+    """The same for the mountain car, whose state is f32 from its first step on, and here from its reset on."""
+
+    @property
+    def state(self):
+        import numpy as np
+
+        self.sim.state = self.sim.state.astype(np.float32)
         return self.sim.state[:1], self.sim.state[1:]
 
 
@@ -180,13 +195,30 @@ def balance_driver(env, rng):
     return act
 
 
+def pump_driver(env, rng):
+    sim, space = env.unwrapped, env.action_space
+
+    def act():
+        push = PUMP_FORCE if sim.state[1] >= 0 else -PUMP_FORCE
+        noise = PUMP_NOISE * rng.uniform(-1.0, 1.0)
+        return space.low.dtype.type(push + noise).reshape(1)
+
+    return act
+
+
 def write_trajectory(path, env_id, driver, steps, seed):
     import gymnasium
     import numpy as np
 
     env = gymnasium.make(env_id)
-    reset = (PendulumReset if env_id.startswith("Pendulum") else MujocoReset)(env)
-    drivers = {"random": random_driver, "hold": hold_driver, "balance": balance_driver}
+    resets = {"Pendulum": PendulumReset, "MountainCarContinuous": MountainCarReset}
+    reset = resets.get(env.spec.name, MujocoReset)(env)
+    drivers = {
+        "random": random_driver,
+        "hold": hold_driver,
+        "balance": balance_driver,
+        "pump": pump_driver,
+    }
     act = drivers[driver](env, np.random.default_rng(seed))
     f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
     with open(path, "wb") as file:

@@ -1,6 +1,9 @@
 //! Environments by id.
 
-use crate::embedded::{MultiGoal, Pendulum};
+use crate::embedded::{
+    AcrobotContinuous, CartPoleSwingUp, Maze2d, Maze2dConfig, MazeLayout, MountainCarContinuous,
+    MultiGoal, Pendulum, Reacher2d,
+};
 use crate::probe::{Probe, ProbeEnv};
 use crate::{Env, EnvError, TimeLimit};
 
@@ -11,7 +14,22 @@ fn table() -> Vec<(&'static str, Build)> {
     let mut table = vec![
         entry("MultiGoal-v0", || Ok(TimeLimit::new(MultiGoal::new()))),
         entry("Pendulum-v1", || Ok(TimeLimit::new(Pendulum::new()))),
+        entry("MountainCarContinuous-v0", || {
+            Ok(TimeLimit::new(MountainCarContinuous::new()))
+        }),
+        entry("CartPoleSwingUp-v0", || {
+            Ok(TimeLimit::new(CartPoleSwingUp::new()))
+        }),
+        entry("AcrobotContinuous-v0", || {
+            Ok(TimeLimit::new(AcrobotContinuous::new()))
+        }),
+        entry("Reacher2d-v0", || Ok(TimeLimit::new(Reacher2d::new()))),
     ];
+    for layout in MazeLayout::ALL {
+        table.push(entry(layout.id(), move || {
+            Maze2d::new(layout, Maze2dConfig::default()).map(TimeLimit::new)
+        }));
+    }
     for probe in Probe::ALL {
         table.push(entry(probe.id(), move || {
             Ok(TimeLimit::new(ProbeEnv::new(probe)))

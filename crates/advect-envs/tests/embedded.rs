@@ -3,7 +3,10 @@
 
 use std::f64::consts::PI;
 
-use advect_envs::embedded::{GOALS, MultiGoal, Pendulum};
+use advect_envs::embedded::{
+    AcrobotContinuous, CartPoleSwingUp, GOALS, Maze2d, Maze2dConfig, MazeLayout,
+    MountainCarContinuous, MultiGoal, Pendulum, Reacher2d,
+};
 use advect_envs::probe::{Probe, ProbeEnv, TRUNCATION_STEPS};
 use advect_envs::{Env, EnvError, Step, TimeLimit, ids, make};
 use advect_rng::Stream;
@@ -146,6 +149,13 @@ fn time_limits_truncate_and_do_not_terminate() {
     for (id, limit) in [
         ("MultiGoal-v0", 50),
         ("Pendulum-v1", 200),
+        ("MountainCarContinuous-v0", 999),
+        ("CartPoleSwingUp-v0", 500),
+        ("AcrobotContinuous-v0", 500),
+        ("Reacher2d-v0", 100),
+        ("Maze2dUMaze-v0", 300),
+        ("Maze2dMedium-v0", 400),
+        ("Maze2dLarge-v0", 800),
         ("Probe-Truncation-v0", TRUNCATION_STEPS),
     ] {
         let mut env = make(id).unwrap();
@@ -284,9 +294,61 @@ fn wrong_lengths_are_named() {
     ));
 }
 
+/// Every environment, without its time limit's checks too, answers a buffer of the wrong length with an error.
+#[test]
+fn wrong_lengths_are_errors_everywhere() {
+    let refuses = |env: &mut dyn Env| {
+        let spec = env.spec().clone();
+        let (mut obs, mut long) = (vec![0.0; spec.obs_dim], vec![0.0; spec.obs_dim + 1]);
+        let action = vec![0.0; spec.act_dim];
+        let short = &action[1..];
+        let mut rng = Stream::new(0, "test");
+        let is_refused = |result: Result<(), EnvError>| {
+            assert!(
+                matches!(result, Err(EnvError::BadLength { .. })),
+                "{}",
+                spec.id
+            );
+        };
+        is_refused(env.reset(&mut rng, &mut long));
+        env.reset(&mut rng, &mut obs).unwrap();
+        is_refused(env.step(short, &mut obs).map(drop));
+        is_refused(env.step(&action, &mut long).map(drop));
+        is_refused(env.step(&action, &mut obs[1..]).map(drop));
+        env.step(&action, &mut obs).unwrap();
+    };
+    for id in EMBEDDED {
+        refuses(&mut *make(id).unwrap());
+    }
+    refuses(&mut MountainCarContinuous::new());
+    refuses(&mut CartPoleSwingUp::new());
+    refuses(&mut AcrobotContinuous::new());
+    refuses(&mut Reacher2d::new());
+    for layout in MazeLayout::ALL {
+        refuses(&mut Maze2d::new(layout, Maze2dConfig::default()).unwrap());
+    }
+}
+
+/// The same seed gives the same episode, another seed another.
+#[test]
+fn episodes_depend_on_their_seed_alone() {
+    for id in EMBEDDED {
+        let episode = |seed: u64| {
+            let mut episodes = Episodes::new(id, seed);
+            episodes.reset();
+            let steps = (0..150).map(|i| episodes.step((i % 7) as f32 / 3.0 - 1.0));
+            steps
+                .map(|(obs, step)| (obs, step.reward))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(episode(1), episode(1), "{id}");
+        assert_ne!(episode(1), episode(2), "{id}");
+    }
+}
+
 #[test]
 fn damaged_states_are_refused_and_leave_the_environment_alone() {
-    for id in ["MultiGoal-v0", "Pendulum-v1", "Probe-Discounting-v0"] {
+    for id in EMBEDDED.into_iter().chain(["Probe-Discounting-v0"]) {
         let mut env = make(id).unwrap();
         let mut obs = vec![0.0; env.spec().obs_dim];
         env.reset(&mut Stream::new(0, "test"), &mut obs).unwrap();
@@ -305,6 +367,19 @@ fn damaged_states_are_refused_and_leave_the_environment_alone() {
         }
     }
 }
+
+/// The embedded environments that are no probes.
+const EMBEDDED: [&str; 9] = [
+    "MultiGoal-v0",
+    "Pendulum-v1",
+    "MountainCarContinuous-v0",
+    "CartPoleSwingUp-v0",
+    "AcrobotContinuous-v0",
+    "Reacher2d-v0",
+    "Maze2dUMaze-v0",
+    "Maze2dMedium-v0",
+    "Maze2dLarge-v0",
+];
 
 /// An environment with its stream, which resets itself when an episode ends.
 struct Episodes {
@@ -340,12 +415,13 @@ proptest! {
     /// A saved environment, loaded into a fresh one, goes on with the same bits, also amid an episode.
     #[test]
     fn saved_states_continue(
-        which in 0usize..4,
+        which in 0usize..EMBEDDED.len() + 2,
         seed in any::<u64>(),
         before in 0usize..60,
         actions in prop::collection::vec(-1.5f32..1.5, 120),
     ) {
-        let id = ["MultiGoal-v0", "Pendulum-v1", "Probe-Discounting-v0", "Probe-Truncation-v0"][which];
+        let probes = ["Probe-Discounting-v0", "Probe-Truncation-v0"];
+        let id = EMBEDDED.into_iter().chain(probes).nth(which).unwrap();
         let mut original = Episodes::new(id, seed);
         original.reset();
         for action in &actions[..before] {

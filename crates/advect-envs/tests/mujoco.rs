@@ -42,15 +42,30 @@ fn specs_are_gymnasiums() {
         return;
     }
     let expected = [
-        ("HalfCheetah-v5", 17, 6, 1.0, Some(4800.0)),
-        ("Hopper-v5", 11, 3, 1.0, Some(3800.0)),
-        ("Walker2d-v5", 17, 6, 1.0, None),
-        ("Ant-v5", 105, 8, 1.0, Some(6000.0)),
-        ("Humanoid-v5", 348, 17, 0.4, None),
-        ("Swimmer-v5", 8, 2, 1.0, Some(360.0)),
+        ("HalfCheetah-v5", 17, 6, 1.0, 1000, Some(4800.0)),
+        ("Hopper-v5", 11, 3, 1.0, 1000, Some(3800.0)),
+        ("Walker2d-v5", 17, 6, 1.0, 1000, None),
+        ("Ant-v5", 105, 8, 1.0, 1000, Some(6000.0)),
+        ("Humanoid-v5", 348, 17, 0.4, 1000, None),
+        ("HumanoidStandup-v5", 348, 17, 0.4, 1000, None),
+        ("Swimmer-v5", 8, 2, 1.0, 1000, Some(360.0)),
+        ("Reacher-v5", 10, 2, 1.0, 50, Some(-3.75)),
+        ("Pusher-v5", 23, 7, 2.0, 100, Some(0.0)),
+        ("InvertedPendulum-v5", 4, 1, 3.0, 1000, Some(950.0)),
+        ("InvertedDoublePendulum-v5", 9, 1, 1.0, 1000, Some(9100.0)),
+        ("HalfCheetah-v4", 17, 6, 1.0, 1000, Some(4800.0)),
+        ("Hopper-v4", 11, 3, 1.0, 1000, Some(3800.0)),
+        ("Walker2d-v4", 17, 6, 1.0, 1000, None),
+        ("Ant-v4", 27, 8, 1.0, 1000, Some(6000.0)),
+        ("Humanoid-v4", 376, 17, 0.4, 1000, None),
+        ("HumanoidStandup-v4", 376, 17, 0.4, 1000, None),
+        ("Swimmer-v4", 8, 2, 1.0, 1000, Some(360.0)),
+        ("Reacher-v4", 11, 2, 1.0, 50, Some(-3.75)),
+        ("InvertedPendulum-v4", 4, 1, 3.0, 1000, Some(950.0)),
+        ("InvertedDoublePendulum-v4", 11, 1, 1.0, 1000, Some(9100.0)),
     ];
     assert_eq!(GymEnv::ids().count(), expected.len());
-    for (id, obs_dim, act_dim, bound, threshold) in expected {
+    for (id, obs_dim, act_dim, bound, limit, threshold) in expected {
         let env = make(id).unwrap();
         let spec = env.spec();
         assert_eq!(
@@ -61,7 +76,7 @@ fn specs_are_gymnasiums() {
         assert_eq!(spec.act_low, vec![-bound; act_dim]);
         assert_eq!(
             (spec.max_episode_steps, spec.reward_threshold),
-            (Some(1000), threshold)
+            (Some(limit), threshold)
         );
     }
 }

@@ -8,7 +8,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use advect_envs::embedded::Pendulum;
+use advect_envs::embedded::{MountainCarContinuous, Pendulum};
 use advect_envs::mujoco::GymEnv;
 use advect_envs::{Env, TimeLimit};
 
@@ -289,4 +289,28 @@ fn pendulum_is_gymnasiums_but_for_the_rounding() {
         let covered = replay(&mut env, &read(&path), reset, near);
         assert_eq!((covered.truncations, covered.longest_episode), (2, 200));
     }
+}
+
+/// Its state is f32 in Gymnasium and here, so nothing is rounded differently.
+#[test]
+fn mountain_car_is_gymnasiums() {
+    let Some(files) = references("MountainCarContinuous-v0") else {
+        return;
+    };
+    let (mut terminations, mut truncations) = (0, 0);
+    for path in files {
+        let reset = |env: &mut TimeLimit<MountainCarContinuous>,
+                     position: &[f64],
+                     velocity: &[f64],
+                     obs: &mut [f64]| {
+            env.reset_with(|env| env.set_state(position[0], velocity[0], obs))
+                .unwrap();
+        };
+        let mut env = TimeLimit::new(MountainCarContinuous::new());
+        let covered = replay(&mut env, &read(&path), reset, same_bits);
+        println!("{}: {covered:?}", path.display());
+        terminations += covered.terminations;
+        truncations += covered.truncations;
+    }
+    assert!(terminations >= 10 && truncations >= 6);
 }

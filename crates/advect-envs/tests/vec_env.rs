@@ -243,6 +243,20 @@ fn damaged_states_are_refused() {
     }
 }
 
+const IDS: [&str; 11] = [
+    "MultiGoal-v0",
+    "Pendulum-v1",
+    "MountainCarContinuous-v0",
+    "CartPoleSwingUp-v0",
+    "AcrobotContinuous-v0",
+    "Reacher2d-v0",
+    "Maze2dUMaze-v0",
+    "Maze2dMedium-v0",
+    "Maze2dLarge-v0",
+    "Probe-ObservationValue-v0",
+    "Probe-Truncation-v0",
+];
+
 /// Steps `envs` and returns everything that it returned.
 fn rollout(envs: &mut VecEnv, rng: &mut Stream, steps: usize) -> Vec<StepBuffers> {
     let mut out = envs.buffers();
@@ -254,20 +268,60 @@ fn rollout(envs: &mut VecEnv, rng: &mut Stream, steps: usize) -> Vec<StepBuffers
         .collect()
 }
 
+/// A vector returns what its environments return when each is stepped alone from the same state.
+#[test]
+fn vectors_are_their_environments_side_by_side() {
+    for id in IDS {
+        let mut envs = vector(id, 3, 2, 5);
+        let mut out = envs.buffers();
+        envs.reset(&mut out).unwrap();
+        let obs_dim = envs.spec().obs_dim;
+        let act_dim = envs.spec().act_dim;
+        let mut alone = Vec::new();
+        for index in 0..3 {
+            let mut env = make(id).unwrap();
+            let saved = envs.env_mut(index).unwrap().save_state();
+            env.load_state(&saved).unwrap();
+            alone.push(env);
+        }
+        let mut rng = Stream::new(5, "actions");
+        let mut obs = vec![0.0; obs_dim];
+        for _ in 0..40 {
+            let actions = random_actions(&envs, &mut rng);
+            envs.step(&actions, &mut out).unwrap();
+            for (index, env) in alone.iter_mut().enumerate() {
+                let action = &actions[index * act_dim..(index + 1) * act_dim];
+                let step = env.step(action, &mut obs).unwrap();
+                let last = &out.final_obs[index * obs_dim..(index + 1) * obs_dim];
+                let rounded: Vec<f32> = obs.iter().map(|number| *number as f32).collect();
+                assert_eq!(rounded, last, "{id}");
+                assert_eq!(step.reward as f32, out.reward[index], "{id}");
+                assert_eq!(step.terminated, out.terminated[index], "{id}");
+                assert_eq!(step.truncated, out.truncated[index], "{id}");
+                if step.is_last() {
+                    // the vector drew the next start from its own stream
+                    let saved = envs.env_mut(index).unwrap().save_state();
+                    env.load_state(&saved).unwrap();
+                }
+            }
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// The number of threads changes nothing, and neither does saving and loading at any moment.
     #[test]
     fn results_depend_on_neither_threads_nor_interruptions(
-        which in 0usize..4,
+        which in 0usize..IDS.len(),
         len in 1usize..8,
         threads in 1usize..5,
         later_threads in 1usize..5,
         seed in any::<u64>(),
         interrupted_after in 0usize..80,
     ) {
-        let id = ["MultiGoal-v0", "Pendulum-v1", "Probe-ObservationValue-v0", "Probe-Truncation-v0"][which];
+        let id = IDS[which];
         let mut expected = vector(id, len, 1, seed);
         expected.reset(&mut expected.buffers()).unwrap();
         let mut rng = Stream::new(seed, "actions");

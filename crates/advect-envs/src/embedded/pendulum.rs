@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::numeric::wrap;
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, Step};
 
@@ -57,11 +58,6 @@ impl Default for Pendulum {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The angle in `[-pi, pi)`.
-fn wrap(angle: f64) -> f64 {
-    (angle + PI).rem_euclid(2.0 * PI) - PI
 }
 
 impl Env for Pendulum {
