@@ -63,6 +63,14 @@ pub enum EnvError {
         /// What does not fit.
         reason: String,
     },
+    /// The options of an environment contradict themselves or its task.
+    #[error("cannot build {id}: {reason}")]
+    BadConfig {
+        /// Id of the environment.
+        id: String,
+        /// What does not fit and what would.
+        reason: String,
+    },
     /// The environments cannot be made into a vector.
     #[error("cannot build a vector of environments: {reason}")]
     BadVector {

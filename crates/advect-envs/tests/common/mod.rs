@@ -1,6 +1,8 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod reference;
+
 /// Whether a missing MuJoCo is a failure.
 pub fn mujoco_is_required() -> bool {
     std::env::var_os("ADVECT_REQUIRE_MUJOCO").is_some_and(|value| value == "1")
