@@ -12,7 +12,7 @@ use common::reference::{Covered, Start, read, references, replay, same_bits};
 
 /// Replays every reference of a task by `one`, and returns what they covered together.
 fn replay_task(id: &str, one: impl Fn(&Path) -> Covered) -> Option<Covered> {
-    if !common::mujoco_is_here() {
+    if !common::robotics_is_here() {
         return None;
     }
     let mut total = Covered::default();
