@@ -6,8 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use advect_envs::TimeLimit;
 use advect_envs::mujoco::{KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::{TimeLimit, make};
 use common::reference::{Covered, Start, read, references, replay, same_bits};
 
 /// Replays every reference of a task by `one`, and returns what they covered together.
@@ -16,6 +16,8 @@ fn replay_task(id: &str, one: impl Fn(&Path) -> Covered) -> Option<Covered> {
         return None;
     }
     let mut total = Covered::default();
+    // holds the model, which is compiled again where no environment has it
+    let _env = make(id).unwrap();
     for path in references(id)? {
         total.add(&one(&path));
     }
