@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes reference trajectories of Gymnasium's environments for the parity tests of advect-envs.
+"""Writes reference trajectories of Gymnasium's and Gymnasium-Robotics' environments for the parity tests of advect-envs.
 
     python3 scripts/mujoco_reference.py --out DIR
-    ADVECT_MUJOCO_REFERENCE=DIR cargo test --release -p advect-envs --test parity
+    ADVECT_MUJOCO_REFERENCE=DIR cargo test --release -p advect-envs --test parity --test parity_robotics
 
 The packages are pinned. Unless the running Python has exactly them, the script makes a virtual environment
 in $XDG_CACHE_HOME/advect (or ~/.cache/advect) and runs itself there. It needs Python 3.11 or newer.
@@ -12,6 +12,9 @@ One file per trajectory, DIR/ID--DRIVER--SEED.bin, little-endian:
     u8 0 (reset): qpos f64[nq], qvel f64[nv] as given to the simulator, obs f64[obs_dim]
     u8 1 (step):  action f32[nu], obs f64[obs_dim], reward f64, u8 terminated, u8 truncated
 Pendulum-v1 and MountainCarContinuous-v0 have no simulator: their "qpos" and "qvel" are the angle or position and its velocity.
+
+A file name has "." for "/" in an id. The observation of a maze is `observation`, `achieved_goal` and `desired_goal` behind
+one another, so a reset's goal is its last two numbers. That of the kitchen is `observation` alone, without noise.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from importlib import metadata
 
 PINNED = {
     "gymnasium": "1.4.0",
+    "gymnasium-robotics": "1.4.2",
     "mujoco": "3.17.0",
     "numpy": "2.4.6",
     "absl-py": "2.5.1",
@@ -35,6 +39,7 @@ PINNED = {
     "glfw": "2.11.0",
     "imageio": "2.38.1",
     "packaging": "26.3",
+    "PettingZoo": "1.27.0",
     "pillow": "13.0.0",
     "PyOpenGL": "3.1.10",
     "typing_extensions": "4.16.0",
@@ -74,6 +79,29 @@ NAMES = {f"{name}-{version}": drivers for name, drivers in LOCOMOTION.items() fo
 # Gymnasium refuses Pusher-v4 on this MuJoCo.
 NAMES |= {"Pusher-v5": {"random": 320}, "Pendulum-v1": {"random": 450}}
 NAMES |= {"MountainCarContinuous-v0": {"random": 2100, "pump": 1100}}
+
+# The kitchen's task sets; an id without one has all seven.
+KITCHEN = "FrankaKitchen-v1"
+KITCHEN_TASKS = {
+    "complete": ["microwave", "kettle", "light switch", "slide cabinet"],
+    "partial": ["microwave", "kettle", "light switch", "slide cabinet"],
+    "mixed": ["microwave", "kettle", "bottom burner", "light switch"],
+    "microwave": ["microwave"],
+    "hinge_cabinet+top_burner": ["hinge cabinet", "top burner"],
+}
+NAMES |= {f"{KITCHEN}/{tasks}": {"moved": 150} for tasks in KITCHEN_TASKS}
+NAMES |= {KITCHEN: {"random": 300, "moved": 300, "lasting": 60}}
+
+# Every maze with sparse and dense rewards; some go beyond the time limit.
+LAYOUTS = ["UMaze"] + [
+    size + goals for size in ("Open", "Medium", "Large") for goals in ("", "_Diverse_G", "_Diverse_GR")
+]
+for layout in [layout + reward for layout in LAYOUTS for reward in ("", "Dense")]:
+    NAMES[f"PointMaze_{layout}-v3"] = {"random": 100, "seek": 850, "episodic": 600}
+    NAMES |= {f"AntMaze_{layout}-{version}": {"random": 60, "near": 60} for version in ("v5", "v4")}
+NAMES |= {f"AntMaze_UMaze-{version}": {"random": 720, "near": 200} for version in ("v5", "v4")}
+NAMES |= {f"AntMaze_MediumDense-{version}": {"random": 1020, "near": 60} for version in ("v5", "v4")}
+
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
 
@@ -88,7 +116,8 @@ def has_pinned_packages():
 def run_in_private_environment():
     """Makes the virtual environment if it is not there, and replaces this process by one in it."""
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    name = "gymnasium-{gymnasium}-mujoco-{mujoco}-py{0}{1}".format(*sys.version_info, **PINNED)
+    versions = "gymnasium-{gymnasium}-robotics-{gymnasium-robotics}-mujoco-{mujoco}"
+    name = versions.format(**PINNED) + "-py{0}{1}".format(*sys.version_info)
     folder = pathlib.Path(cache) / "advect" / name
     python = folder / "bin" / "python"
     print(f"using the packages in {folder}", flush=True)
@@ -101,11 +130,59 @@ def run_in_private_environment():
     os.execv(python, command)
 
 
+def make(env_id, driver):
+    """The environment of an id, the kitchen's noise off; an episodic maze ends at the goal."""
+    import gymnasium
+
+    name, _, tasks = env_id.partition("/")
+    options = {}
+    if name == KITCHEN or "Maze" in name:
+        prepare_robotics()
+    if name == KITCHEN:
+        options = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
+    if tasks:
+        options["tasks_to_complete"] = KITCHEN_TASKS[tasks]
+    if driver == "lasting":
+        options |= {"terminate_on_tasks_completed": False, "remove_task_when_completed": False}
+    if driver == "episodic":
+        options["continuing_task"] = False
+    return gymnasium.make(name, **options)
+
+
+def prepare_robotics():
+    """Registers Gymnasium-Robotics, and replaces two getters that compare enums in a way that this MuJoCo refuses."""
+    import gymnasium
+    import gymnasium_robotics
+    from gymnasium_robotics.utils import mujoco_utils
+
+    gymnasium.register_envs(gymnasium_robotics)
+    mujoco_utils.get_joint_qpos = lambda model, data, name: data.joint(name).qpos.copy()
+    mujoco_utils.get_joint_qvel = lambda model, data, name: data.joint(name).qvel.copy()
+
+
+def simulator(env):
+    """The part of an environment that holds the simulation."""
+    env = env.unwrapped
+    parts = (getattr(env, part, None) for part in ("robot_env", "point_env", "ant_env"))
+    return next((part for part in parts if part is not None), env)
+
+
+def flat(env_id, obs):
+    """The observation as one array."""
+    import numpy as np
+
+    if not isinstance(obs, dict):
+        return obs
+    if env_id.startswith(KITCHEN):
+        return obs["observation"]
+    return np.concatenate([obs["observation"], obs["achieved_goal"], obs["desired_goal"]])
+
+
 class MujocoReset:
     """Remembers the state that a reset gives to the simulator."""
 
     def __init__(self, env):
-        self.sim = env.unwrapped
+        self.sim = simulator(env)
         self.sizes = self.sim.model.nq, self.sim.model.nv
         set_state = self.sim.set_state
 
@@ -206,11 +283,67 @@ def pump_driver(env, rng):
     return act
 
 
-def write_trajectory(path, env_id, driver, steps, seed):
-    import gymnasium
+def moved_driver(env, rng):
+    """Random actions in a kitchen whose things lie on the way from their first places to their goals, and move on."""
+    import numpy as np
+    from gymnasium_robotics.envs.franka_kitchen.kitchen_env import OBS_ELEMENT_GOALS, OBS_ELEMENT_INDICES
+
+    robot = simulator(env)
+    first, reset_model = robot.init_qpos.copy(), robot.reset_model
+
+    def reset_moved():
+        robot.init_qpos, robot.init_qvel = first.copy(), np.zeros(robot.model.nv)
+        for task, places in OBS_ELEMENT_INDICES.items():
+            way = OBS_ELEMENT_GOALS[task] - first[places]
+            robot.init_qpos[places] += rng.uniform(0.3, 1.3) * way
+            # velocities have the indices of positions but for the kettle's rotation, which stays
+            robot.init_qvel[places[:3]] = rng.uniform(0.0, 4.0) * way[:3]
+        return reset_model()
+
+    robot.reset_model = reset_moved
+    return random_driver(env, rng)
+
+
+def near_driver(env, rng):
+    """Random actions from a first place near the goal."""
+    maze = env.unwrapped
+    maze.generate_reset_pos = lambda: maze.goal.copy()
+    return random_driver(env, rng)
+
+
+def seek_driver(env, rng):
+    """A ball that is pulled to the goal, cell after cell of the shortest way through the maze."""
     import numpy as np
 
-    env = gymnasium.make(env_id)
+    task = env.unwrapped
+    maze, data = task.maze, task.data
+    cell = lambda xy: tuple(int(i) for i in maze.cell_xy_to_rowcol(xy))
+    free = {(i, j) for i, row in enumerate(maze.maze_map) for j, kind in enumerate(row) if kind != 1}
+
+    def next_cells(goal):
+        """The next cell on the way to the goal, for every cell."""
+        ways, found = {goal: goal}, [goal]
+        for i, j in found:
+            for cell in free & {(i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)} - ways.keys():
+                ways[cell] = (i, j)
+                found.append(cell)
+        return ways
+
+    def act():
+        here, there = cell(data.qpos), cell(task.goal)
+        ways = next_cells(there)
+        target = task.goal if here == there else maze.cell_rowcol_to_xy(ways.get(here, here))
+        pull = 4.0 * (target - data.qpos) - 0.8 * data.qvel + rng.uniform(-0.2, 0.2, 2)
+        # beyond the bounds at times: the environment clips
+        return np.clip(pull, -1.5, 1.5).astype("float32")
+
+    return act
+
+
+def write_trajectory(path, env_id, driver, steps, seed):
+    import numpy as np
+
+    env = make(env_id, driver)
     resets = {"Pendulum": PendulumReset, "MountainCarContinuous": MountainCarReset}
     reset = resets.get(env.spec.name, MujocoReset)(env)
     drivers = {
@@ -218,15 +351,21 @@ def write_trajectory(path, env_id, driver, steps, seed):
         "hold": hold_driver,
         "balance": balance_driver,
         "pump": pump_driver,
+        "moved": moved_driver,
+        "lasting": moved_driver,
+        "near": near_driver,
+        "seek": seek_driver,
+        "episodic": seek_driver,
     }
     act = drivers[driver](env, np.random.default_rng(seed))
     f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
     with open(path, "wb") as file:
-        sizes = *reset.sizes, env.action_space.shape[0], env.observation_space.shape[0]
-        file.write(b"ADVREF01" + struct.pack("<4I", *sizes))
 
         def start(**kwargs):
-            obs, _ = env.reset(**kwargs)
+            obs = flat(env_id, env.reset(**kwargs)[0])
+            if kwargs:
+                sizes = *reset.sizes, env.action_space.shape[0], len(obs)
+                file.write(b"ADVREF01" + struct.pack("<4I", *sizes))
             qpos, qvel = reset.state
             file.write(b"\0" + f64(qpos) + f64(qvel) + f64(obs))
 
@@ -235,7 +374,7 @@ def write_trajectory(path, env_id, driver, steps, seed):
             action = act()
             obs, reward, terminated, truncated, _ = env.step(action)
             flags = struct.pack("<2B", terminated, truncated)
-            file.write(b"\1" + action.tobytes() + f64(obs) + f64(reward) + flags)
+            file.write(b"\1" + action.tobytes() + f64(flat(env_id, obs)) + f64(reward) + flags)
             if terminated or truncated:
                 start()
 
@@ -243,6 +382,7 @@ def write_trajectory(path, env_id, driver, steps, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
+    parser.add_argument("--only", default="", help="only ids that start so")
     parser.add_argument("--in-private-environment", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if sys.version_info < (3, 11):
@@ -254,11 +394,12 @@ def main():
     os.environ.setdefault("MUJOCO_GL", "disable")
     args.out.mkdir(parents=True, exist_ok=True)
     os.chdir(args.out)  # MuJoCo writes MUJOCO_LOG.TXT into the working directory
-    for env_id, driver, steps in TRAJECTORIES:
+    wanted = [trajectory for trajectory in TRAJECTORIES if trajectory[0].startswith(args.only)]
+    for env_id, driver, steps in wanted:
         for seed in range(SEEDS):
-            path = f"{env_id}--{driver}--{seed}.bin"
+            path = f"{env_id.replace('/', '.')}--{driver}--{seed}.bin"
             write_trajectory(path, env_id, driver, steps, seed)
-    print(f"wrote {len(TRAJECTORIES) * SEEDS} trajectories to {args.out}")
+    print(f"wrote {len(wanted) * SEEDS} trajectories to {args.out}")
 
 
 if __name__ == "__main__":

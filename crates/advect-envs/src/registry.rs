@@ -4,6 +4,8 @@ use crate::embedded::{
     AcrobotContinuous, CartPoleSwingUp, Maze2d, Maze2dConfig, MazeLayout, MountainCarContinuous,
     MultiGoal, Pendulum, Reacher2d,
 };
+#[cfg(feature = "mujoco")]
+use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
 use crate::probe::{Probe, ProbeEnv};
 use crate::{Env, EnvError, TimeLimit};
 
@@ -36,12 +38,46 @@ fn table() -> Vec<(&'static str, Build)> {
         }));
     }
     #[cfg(feature = "mujoco")]
-    for id in crate::mujoco::GymEnv::ids() {
+    add_mujoco(&mut table);
+    table
+}
+
+#[cfg(feature = "mujoco")]
+fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
+    for id in GymEnv::ids() {
+        table.push(entry(id, move || GymEnv::new(id).map(TimeLimit::new)));
+    }
+    for id in KitchenEnv::ids() {
+        table.push((
+            id,
+            Box::new(move || kitchen(id).unwrap_or_else(|| Err(unknown(id)))),
+        ));
+    }
+    for id in MazeEnv::ids() {
         table.push(entry(id, move || {
-            crate::mujoco::GymEnv::new(id).map(TimeLimit::new)
+            MazeEnv::new(id, MazeConfig::default()).map(TimeLimit::new)
         }));
     }
-    table
+}
+
+/// The kitchen that an id stands for, if it is one: its tasks may be any, so that not every id is listed.
+#[cfg(feature = "mujoco")]
+fn kitchen(id: &str) -> Option<Result<Box<dyn Env>, EnvError>> {
+    let config = KitchenConfig::from_id(id)?;
+    let env = KitchenEnv::named(id, config);
+    Some(env.map(|env| Box::new(TimeLimit::new(env)) as Box<dyn Env>))
+}
+
+#[cfg(not(feature = "mujoco"))]
+fn kitchen(_id: &str) -> Option<Result<Box<dyn Env>, EnvError>> {
+    None
+}
+
+fn unknown(id: &str) -> EnvError {
+    EnvError::UnknownId {
+        id: id.to_owned(),
+        nearest: nearest(id, 3),
+    }
 }
 
 fn entry<E: Env + 'static>(
@@ -51,7 +87,7 @@ fn entry<E: Env + 'static>(
     (id, Box::new(move || Ok(Box::new(build()?))))
 }
 
-/// The ids that [`make`] knows.
+/// The ids that [`make`] knows; it also knows `FrankaKitchen-v1/TASK+TASK` for any tasks of the kitchen.
 pub fn ids() -> Vec<&'static str> {
     table().into_iter().map(|(id, _)| id).collect()
 }
@@ -69,10 +105,7 @@ pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     }
     match table().into_iter().find(|(known, _)| *known == id) {
         Some((_, build)) => build(),
-        None => Err(EnvError::UnknownId {
-            id: id.to_owned(),
-            nearest: nearest(id, 3),
-        }),
+        None => kitchen(id).unwrap_or_else(|| Err(unknown(id))),
     }
 }
 

@@ -256,8 +256,13 @@ fn library(folder: &Path, source: &str) -> PathBuf {
 }
 
 fn verify(library: PathBuf) -> EnvError {
-    let models = PathBuf::new();
-    Installation { library, models }.verify().unwrap_err()
+    let (models, robotics) = (PathBuf::new(), PathBuf::new());
+    let found = Installation {
+        library,
+        models,
+        robotics,
+    };
+    found.verify().unwrap_err()
 }
 
 #[test]

@@ -18,8 +18,30 @@ fn provisions_once_and_then_only_checks() {
     provision_into(&root, &mut |line| first.push(line.to_owned())).unwrap();
     assert!(root.join("lib/libmujoco.so.3.17.0").is_file());
     assert!(root.join("models/gymnasium/half_cheetah.xml").is_file());
-    assert!(root.join("licenses/mujoco/LICENSE").is_file());
-    assert!(root.join("licenses/gymnasium/LICENSE").is_file());
+    let robots = root.join("models/gymnasium_robotics");
+    assert!(robots.join("point/point.xml").is_file());
+    let kitchen = robots.join("kitchen_franka");
+    assert!(
+        kitchen
+            .join("kitchen_assets/kitchen_env_model.xml")
+            .is_file()
+    );
+    assert!(
+        kitchen
+            .join("franka_assets/meshes/visual/hand.stl")
+            .is_file()
+    );
+    for licence in [
+        "mujoco/LICENSE",
+        "gymnasium/LICENSE",
+        "gymnasium_robotics/LICENSE",
+        "gymnasium_robotics/LICENSE.md",
+    ] {
+        assert!(
+            root.join("licenses").join(licence).is_file(),
+            "{licence} is missing"
+        );
+    }
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,

@@ -16,6 +16,8 @@ pub struct Installation {
     pub library: PathBuf,
     /// The folder of the Gymnasium model files.
     pub models: PathBuf,
+    /// The folder of the Gymnasium-Robotics model files. It may be missing: only its own tasks need it.
+    pub robotics: PathBuf,
 }
 
 impl Installation {
@@ -57,18 +59,44 @@ impl Installation {
         Self {
             library: root.join("lib").join(FILE),
             models: root.join("models/gymnasium"),
+            robotics: root.join("models/gymnasium_robotics"),
         }
     }
 
-    /// Checks that both parts exist.
+    /// A model file of Gymnasium-Robotics.
+    ///
+    /// # Errors
+    /// [`EnvError::MujocoUnavailable`] if it is not there.
+    pub(super) fn robotics_file(&self, name: &str) -> Result<PathBuf, EnvError> {
+        let path = self.robotics.join(name);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(missing(vec![path]))
+    }
+
+    /// Checks that the library and Gymnasium's models exist.
     pub(super) fn check(&self) -> Result<(), EnvError> {
         if self.library.is_file() && self.models.is_dir() {
             return Ok(());
         }
-        Err(EnvError::MujocoUnavailable {
-            searched: vec![self.library.clone(), self.models.clone()],
-            hint: "run: cargo xtask setup mujoco".to_owned(),
-        })
+        Err(missing(vec![self.library.clone(), self.models.clone()]))
+    }
+
+    /// Checks that all that is provisioned exists.
+    pub(super) fn check_all(&self) -> Result<(), EnvError> {
+        self.check()?;
+        if self.robotics.is_dir() {
+            return Ok(());
+        }
+        Err(missing(vec![self.robotics.clone()]))
+    }
+}
+
+fn missing(searched: Vec<PathBuf>) -> EnvError {
+    EnvError::MujocoUnavailable {
+        searched,
+        hint: "run: cargo xtask setup mujoco".to_owned(),
     }
 }
 
@@ -129,12 +157,29 @@ mod tests {
         let expected = Installation {
             library: "/l/mine.so".into(),
             models: "/m/models/gymnasium".into(),
+            robotics: "/m/models/gymnasium_robotics".into(),
         };
         assert_eq!(all, Ok(expected));
         assert!(matches!(
             named(&[]),
             Err(EnvError::MujocoUnavailable { .. })
         ));
+    }
+
+    #[test]
+    fn an_installation_without_the_robots_is_usable_but_not_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = Installation::at(folder.path());
+        std::fs::create_dir_all(&found.models).unwrap();
+        std::fs::create_dir_all(folder.path().join("lib")).unwrap();
+        std::fs::write(&found.library, "").unwrap();
+        assert_eq!(found.check(), Ok(()));
+        let error = found.check_all().unwrap_err();
+        assert!(error.to_string().contains("gymnasium_robotics"), "{error}");
+        let error = found.robotics_file("point/point.xml").unwrap_err();
+        assert!(error.to_string().contains("point.xml"), "{error}");
+        std::fs::create_dir_all(&found.robotics).unwrap();
+        assert_eq!(found.check_all(), Ok(()));
     }
 
     #[test]

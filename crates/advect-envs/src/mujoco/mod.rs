@@ -1,4 +1,4 @@
-//! The MuJoCo tasks of Gymnasium on the MuJoCo library, opened at run time.
+//! The MuJoCo tasks of Gymnasium and Gymnasium-Robotics on the MuJoCo library, opened at run time.
 //!
 //! Nothing is linked: without the library everything builds, and [`crate::make`] returns
 //! [`EnvError::MujocoUnavailable`](crate::EnvError::MujocoUnavailable) with the command that mends it.
@@ -6,15 +6,20 @@
 
 mod dl;
 mod gym;
+mod kitchen;
 mod layout;
 mod locate;
+mod maze;
+mod models;
 mod provision;
 mod self_test;
 mod sim;
 
 pub use dl::take_warnings;
 pub use gym::GymEnv;
+pub use kitchen::{KitchenConfig, KitchenEnv, KitchenTask};
 pub use locate::{Installation, root};
+pub use maze::{MazeConfig, MazeEnv};
 pub use provision::{is_provisioned, provision, provision_into};
 pub use sim::{Data, Model};
 

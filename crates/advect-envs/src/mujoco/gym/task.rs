@@ -1,29 +1,29 @@
 //! What a task of Gymnasium is made of; [`super::table`] has the tasks.
 
 /// One task.
-pub(super) struct Task {
-    pub(super) id: &'static str,
+pub(in crate::mujoco) struct Task {
+    pub(in crate::mujoco) id: &'static str,
     /// Model file of the gymnasium wheel.
-    pub(super) model: &'static str,
+    pub(in crate::mujoco) model: &'static str,
     /// Physics steps per environment step.
-    pub(super) frame_skip: u32,
+    pub(in crate::mujoco) frame_skip: u32,
     /// The observation, part after part.
-    pub(super) obs: &'static [Part],
-    pub(super) reward: Reward,
+    pub(in crate::mujoco) obs: &'static [Part],
+    pub(in crate::mujoco) reward: Reward,
     /// What is added for not having terminated.
-    pub(super) alive: Alive,
-    pub(super) ctrl_cost: CtrlCost,
-    pub(super) contact_cost: ContactCost,
+    pub(in crate::mujoco) alive: Alive,
+    pub(in crate::mujoco) ctrl_cost: CtrlCost,
+    pub(in crate::mujoco) contact_cost: ContactCost,
     /// When the episode goes on.
-    pub(super) healthy: Healthy,
-    pub(super) reset: Reset,
-    pub(super) max_episode_steps: u32,
-    pub(super) reward_threshold: Option<f64>,
+    pub(in crate::mujoco) healthy: Healthy,
+    pub(in crate::mujoco) reset: Reset,
+    pub(in crate::mujoco) max_episode_steps: u32,
+    pub(in crate::mujoco) reward_threshold: Option<f64>,
 }
 
 /// A part of an observation. Bodies count from 0, the world.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(in crate::mujoco) enum Part {
     /// Positions from this index on.
     QposFrom(usize),
     /// The first positions.
@@ -67,14 +67,14 @@ pub(super) enum Part {
 
 impl Part {
     /// Whether `mj_rnePostConstraint` has to run for it.
-    pub(super) fn needs_contact_forces(self) -> bool {
+    pub(in crate::mujoco) fn needs_contact_forces(self) -> bool {
         matches!(self, Self::CfrcExtFrom(_) | Self::CfrcExtClipped(_))
     }
 }
 
 /// What is rewarded, before costs and the bonus for being alive.
 #[derive(Clone, Copy)]
-pub(super) enum Reward {
+pub(in crate::mujoco) enum Reward {
     None,
     /// `weight` times the velocity along x.
     Velocity {
@@ -101,14 +101,14 @@ pub(super) enum Reward {
 
 /// On which side of the physics a quantity is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub(in crate::mujoco) enum When {
     Before,
     After,
 }
 
 /// The x coordinate whose velocity is rewarded.
 #[derive(Clone, Copy)]
-pub(super) enum Forward {
+pub(in crate::mujoco) enum Forward {
     /// The first position.
     Qpos0,
     /// This body's frame, one physics step behind the positions.
@@ -119,7 +119,7 @@ pub(super) enum Forward {
 
 /// The bonus for a step.
 #[derive(Clone, Copy)]
-pub(super) enum Alive {
+pub(in crate::mujoco) enum Alive {
     /// On every step that does not terminate (v5).
     WhileHealthy(f64),
     /// On every step, the terminating one included (v4).
@@ -128,7 +128,7 @@ pub(super) enum Alive {
 
 /// The cost `weight |a|^2` of an action.
 #[derive(Clone, Copy)]
-pub(super) enum CtrlCost {
+pub(in crate::mujoco) enum CtrlCost {
     None,
     /// In f32, NumPy's arithmetic on the f32 action.
     Action(f32),
@@ -138,7 +138,7 @@ pub(super) enum CtrlCost {
 
 /// The cost of contact forces, over all bodies, the world included.
 #[derive(Clone, Copy)]
-pub(super) enum ContactCost {
+pub(in crate::mujoco) enum ContactCost {
     None,
     /// `weight * sum clip(f, +-bound)^2`
     Clipped {
@@ -154,7 +154,7 @@ pub(super) enum ContactCost {
 
 /// When a task does not terminate.
 #[derive(Clone, Copy)]
-pub(super) enum Healthy {
+pub(in crate::mujoco) enum Healthy {
     /// It never terminates.
     Always,
     /// Each given coordinate of (qpos, qvel) strictly inside its interval.
@@ -167,17 +167,17 @@ pub(super) enum Healthy {
 
 /// Coordinates `from..` (or `from` alone) of (qpos, qvel) and their bounds.
 #[derive(Clone, Copy)]
-pub(super) struct Interval {
-    pub(super) from: usize,
+pub(in crate::mujoco) struct Interval {
+    pub(in crate::mujoco) from: usize,
     /// All coordinates from `from` on instead of that one.
-    pub(super) and_after: bool,
-    pub(super) low: f64,
-    pub(super) high: f64,
+    pub(in crate::mujoco) and_after: bool,
+    pub(in crate::mujoco) low: f64,
+    pub(in crate::mujoco) high: f64,
 }
 
 /// How the first state of an episode differs from the reference pose. `U(c)` is uniform between `-c` and `c`.
 #[derive(Clone, Copy)]
-pub(super) enum Reset {
+pub(in crate::mujoco) enum Reset {
     /// `qpos += U(c)`, `qvel = U(c)`
     Uniform(f64),
     /// `qpos += U(c)`, `qvel = c N(0, 1)`

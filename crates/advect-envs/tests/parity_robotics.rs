@@ -1,0 +1,118 @@
+//! Replays of Gymnasium-Robotics' trajectories, goals included, as `parity.rs` does it for Gymnasium's.
+#![cfg(feature = "mujoco")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
+
+mod common;
+
+use std::path::Path;
+
+use advect_envs::mujoco::{KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::{TimeLimit, make};
+use common::reference::{Covered, Start, read, references, replay, same_bits};
+
+/// Replays every reference of a task by `one`, and returns what they covered together.
+fn replay_task(id: &str, one: impl Fn(&Path) -> Covered) -> Option<Covered> {
+    if !common::robotics_is_here() {
+        return None;
+    }
+    let mut total = Covered::default();
+    // holds the model, which is compiled again where no environment has it
+    let _env = make(id).unwrap();
+    for path in references(id)? {
+        total.add(&one(&path));
+    }
+    println!("{id}: {total:?}");
+    Some(total)
+}
+
+/// Whether the script's driver of this name made a file.
+fn is_by(path: &Path, driver: &str) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    name.contains(&format!("--{driver}--"))
+}
+
+fn replay_kitchen(id: &str, path: &Path) -> Covered {
+    let goes_on = is_by(path, "lasting");
+    let config = KitchenConfig {
+        robot_noise_ratio: 0.0,
+        object_noise_ratio: 0.0,
+        terminate_on_tasks_completed: !goes_on,
+        remove_task_when_completed: !goes_on,
+        ..KitchenConfig::from_id(id).unwrap()
+    };
+    let mut env = TimeLimit::new(KitchenEnv::new(config).unwrap());
+    let reset = |env: &mut TimeLimit<KitchenEnv>, start: &Start, obs: &mut [f64]| {
+        env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_maze(id: &str, path: &Path) -> Covered {
+    let config = MazeConfig {
+        continuing_task: !is_by(path, "episodic"),
+        ..MazeConfig::default()
+    };
+    let mut env = TimeLimit::new(MazeEnv::new(id, config).unwrap());
+    let reset = |env: &mut TimeLimit<MazeEnv>, start: &Start, obs: &mut [f64]| {
+        let goal = *start.obs.last_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+#[test]
+fn kitchen_is_gymnasium_robotics() {
+    let id = "FrankaKitchen-v1";
+    if let Some(covered) = replay_task(id, |path| replay_kitchen(id, path)) {
+        assert!(covered.truncations >= 3 && covered.rewarded >= 30);
+    }
+}
+
+#[test]
+fn kitchens_with_other_tasks_are_gymnasium_robotics() {
+    let mut total = Covered::default();
+    for tasks in [
+        "complete",
+        "partial",
+        "mixed",
+        "microwave",
+        "hinge_cabinet+top_burner",
+    ] {
+        let id = format!("FrankaKitchen-v1/{tasks}");
+        let Some(covered) = replay_task(&id, |path| replay_kitchen(&id, path)) else {
+            return;
+        };
+        assert!(covered.rewarded > 0, "{id}: {covered:?}");
+        total.add(&covered);
+    }
+    assert!(total.terminations >= 10, "{total:?}");
+}
+
+/// The tasks of one agent; what each covered has to satisfy `enough`.
+fn replay_mazes(name: &str, enough: impl Fn(&Covered) -> bool) -> Option<Covered> {
+    let mut total = Covered::default();
+    for id in MazeEnv::ids().filter(|id| id.starts_with(name)) {
+        let covered = replay_task(id, |path| replay_maze(id, path))?;
+        assert!(enough(&covered), "{id}: {covered:?}");
+        total.add(&covered);
+    }
+    println!("all of {name}: {total:?}");
+    Some(total)
+}
+
+#[test]
+fn point_mazes_are_gymnasium_robotics() {
+    // dense rewards are never zero; sparse ones are where the goal is reached, which also ends the episodic ones
+    replay_mazes("PointMaze", |c| {
+        c.rewarded >= 100 && c.terminations >= 3 && c.truncations >= 3
+    });
+}
+
+#[test]
+fn ant_mazes_are_gymnasium_robotics() {
+    if let Some(total) = replay_mazes("AntMaze", |c| c.steps >= 360) {
+        assert!(total.truncations >= 12 && total.rewarded > 0, "{total:?}");
+    }
+}
