@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 pub mod reference;
 
 /// Whether a missing MuJoCo is a failure.
