@@ -84,6 +84,8 @@ pub struct RunConfig {
     pub steps: u64,
     /// `auto`, `cpu` or `cuda`.
     pub device: String,
+    /// Python that runs `gym:` environments; empty takes `$ADVECT_PYTHON`, else `python3`.
+    pub python: String,
     /// Threads; 0 takes all cores available. Results do not depend on it.
     pub threads: usize,
     /// Environment steps between lines of metrics.
@@ -108,6 +110,7 @@ impl Default for RunConfig {
             seed: 0,
             steps: 1_000_000,
             device: "auto".into(),
+            python: String::new(),
             threads: 0,
             log_every: 1_000,
             eval_every: 25_000,

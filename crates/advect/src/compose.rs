@@ -13,13 +13,13 @@
 //! ```
 
 use crate::device::{self, DeviceError};
+use crate::env_source::EnvSource;
 use crate::presets;
 use advect_algos::{AlgoError, Dims, registry};
-use advect_envs::{EnvError, EnvSpec};
+use advect_envs::EnvError;
 use advect_rl::config::{ConfigError, apply_overrides, nearest_names};
 use advect_rl::{
-    Agent, EnvFactory, RunConfig, RunDir, RunError, StateDict, TrainError, Trainer, checkpoint,
-    run_dir,
+    Agent, RunConfig, RunDir, RunError, StateDict, TrainError, Trainer, checkpoint, run_dir,
 };
 use candle_core::Device;
 use std::path::Path;
@@ -66,6 +66,8 @@ pub struct Request {
     pub device: Option<String>,
     /// Threads.
     pub threads: Option<usize>,
+    /// Python of `gym:` environments.
+    pub python: Option<String>,
     /// The text of a configuration file, complete or partial. No preset applies then.
     pub file: Option<String>,
     /// Settings `key=value` of the run or the algorithm; they override everything else.
@@ -124,11 +126,12 @@ fn preset(request: &Request) -> Result<RunConfig, ConfigError> {
 
 /// Fields and settings of the request, then the algorithm's own defaults.
 fn adjust(mut config: RunConfig, request: &Request) -> Result<RunConfig, ComposeError> {
-    known_env(&config.env)?;
+    EnvSource::of(&config).check_known()?;
     request.steps.clone_into_some(&mut config.steps);
     request.seed.clone_into_some(&mut config.seed);
     request.device.clone_into_some(&mut config.device);
     request.threads.clone_into_some(&mut config.threads);
+    request.python.clone_into_some(&mut config.python);
     let defaults = registry::default_config(&config.algo)?;
     let (of_run, of_agent) = split_settings(&request.settings, &defaults)?;
     config = override_run(config, &of_run)?;
@@ -204,44 +207,12 @@ fn override_run(config: RunConfig, settings: &[String]) -> Result<RunConfig, Con
     })
 }
 
-/// An unknown id is refused before anything is built; the error names the nearest ones.
-fn known_env(id: &str) -> Result<(), EnvError> {
-    if advect_envs::ids().contains(&id) {
-        return Ok(());
-    }
-    advect_envs::make(id).map(|_| ())
-}
-
-/// Makes sure that the environment can be built; fetches MuJoCo where it is missing, after saying so to `say`.
-///
-/// # Errors
-/// An unknown id, or what fetching reports.
-pub fn provide_env(id: &str, say: &mut dyn FnMut(&str)) -> Result<EnvSpec, EnvError> {
-    let made = match advect_envs::make(id) {
-        Err(EnvError::MujocoUnavailable { .. }) => {
-            say(&format!(
-                "{id} needs MuJoCo, which is not here: fetching it once"
-            ));
-            advect_envs::mujoco::provision(say)?;
-            advect_envs::make(id)
-        }
-        made => made,
-    };
-    made.map(|env| env.spec().clone())
-}
-
-/// Builds environments of one id.
-pub fn env_factory(id: &str) -> EnvFactory {
-    let id = id.to_owned();
-    Box::new(move || advect_envs::make(&id))
-}
-
 /// The agent of a configuration, untrained.
 ///
 /// # Errors
 /// What the algorithm or its environment reports.
 pub fn agent(config: &RunConfig, device: &Device) -> Result<Box<dyn Agent>, ComposeError> {
-    let spec = advect_envs::make(&config.env)?.spec().clone();
+    let spec = EnvSource::of(config).make()?.spec().clone();
     let dims = Dims {
         obs: spec.obs_dim,
         act: spec.act_dim,
@@ -284,7 +255,7 @@ pub fn unranked(
 pub fn start(out: &Path, config: RunConfig) -> Result<Trainer, ComposeError> {
     let device = device::open(&config.device)?;
     let agent = agent(&config, &device)?;
-    let make_env = env_factory(&config.env);
+    let make_env = EnvSource::of(&config).factory();
     Ok(Trainer::new(
         RunDir::create(out, config)?,
         agent,
@@ -307,7 +278,7 @@ pub fn resume(run: &Path, request: &Request, step: Option<u64>) -> Result<Traine
     }
     let config = dir.config();
     let device = device::open(&config.device)?;
-    let (agent, make_env) = (agent(config, &device)?, env_factory(&config.env));
+    let (agent, make_env) = (agent(config, &device)?, EnvSource::of(config).factory());
     Ok(match step {
         Some(step) => Trainer::from_checkpoint(dir, agent, make_env, device, step)?,
         None => Trainer::new(dir, agent, make_env, device)?,

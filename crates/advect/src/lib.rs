@@ -10,6 +10,7 @@ pub use advect_rng as rng;
 pub mod compose;
 pub mod curves;
 pub mod device;
+pub mod env_source;
 pub mod machine;
 pub mod multi_goal;
 pub mod plot;

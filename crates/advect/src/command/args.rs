@@ -42,9 +42,12 @@ pub enum Verb {
 pub struct TrainArgs {
     /// Algorithm, see `advect algos`
     pub algo: Option<String>,
-    /// Environment, see `advect envs` [default: MultiGoal-v0]
+    /// Environment, see `advect envs`, or `gym:ID` for one of Gymnasium in Python [default: MultiGoal-v0]
     #[arg(long, value_name = "ID")]
     pub env: Option<String>,
+    /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<String>,
     /// Environment steps to take
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
@@ -174,6 +177,9 @@ pub struct CollectArgs {
     /// Environment of `random`, see `advect envs`
     #[arg(long, value_name = "ID")]
     pub env: Option<String>,
+    /// Python that runs `gym:ID` environments [default: that of the run]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<String>,
     /// Episodes
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub episodes: u32,
@@ -221,6 +227,9 @@ pub struct InfoArgs {
 pub struct CheckEnvArgs {
     /// Environment, see `advect envs`
     pub id: String,
+    /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<String>,
     /// Random actions that each rule takes
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,

@@ -3,6 +3,7 @@
 use super::args::{CollectArgs, DataArgs, DataVerb};
 use super::{print, start_threads};
 use advect::compose;
+use advect::env_source::EnvSource;
 use advect::envs::data::Dataset;
 use advect::rl::collect::{Behaviour, by_agent, by_chance, collect};
 use advect::rl::{ActMode, run_dir};
@@ -19,12 +20,15 @@ pub fn collect_episodes(args: &CollectArgs) -> anyhow::Result<()> {
     if args.source == RANDOM {
         let env = args.env.as_deref();
         let env = env.context("`collect random` needs --env ID")?;
+        let source = EnvSource::new(env, args.python.as_deref());
         let stream = Stream::new(args.seed, "collect/random");
-        return record(args, env, &mut by_chance(stream));
+        return record(args, &source, &mut by_chance(stream));
     }
     let run = std::path::Path::new(&args.source);
-    let env = run_dir::read_config(run)?.env;
-    compose::provide_env(&env, &mut |line| eprintln!("{line}"))?;
+    let config = run_dir::read_config(run)?;
+    let python = args.python.as_deref().unwrap_or(&config.python);
+    let source = EnvSource::new(&config.env, Some(python));
+    source.provide(&mut |line| eprintln!("{line}"))?;
     let device = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let mut trained = compose::load(run, &device, args.checkpoint)?;
     let mode = if args.explore {
@@ -34,14 +38,14 @@ pub fn collect_episodes(args: &CollectArgs) -> anyhow::Result<()> {
     };
     let agent = trained.agent.as_mut();
     agent.begin_evaluation(Stream::new(args.seed, "collect/agent"));
-    record(args, &env, &mut by_agent(agent, mode, &trained.device))
+    record(args, &source, &mut by_agent(agent, mode, &trained.device))
 }
 
-fn record(args: &CollectArgs, env: &str, behave: &mut Behaviour) -> anyhow::Result<()> {
-    compose::provide_env(env, &mut |line| eprintln!("{line}"))?;
+fn record(args: &CollectArgs, source: &EnvSource, behave: &mut Behaviour) -> anyhow::Result<()> {
+    source.provide(&mut |line| eprintln!("{line}"))?;
     let bar = ProgressBar::new(u64::from(args.episodes));
     let dataset = collect(
-        &compose::env_factory(env),
+        &source.factory(),
         args.episodes as usize,
         args.seed,
         behave,

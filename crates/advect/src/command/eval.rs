@@ -3,6 +3,7 @@
 use super::args::EvalArgs;
 use super::{print, start_threads};
 use advect::compose::{self, Trained};
+use advect::env_source::EnvSource;
 use advect::result::Evaluation;
 use advect::rl::EvalReport;
 use advect::rl::eval::evaluate;
@@ -25,10 +26,11 @@ struct Report<'a> {
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     start_threads(args.compute.thread_count())?;
     let config = advect::rl::run_dir::read_config(&args.run)?;
-    compose::provide_env(&config.env, &mut |line| eprintln!("{line}"))?;
+    let source = EnvSource::of(&config);
+    source.provide(&mut |line| eprintln!("{line}"))?;
     let device = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let mut trained = compose::load(&args.run, &device, args.checkpoint)?;
-    let make_env = compose::env_factory(&config.env);
+    let make_env = source.factory();
     let agent = trained.agent.as_mut();
     let report = evaluate(
         agent,

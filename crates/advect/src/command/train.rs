@@ -4,6 +4,7 @@ use super::args::TrainArgs;
 use super::progress::{Shown, clock};
 use super::{eval, pictures, print, settings, start_threads};
 use advect::compose::{self, Request};
+use advect::env_source::EnvSource;
 use advect::result::RunResult;
 use advect::rl::{EvalReport, Outcome, RunConfig, Trainer, run_dir};
 use anyhow::{Context, bail};
@@ -36,7 +37,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     };
     let threads = start_threads(Some(config.threads))?;
     let stop = stop_on_signals()?;
-    compose::provide_env(&config.env, &mut |line| eprintln!("{line}"))?;
+    EnvSource::of(&config).provide(&mut |line| eprintln!("{line}"))?;
     let mut trainer = match begin {
         Begin::New(config) => compose::start(&args.out, config)?,
         Begin::Resume(run) => compose::resume(&run, &request, args.checkpoint)?,
@@ -61,6 +62,7 @@ fn request(args: &TrainArgs) -> anyhow::Result<Request> {
         seed: args.seed,
         device: args.compute.device_name(),
         threads: args.compute.thread_count(),
+        python: args.python.clone(),
         file: args.config.as_ref().map(read).transpose()?,
         settings: settings(&args.settings),
     })

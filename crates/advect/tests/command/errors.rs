@@ -149,6 +149,20 @@ fn what_is_no_run_is_refused() {
 }
 
 #[test]
+fn a_python_that_is_missing_is_named() {
+    let message = train_fails(&[
+        "sac",
+        "--env",
+        "gym:Pendulum-v1",
+        "--python",
+        "/no/such/python",
+    ]);
+    for part in ["gym:Pendulum-v1", "/no/such/python"] {
+        assert!(message.contains(part), "no `{part}` in: {message}");
+    }
+}
+
+#[test]
 fn an_environment_that_gives_nan_is_named() {
     let out = tempfile::tempdir().unwrap();
     let message = fail(&mut Training::new("sac", "Probe-NonFinite-v0", 2000, out.path()).command());

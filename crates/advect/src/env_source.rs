@@ -1,0 +1,94 @@
+//! Where a run's environments come from: this program, a MuJoCo that is fetched where it is missing, a Python process.
+
+use advect_envs::bridge::{self, BridgeConfig, Pool};
+use advect_envs::{Env, EnvError, EnvSpec};
+use advect_rl::{EnvFactory, RunConfig};
+use std::ffi::OsString;
+
+/// What stands before the id of an environment of Gymnasium in a Python process.
+const GYM: &str = "gym:";
+/// Environments that share a Python process: fewer messages than one each, and work for several cores.
+const PER_PROCESS: usize = 4;
+
+/// An environment's id, and the Python that runs it if it needs one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvSource {
+    id: String,
+    python: Option<OsString>,
+}
+
+impl EnvSource {
+    /// The environment `id`; `python` runs `gym:` ids, by default `$ADVECT_PYTHON`, else `python3`.
+    pub fn new(id: &str, python: Option<&str>) -> Self {
+        let python = python.filter(|python| !python.is_empty());
+        Self {
+            id: id.to_owned(),
+            python: python.map(OsString::from),
+        }
+    }
+
+    /// That of a run.
+    pub fn of(config: &RunConfig) -> Self {
+        Self::new(&config.env, Some(&config.python))
+    }
+
+    /// Gymnasium's id, if a Python process runs it.
+    fn gym(&self) -> Option<&str> {
+        self.id.strip_prefix(GYM)
+    }
+
+    /// Builds one environment.
+    ///
+    /// # Errors
+    /// An unknown id, or what the simulator reports.
+    pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
+        match self.gym() {
+            Some(id) => Ok(Box::new(bridge::gym(id, self.python.clone())?)),
+            None => advect_envs::make(&self.id),
+        }
+    }
+
+    /// Builds environments; those of Python share processes.
+    pub fn factory(&self) -> EnvFactory {
+        let Some(id) = self.gym() else {
+            let id = self.id.clone();
+            return Box::new(move || advect_envs::make(&id));
+        };
+        let pool = Pool::new(BridgeConfig::gym(id, self.python.clone()), PER_PROCESS);
+        Box::new(move || Ok(Box::new(pool.make()?)))
+    }
+
+    /// Refuses an id that nothing here knows. Whether Python knows a `gym:` id shows when it is built.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownId`] with the nearest ids.
+    pub fn check_known(&self) -> Result<(), EnvError> {
+        if self.gym().is_some() || advect_envs::ids().contains(&self.id.as_str()) {
+            return Ok(());
+        }
+        match self.make() {
+            // a task that is not listed, and whose simulator is fetched later
+            Err(EnvError::MujocoUnavailable { .. }) => Ok(()),
+            made => made.map(drop),
+        }
+    }
+
+    /// Makes sure that the environment can be built; fetches MuJoCo where it is missing, after saying so to `say`.
+    ///
+    /// # Errors
+    /// An unknown id, or what fetching reports.
+    pub fn provide(&self, say: &mut dyn FnMut(&str)) -> Result<EnvSpec, EnvError> {
+        let made = match self.make() {
+            Err(EnvError::MujocoUnavailable { .. }) => {
+                let id = &self.id;
+                say(&format!(
+                    "{id} needs MuJoCo models that are not here: fetching them once"
+                ));
+                advect_envs::mujoco::provision(say)?;
+                self.make()
+            }
+            made => made,
+        };
+        made.map(|env| env.spec().clone())
+    }
+}
