@@ -16,7 +16,7 @@ const REPORT_FILE: &str = "report.svg";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     env: String,
-    /// Algorithm, and in brackets the settings that tell it from other runs of this algorithm and environment.
+    /// Algorithm, and in brackets the settings that tell it from other runs of this environment.
     label: String,
 }
 
@@ -54,22 +54,19 @@ fn read(args: &ReportArgs) -> anyhow::Result<Groups> {
     Ok(groups)
 }
 
-/// `sac`, or `sac (gamma=0.95)` where the runs of this algorithm and environment have several values of `gamma` and 0.95 is
-/// not the default.
+/// `sac`, or `sac (gamma=0.95)` where the runs of this environment have several values of `gamma` and 0.95 is not the
+/// algorithm's default.
 fn label(config: &RunConfig, all: &[RunConfig]) -> String {
     let defaults = registry::default_config(&config.algo).unwrap_or_default();
-    let alike: Vec<&RunConfig> = all
-        .iter()
-        .filter(|other| other.algo == config.algo && other.env == config.env)
-        .collect();
-    let differs = |key: &str| {
-        let value = config.agent.get(key);
-        alike.iter().any(|other| other.agent.get(key) != value)
+    let beside: Vec<&RunConfig> = all.iter().filter(|other| other.env == config.env).collect();
+    let differs = |key: &str, value: &toml::Value| {
+        let others = beside.iter().filter_map(|other| other.agent.get(key));
+        others.into_iter().any(|other| other != value)
     };
     let settings: Vec<String> = config
         .agent
         .iter()
-        .filter(|(key, value)| differs(key) && defaults.get(*key) != Some(value))
+        .filter(|(key, value)| differs(key, value) && defaults.get(*key) != Some(value))
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     if settings.is_empty() {
