@@ -79,7 +79,7 @@ fn kitchens_without_tasks_are_refused() {
     let error = KitchenEnv::new(KitchenConfig::with_tasks(&[])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot build FrankaKitchen-v1: it has no tasks; name at least one"
+        "the task list of FrankaKitchen-v1 is empty; name at least one"
     );
 }
 
