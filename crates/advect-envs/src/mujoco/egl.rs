@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use libloading::Library;
 
 use super::dl::lock;
 use crate::EnvError;
@@ -60,11 +60,23 @@ unsafe impl Sync for Egl {}
 
 static OPENED: Mutex<Option<Arc<Egl>>> = Mutex::new(None);
 
+/// Opens libEGL for all libraries of the process to see.
+#[cfg(unix)]
+fn open_library() -> Result<Library, libloading::Error> {
+    use libloading::os::unix::{Library as UnixLibrary, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: opening a library runs its initialisers; those of libEGL only set tables.
+    unsafe { UnixLibrary::open(Some(FILE), RTLD_NOW | RTLD_GLOBAL) }.map(Library::from)
+}
+
+#[cfg(not(unix))]
+fn open_library() -> Result<Library, libloading::Error> {
+    // SAFETY: as above.
+    unsafe { Library::new(FILE) }
+}
+
 impl Functions {
     fn load() -> Result<Self, EnvError> {
-        // SAFETY: opening a library runs its initialisers; those of libEGL only set tables.
-        let library = unsafe { Library::open(Some(FILE), RTLD_NOW | RTLD_GLOBAL) };
-        let library = library.map_err(|error| unavailable(words(&error)))?;
+        let library = open_library().map_err(|error| unavailable(words(&error)))?;
         Self::bind(library).map_err(|error| unavailable(words(&error)))
     }
 

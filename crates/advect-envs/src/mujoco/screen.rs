@@ -321,7 +321,7 @@ impl Screens {
 
 impl Drop for Screens {
     fn drop(&mut self) {
-        // without its context current, OpenGL's objects go with the context
+        // OpenGL ignores calls without a context, and its objects go with the context at the latest
         if self.context.make_current().is_ok() {
             self.screens.clear();
         }

@@ -283,8 +283,15 @@ impl Env for Maze2d {
         let high = [corner + rows, corner + columns];
         let mut canvas = Canvas::new(width, height, [corner; 2], high)?;
         canvas.rectangle([corner; 2], high, colour::GROUND);
-        for [x, y] in self.layout.free_cells().into_iter().map(centre) {
-            canvas.rectangle([x - 0.5, y - 0.5], [x + 0.5, y + 0.5], [255; 3]);
+        for cell in self.layout.free_cells() {
+            let ([x, y], [i, j]) = (centre(cell), cell);
+            // with the next cell at once, so that no seam is left between them
+            for next in [cell, [i + 1, j], [i, j + 1]] {
+                if self.layout.is_free(next) {
+                    let high = centre(next).map(|middle| middle + 0.5);
+                    canvas.rectangle([x - 0.5, y - 0.5], high, [255; 3]);
+                }
+            }
         }
         canvas.circle(self.goal, 0.25, colour::GOAL);
         // twice its size, to be seen in a small frame
