@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use advect_rng::Stream;
 
-use crate::EnvError;
+use crate::{EnvError, Image};
 
 /// Where the observation of a goal-conditioned task keeps its goals; the rest is what Gymnasium calls `observation`.
 ///
@@ -165,6 +165,19 @@ pub trait Env: Send {
     /// # Errors
     /// [`EnvError::BadState`] if the bytes are not such a state.
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError>;
+
+    /// Draws the current state into a frame of this size. It changes nothing: a run with frames has the same bits as one without.
+    ///
+    /// # Errors
+    /// [`EnvError::NotRendered`] by default, [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`].
+    // A method with a default and no trait of its own: `make` returns a `Box<dyn Env>`, from which a second trait could not be reached,
+    // and environments written elsewhere stay as they are.
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let _ = (width, height);
+        Err(EnvError::NotRendered {
+            id: self.spec().id.clone(),
+        })
+    }
 }
 
 impl<E: Env + ?Sized> Env for Box<E> {
@@ -190,5 +203,9 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         (**self).load_state(state)
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        (**self).render(width, height)
     }
 }

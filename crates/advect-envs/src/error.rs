@@ -91,6 +91,51 @@ pub enum EnvError {
         /// One past the last environment of the shard.
         end: usize,
     },
+    /// The environment has no picture.
+    #[error(
+        "{id} draws no frames; the embedded tasks and those on MuJoCo do, all others are learnt from observations"
+    )]
+    NotRendered {
+        /// Id of the environment.
+        id: String,
+    },
+    /// No frame has this size.
+    #[error(
+        "a frame of {width} x {height} pixels cannot be drawn; ask for 1 to {most} in each direction"
+    )]
+    BadFrame {
+        /// Columns asked for.
+        width: usize,
+        /// Rows asked for.
+        height: usize,
+        /// The most of either.
+        most: usize,
+    },
+    /// An image file cannot be read or written.
+    #[error("cannot {verb} the image {}: {reason}", path.display())]
+    ImageFile {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        reason: String,
+    },
+    /// There is no OpenGL to draw MuJoCo's frames with.
+    #[error(
+        "MuJoCo's frames need OpenGL through EGL: {reason}; install Mesa's or the graphics driver's \
+         (Debian, Ubuntu: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri)"
+    )]
+    EglUnavailable {
+        /// What is missing.
+        reason: String,
+    },
+    /// OpenGL is there, but a frame could not be drawn.
+    #[error("cannot draw a frame: {reason}")]
+    EglFailed {
+        /// The call that failed and what it said.
+        reason: String,
+    },
     /// No MuJoCo library or no model files were found.
     #[error("MuJoCo is not here; searched: {}; {hint}", shown(searched))]
     MujocoUnavailable {

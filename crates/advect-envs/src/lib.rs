@@ -20,6 +20,7 @@ mod env;
 mod error;
 #[cfg(feature = "mujoco")]
 pub mod mujoco;
+pub mod pixels;
 pub mod probe;
 mod registry;
 mod shard;
@@ -30,6 +31,7 @@ pub mod wrappers;
 
 pub use env::{Env, EnvSpec, GoalLayout, Step};
 pub use error::EnvError;
+pub use pixels::Image;
 pub use registry::{ids, make};
 pub use time_limit::TimeLimit;
 pub use vec_env::{StepBuffers, VecEnv};

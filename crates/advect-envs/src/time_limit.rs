@@ -3,7 +3,7 @@
 use advect_rng::Stream;
 
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 /// Truncates episodes after the spec's `max_episode_steps` and refuses steps outside of an episode.
 ///
@@ -93,5 +93,9 @@ impl<E: Env> Env for TimeLimit<E> {
         self.env.load_state(inner)?;
         self.taken = (running == 1).then_some(taken);
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.env.render(width, height)
     }
 }

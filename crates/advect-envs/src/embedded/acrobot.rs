@@ -4,9 +4,11 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::colour;
 use super::numeric::{rk4, uniform, wrap};
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 const GRAVITY: f64 = 9.8;
 const DT: f64 = 0.2;
@@ -143,5 +145,20 @@ impl Env for AcrobotContinuous {
         reader.finish()?;
         self.state = loaded;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-2.2; 2], [2.2; 2])?;
+        let [theta_1, theta_2, ..] = self.state;
+        let (s_1, c_1) = theta_1.sin_cos();
+        let (s_12, c_12) = (theta_1 + theta_2).sin_cos();
+        let elbow = [s_1, -c_1];
+        let tip = [s_1 + s_12, -c_1 - c_12];
+        canvas.line([-2.2, GOAL_HEIGHT], [2.2, GOAL_HEIGHT], 0.06, colour::GOAL);
+        canvas.line([0.0; 2], elbow, 0.24, colour::GROUND);
+        canvas.line(elbow, tip, 0.24, colour::BODY);
+        canvas.circle([0.0; 2], 0.12, colour::JOINT);
+        canvas.circle(elbow, 0.12, colour::JOINT);
+        Ok(canvas.into_image())
     }
 }

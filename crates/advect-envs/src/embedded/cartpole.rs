@@ -4,9 +4,11 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::colour;
 use super::numeric::{rk4, uniform, wrap};
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 const GRAVITY: f64 = 9.8;
 const CART_MASS: f64 = 1.0;
@@ -141,5 +143,16 @@ impl Env for CartPoleSwingUp {
         reader.finish()?;
         self.state = loaded;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-TRACK - 0.3, -1.5], [TRACK + 0.3, 1.5])?;
+        let [x, _, theta, _] = self.state;
+        let (sin, cos) = theta.sin_cos();
+        let tip = [x + 2.0 * HALF_LENGTH * sin, 2.0 * HALF_LENGTH * cos];
+        canvas.line([-TRACK, 0.0], [TRACK, 0.0], 0.06, colour::GROUND);
+        canvas.rectangle([x - 0.3, -0.15], [x + 0.3, 0.15], colour::JOINT);
+        canvas.line([x, 0.0], tip, 0.14, colour::BODY);
+        Ok(canvas.into_image())
     }
 }

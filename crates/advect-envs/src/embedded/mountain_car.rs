@@ -2,8 +2,10 @@
 
 use advect_rng::Stream;
 
+use super::colour;
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 const POSITION: [f32; 2] = [-1.2, 0.6];
 const MAX_SPEED: f32 = 0.07;
@@ -75,6 +77,11 @@ impl MountainCarContinuous {
     }
 }
 
+/// The point of the drawn track at `x`: its height is `0.45 sin(3 x)`, whose slope is what pulls the car.
+fn on_track(x: f64) -> [f64; 2] {
+    [x, 0.45 * (3.0 * x).sin()]
+}
+
 impl Default for MountainCarContinuous {
     fn default() -> Self {
         Self::new()
@@ -115,5 +122,20 @@ impl Env for MountainCarContinuous {
         reader.finish()?;
         [self.position, self.velocity] = loaded;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-1.2, -0.9], [0.6, 0.9])?;
+        let pieces = 32;
+        let ends = [POSITION[0], POSITION[1]].map(f64::from);
+        let at = |piece: i32| ends[0] + (ends[1] - ends[0]) * f64::from(piece) / f64::from(pieces);
+        for piece in 0..pieces {
+            let (from, to) = (on_track(at(piece)), on_track(at(piece + 1)));
+            canvas.line(from, to, 0.03, colour::GROUND);
+        }
+        canvas.circle(on_track(f64::from(GOAL_POSITION)), 0.06, colour::GOAL);
+        let [x, y] = on_track(f64::from(self.position));
+        canvas.circle([x, y + 0.06], 0.08, colour::BODY);
+        Ok(canvas.into_image())
     }
 }

@@ -2,8 +2,10 @@
 
 use advect_rng::Stream;
 
+use super::colour;
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 /// The four goals `(+-5, 0), (0, +-5)`.
 pub const GOALS: [[f64; 2]; 4] = [[5.0, 0.0], [-5.0, 0.0], [0.0, 5.0], [0.0, -5.0]];
@@ -101,5 +103,14 @@ impl Env for MultiGoal {
         reader.finish()?;
         self.position = position;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-HALF_WIDTH; 2], [HALF_WIDTH; 2])?;
+        for goal in GOALS {
+            canvas.circle(goal, GOAL_RADIUS, colour::GOAL);
+        }
+        canvas.circle(self.position, 0.5, colour::BODY);
+        Ok(canvas.into_image())
     }
 }

@@ -4,9 +4,11 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::colour;
 use super::numeric::wrap;
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 const GRAVITY: f64 = 10.0;
 const MASS: f64 = 1.0;
@@ -101,5 +103,15 @@ impl Env for Pendulum {
         reader.finish()?;
         (self.theta, self.theta_dot) = (theta, theta_dot);
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-1.25; 2], [1.25; 2])?;
+        let (sin, cos) = self.theta.sin_cos();
+        // angles grow against the clock
+        let tip = [-LENGTH * sin, LENGTH * cos];
+        canvas.line([0.0; 2], tip, 0.2, colour::BODY);
+        canvas.circle([0.0; 2], 0.1, colour::JOINT);
+        Ok(canvas.into_image())
     }
 }

@@ -4,9 +4,11 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::colour;
 use super::numeric::{distance, rk4, uniform, wrap};
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Step};
+use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 
 /// Length of each link in metres.
 const LENGTH: f64 = 0.5;
@@ -194,5 +196,17 @@ impl Env for Reacher2d {
         reader.finish()?;
         (self.joints, self.goal) = (joints, goal);
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let mut canvas = Canvas::new(width, height, [-1.1; 2], [1.1; 2])?;
+        let (sin, cos) = self.joints[0].sin_cos();
+        let elbow = [LENGTH * cos, LENGTH * sin];
+        canvas.line([0.0; 2], elbow, 0.12, colour::GROUND);
+        canvas.line(elbow, self.tip(), 0.12, colour::BODY);
+        canvas.circle([0.0; 2], 0.06, colour::JOINT);
+        canvas.circle(elbow, 0.06, colour::JOINT);
+        canvas.circle(self.goal, 0.08, colour::GOAL);
+        Ok(canvas.into_image())
     }
 }

@@ -15,7 +15,7 @@ use super::locate::Installation;
 use super::{layout, self_test};
 use crate::EnvError;
 
-/// An `mjModel`, `mjData` or `mjVFS`, never looked into except through [`layout`].
+/// An `mjModel`, `mjData`, `mjVFS` or one of the structs of drawing, never looked into except through [`layout`].
 pub(super) type Opaque = c_void;
 
 type LogHandler = unsafe extern "C-unwind" fn(*const LogMessage);
@@ -26,6 +26,28 @@ pub(super) struct LogMessage {
     level: c_int,
     topic: c_int,
     subject: [c_char; 1024],
+}
+
+/// MuJoCo's `mjrRect`, in pixels from the lower left.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Rect {
+    left: c_int,
+    bottom: c_int,
+    width: c_int,
+    height: c_int,
+}
+
+impl Rect {
+    /// A rectangle of this size in the corner.
+    pub(super) fn of(width: c_int, height: c_int) -> Self {
+        Self {
+            left: 0,
+            bottom: 0,
+            width,
+            height,
+        }
+    }
 }
 
 const LOG_WARNING: c_int = 2;
@@ -76,6 +98,21 @@ api! {
     mj_stateSize: fn(*const Opaque, c_int) -> c_int;
     mj_getState: fn(*const Opaque, *const Opaque, *mut f64, c_int);
     mj_setState: fn(*const Opaque, *mut Opaque, *const f64, c_int);
+    mj_name2id: fn(*const Opaque, c_int, *const c_char) -> c_int;
+    mjv_defaultFreeCamera: fn(*const Opaque, *mut Opaque);
+    mjv_defaultOption: fn(*mut Opaque);
+    mjv_defaultPerturb: fn(*mut Opaque);
+    mjv_defaultScene: fn(*mut Opaque);
+    mjv_makeScene: fn(*const Opaque, *mut Opaque, c_int);
+    mjv_freeScene: fn(*mut Opaque);
+    mjv_updateScene: fn(*const Opaque, *mut Opaque, *const Opaque, *const Opaque, *mut Opaque, c_int, *mut Opaque);
+    mjr_defaultContext: fn(*mut Opaque);
+    mjr_makeContext: fn(*const Opaque, *mut Opaque, c_int);
+    mjr_freeContext: fn(*mut Opaque);
+    mjr_resizeOffscreen: fn(c_int, c_int, *mut Opaque);
+    mjr_setBuffer: fn(c_int, *mut Opaque);
+    mjr_render: fn(Rect, *mut Opaque, *const Opaque);
+    mjr_readPixels: fn(*mut u8, *mut f32, Rect, *const Opaque);
     mju_setLogHandler: fn(LogHandler) -> Option<LogHandler>;
 }
 

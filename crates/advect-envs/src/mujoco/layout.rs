@@ -17,6 +17,11 @@ pub(crate) mod model {
     pub(crate) const NSITE: usize = 144;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
+    /// An int, as are the next three.
+    pub(crate) const OFF_WIDTH: usize = 1132;
+    pub(crate) const OFF_HEIGHT: usize = 1136;
+    pub(crate) const SHADOW_SIZE: usize = 1148;
+    pub(crate) const OFF_SAMPLES: usize = 1152;
     pub(crate) const QPOS0: usize = 1792;
     pub(crate) const BODY_MASS: usize = 1944;
     pub(crate) const ACTUATOR_CTRLRANGE: usize = 4992;
@@ -36,6 +41,37 @@ pub(crate) mod data {
     pub(crate) const QFRC_CONSTRAINT: usize = 161_432;
     pub(crate) const CFRC_EXT: usize = 161_464;
 }
+
+/// `mjvScene`: its size, and offsets into it.
+pub(crate) mod scene {
+    pub(crate) const SIZE: usize = 11_584;
+    /// An int, as is the next.
+    pub(crate) const MAX_SHAPES: usize = 0;
+    pub(crate) const SHAPES: usize = 4;
+    /// A byte for each effect.
+    pub(crate) const FLAGS: usize = 11_548;
+    /// Number of the effect `mjRND_SHADOW`.
+    pub(crate) const SHADOW: usize = 0;
+    /// Number of the effect `mjRND_REFLECTION`.
+    pub(crate) const REFLECTION: usize = 2;
+}
+
+/// `mjrContext`: its size, and offsets into it, all of ints.
+pub(crate) mod buffers {
+    pub(crate) const SIZE: usize = 61_512;
+    pub(crate) const WIDTH: usize = 40;
+    pub(crate) const HEIGHT: usize = 44;
+    pub(crate) const CURRENT: usize = 61_500;
+}
+
+/// `sizeof(mjvOption)`
+pub(crate) const OPTION_SIZE: usize = 92;
+/// Offset of its field `bvh_depth`, an int.
+pub(crate) const OPTION_DEPTH: usize = 84;
+/// `sizeof(mjvPerturb)`
+pub(crate) const PERTURB_SIZE: usize = 144;
+/// Offset of its last field `scale`, an f64.
+pub(crate) const PERTURB_SCALE: usize = 136;
 
 /// Bits that select the parts of a state for `mj_getState`.
 pub(crate) mod state {

@@ -5,6 +5,7 @@
 //! Exactly version 3.17.0 is accepted, because the memory layout differs between versions.
 
 mod dl;
+mod egl;
 mod gym;
 mod kitchen;
 mod layout;
@@ -12,6 +13,7 @@ mod locate;
 mod maze;
 mod models;
 mod provision;
+mod screen;
 mod self_test;
 mod sim;
 

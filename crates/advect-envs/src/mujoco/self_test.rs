@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::dl::Api;
-use super::layout::state;
+use super::layout::{self, state};
+use super::screen::{self, Camera, Scene};
 use super::sim::{Data, Model};
 use crate::EnvError;
 
@@ -19,6 +20,12 @@ const FRICTION: f64 = 0.375;
 const ANGULAR_VELOCITY: f64 = 3.0;
 const CTRL: f64 = 0.5;
 const LATER_ANGLE: f64 = 0.625;
+/// Width, height, shadow size and samples.
+const DRAWING: [i32; 4] = [123, 77, 333, 3];
+const LOOK_AT: [f64; 3] = [0.5, 1.5, 2.5];
+const EXTENT: f64 = 6.0;
+const ANGLES: [f64; 2] = [35.0, -15.0];
+const SHAPES: i32 = 37;
 const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
 
 /// One body on one hinge with one motor, in numbers that occur nowhere else.
@@ -28,10 +35,18 @@ fn xml() -> String {
         words.join(" ")
     };
     format!(
-        r#"<mujoco><option timestep="{TIMESTEP}"/><worldbody><body pos="{}">
+        r#"<mujoco><option timestep="{TIMESTEP}"/><statistic center="{}" extent="{EXTENT}"/><visual>
+        <global offwidth="{}" offheight="{}" azimuth="{}" elevation="{}"/><quality shadowsize="{}" offsamples="{}"/></visual><worldbody><body pos="{}">
         <joint name="hinge" type="hinge" axis="0 1 0" frictionloss="{FRICTION}"/>
         <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/><site pos="0.125 0 0"/></body></worldbody>
         <actuator><motor joint="hinge" gear="{GEAR}" ctrllimited="true" ctrlrange="{}"/></actuator></mujoco>"#,
+        join(&LOOK_AT),
+        DRAWING[0],
+        DRAWING[1],
+        ANGLES[0],
+        ANGLES[1],
+        DRAWING[2],
+        DRAWING[3],
         join(&BODY),
         join(&CTRL_RANGE),
     )
@@ -44,6 +59,7 @@ fn xml() -> String {
 pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
     let model = Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
     check_model(&model)?;
+    check_drawing(&model)?;
     let mut data = Data::new(Arc::new(model)).map_err(|e| e.to_string())?;
     simulate(&mut data).map_err(|e| e.to_string())?;
     check_data(&data)
@@ -67,6 +83,52 @@ fn check_model(model: &Model) -> Result<(), String> {
     same("qpos0", model.qpos0(), &[0.0])?;
     same("body_mass", model.body_mass(), &[0.0, MASS])?;
     same("actuator_ctrlrange", model.ctrl_range(), &CTRL_RANGE)
+}
+
+/// The structs that MuJoCo draws with, as far as they can be seen without OpenGL.
+fn check_drawing(model: &Model) -> Result<(), String> {
+    same(
+        "vis",
+        &model.drawing().map(f64::from),
+        &DRAWING.map(f64::from),
+    )?;
+    let wanted = Camera {
+        kind: 0,
+        fixed_id: -1,
+        track_body: -1,
+        look_at: LOOK_AT,
+        distance: 1.5 * EXTENT,
+        azimuth: ANGLES[0],
+        elevation: ANGLES[1],
+        orthographic: 0,
+    };
+    let camera = screen::free_camera(model);
+    hold("mjvCamera", camera == wanted)?;
+    check_scene(model)?;
+    let [option, perturb] = screen::defaults(model.api());
+    let depth = option.int(layout::OPTION_DEPTH);
+    hold("mjvOption", depth == 1 && option.is_contained())?;
+    // the upper half of 1.0
+    let scale = perturb.int(layout::PERTURB_SCALE + 4);
+    hold("mjvPerturb", scale == 0x3ff0_0000 && perturb.is_contained())?;
+    hold("mjrContext", screen::default_buffers(model.api()))
+}
+
+fn check_scene(model: &Model) -> Result<(), String> {
+    let scene = Scene::new(model, SHAPES).map_err(|error| error.to_string())?;
+    let flags = (0..12).map(|flag| scene.block.byte(layout::scene::FLAGS + flag));
+    let sizes = [layout::scene::MAX_SHAPES, layout::scene::SHAPES].map(|at| scene.block.int(at));
+    // shadow, reflection, skybox, haze and face culling are on
+    let as_made = flags.eq([1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 0]);
+    let kept = sizes == [SHAPES, 0] && scene.block.is_contained();
+    hold("mjvScene", as_made && kept)
+}
+
+fn hold(what: &str, holds: bool) -> Result<(), String> {
+    if holds {
+        return Ok(());
+    }
+    Err(format!("self-test: {what} is not laid out as in 3.17.0"))
 }
 
 fn simulate(data: &mut Data) -> Result<(), EnvError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::dl::{Api, Opaque, guard};
 use super::layout;
-use crate::EnvError;
+use crate::{EnvError, Image};
 
 /// A compiled model: the constant description that any number of simulations share.
 pub struct Model {
@@ -43,7 +43,9 @@ impl Model {
     /// # Errors
     /// Those of finding and opening MuJoCo; [`EnvError::MujocoModel`] with MuJoCo's message.
     pub fn from_xml_path(path: &Path) -> Result<Self, EnvError> {
-        Self::compile(&Api::get()?, &path.display().to_string(), None)
+        let mut model = Self::compile(&Api::get()?, &path.display().to_string(), None)?;
+        model.draw_plainly();
+        Ok(model)
     }
 
     /// Compiles MJCF text.
@@ -51,7 +53,9 @@ impl Model {
     /// # Errors
     /// As [`Model::from_xml_path`].
     pub fn from_xml_str(xml: &str) -> Result<Self, EnvError> {
-        Self::compile(&Api::get()?, "text.xml", Some(xml))
+        let mut model = Self::compile(&Api::get()?, "text.xml", Some(xml))?;
+        model.draw_plainly();
+        Ok(model)
     }
 
     /// Compiles the file `name`, or `text` under that name.
@@ -94,6 +98,41 @@ impl Model {
         model.nbody = model.size(layout::model::NBODY);
         model.nsite = model.size(layout::model::NSITE);
         Ok(model)
+    }
+
+    /// Asks for no shadows, no multisampling and a small buffer, which drawing in software could not afford.
+    ///
+    /// Only frames read these settings, and only a model that nobody shares yet is written to.
+    fn draw_plainly(&mut self) {
+        let settings = [
+            (layout::model::OFF_WIDTH, 84),
+            (layout::model::OFF_HEIGHT, 84),
+            (layout::model::SHADOW_SIZE, 0),
+            (layout::model::OFF_SAMPLES, 0),
+        ];
+        for (offset, value) in settings {
+            // SAFETY: the model is alive, 3.17.0 keeps this int there, and `&mut self` makes the access exclusive.
+            unsafe { self.ptr.byte_add(offset).cast::<c_int>().write(value) }
+        }
+    }
+
+    /// The settings that [`Model::draw_plainly`] changes: width, height, shadow size, samples.
+    pub(super) fn drawing(&self) -> [c_int; 4] {
+        use layout::model::{OFF_HEIGHT, OFF_SAMPLES, OFF_WIDTH, SHADOW_SIZE};
+        [OFF_WIDTH, OFF_HEIGHT, SHADOW_SIZE, OFF_SAMPLES].map(|offset| {
+            // SAFETY: the model is alive and 3.17.0 keeps this int there.
+            unsafe { self.ptr.byte_add(offset).cast().read() }
+        })
+    }
+
+    /// The functions of the library that compiled it.
+    pub(super) fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    /// MuJoCo's model, to be read only.
+    pub(super) fn as_ptr(&self) -> *const Opaque {
+        self.ptr.as_ptr()
     }
 
     /// Length of `qpos`.
@@ -393,8 +432,19 @@ impl Data {
         })
     }
 
+    /// Draws the state into a frame, with the model's camera `track`, or its free camera if it has none.
+    ///
+    /// The frame shows the positions of the state, also where derived quantities are one step behind. Each thread keeps the OpenGL
+    /// objects of the last four models that it drew, and these models with them.
+    ///
+    /// # Errors
+    /// [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`], [`EnvError::MujocoFailed`].
+    pub fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        super::screen::render(self, width, height)
+    }
+
     /// Calls into MuJoCo with the simulation, unless an earlier call failed.
-    fn call(
+    pub(super) fn call(
         &mut self,
         calls: impl FnOnce(&Api, *const Opaque, *mut Opaque),
     ) -> Result<(), EnvError> {

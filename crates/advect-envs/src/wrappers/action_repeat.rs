@@ -3,7 +3,7 @@
 use advect_rng::Stream;
 
 use super::{at_least_one, every, step_through};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 
 /// Takes every action `count` times and adds the rewards; the episode may end before.
 #[derive(Debug)]
@@ -55,5 +55,9 @@ impl<E: Env> Env for ActionRepeat<E> {
 
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         self.env.load_state(state)
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.env.render(width, height)
     }
 }

@@ -6,7 +6,7 @@ use advect_rng::Stream;
 
 use super::at_least_one;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Step};
+use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 
 /// Observations `[count * obs_dim]`: the last `count` of the environment inside, oldest first.
 ///
@@ -98,5 +98,9 @@ impl<E: Env> Env for FrameStack<E> {
         self.env.load_state(inner)?;
         self.frames = frames;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.env.render(width, height)
     }
 }

@@ -8,9 +8,11 @@ use std::f64::consts::PI;
 
 use advect_rng::Stream;
 
+use super::colour;
 use super::numeric::{distance, uniform};
+use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Step};
+use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 
 pub use contact::{RADIUS, penetration};
 pub use grid::{CENTRE_OFFSET, Cell, MazeLayout, centre};
@@ -273,5 +275,27 @@ impl Env for Maze2d {
         reader.finish()?;
         [self.position, self.velocity, self.goal] = loaded;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        let [rows, columns] = self.layout.size().map(|cells| cells as f64);
+        let corner = CENTRE_OFFSET - 0.5;
+        let high = [corner + rows, corner + columns];
+        let mut canvas = Canvas::new(width, height, [corner; 2], high)?;
+        canvas.rectangle([corner; 2], high, colour::GROUND);
+        for cell in self.layout.free_cells() {
+            let ([x, y], [i, j]) = (centre(cell), cell);
+            // with the next cell at once, so that no seam is left between them
+            for next in [cell, [i + 1, j], [i, j + 1]] {
+                if self.layout.is_free(next) {
+                    let high = centre(next).map(|middle| middle + 0.5);
+                    canvas.rectangle([x - 0.5, y - 0.5], high, [255; 3]);
+                }
+            }
+        }
+        canvas.circle(self.goal, 0.25, colour::GOAL);
+        // twice its size, to be seen in a small frame
+        canvas.circle(self.position, 2.0 * RADIUS, colour::BODY);
+        Ok(canvas.into_image())
     }
 }

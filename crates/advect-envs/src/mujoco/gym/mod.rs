@@ -12,7 +12,7 @@ use super::locate::Installation;
 use super::models;
 use super::sim::{Data, Model};
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 use table::TASKS;
 use task::Task;
 
@@ -153,6 +153,10 @@ impl Env for GymEnv {
         self.data.set_integration_state(&integration)?;
         self.measure = measure;
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.data.render(width, height)
     }
 }
 

@@ -13,7 +13,7 @@ use super::locate::Installation;
 use super::models;
 use super::sim::{Data, Model};
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 use robot::{FIRST_QPOS, FRAME_SKIP, MAX_STEPS, NQ, NV, OBS, ROBOT};
 use task::TaskSet;
 
@@ -210,5 +210,9 @@ impl Env for KitchenEnv {
         (self.observed, self.noise) = (observed, noise);
         (self.to_do, self.completed) = (to_do, completed);
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.data.render(width, height)
     }
 }

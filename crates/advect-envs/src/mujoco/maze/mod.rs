@@ -11,7 +11,7 @@ use super::gym::observation::{len_of, write_all};
 use super::models;
 use super::sim::{Data, Model};
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Step};
+use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 use table::{MazeTask, TASKS};
 
 /// The goal is reached within this distance.
@@ -245,6 +245,10 @@ impl Env for MazeEnv {
         self.data.set_integration_state(&integration)?;
         (self.goal, self.later_goals) = (goal, later_goals);
         Ok(())
+    }
+
+    fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
+        self.data.render(width, height)
     }
 }
 
