@@ -36,7 +36,7 @@ def d4rl(path):
 
 
 def minari(path):
-    """A terminated episode and one of a goal task that is cut off, in two files; names out of order on purpose."""
+    """Three episodes of a goal task, the first terminated, the others cut off; names out of order on purpose."""
     with h5py.File(path, "w") as file:
         file.attrs["env_spec"] = json.dumps({"id": "Counting-v0", "max_episode_steps": 5})
         file.attrs["total_episodes"] = 3

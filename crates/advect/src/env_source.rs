@@ -1,12 +1,10 @@
 //! Where a run's environments come from: this program, a MuJoCo that is fetched where it is missing, a Python process.
 
-use advect_envs::bridge::{self, BridgeConfig, Pool};
+use advect_envs::bridge::{self, BridgeConfig, GYM_PREFIX, Pool};
 use advect_envs::{Env, EnvError, EnvSpec};
 use advect_rl::{EnvFactory, RunConfig};
 use std::ffi::OsString;
 
-/// What stands before the id of an environment of Gymnasium in a Python process.
-const GYM: &str = "gym:";
 /// Environments that share a Python process: fewer messages than one each, and work for several cores.
 const PER_PROCESS: usize = 4;
 
@@ -34,7 +32,7 @@ impl EnvSource {
 
     /// Gymnasium's id, if a Python process runs it.
     fn gym(&self) -> Option<&str> {
-        self.id.strip_prefix(GYM)
+        self.id.strip_prefix(GYM_PREFIX)
     }
 
     /// Builds one environment.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use advect_flow::sampler::integrate;
-use advect_flow::{Candidates, Grid, MeanVelocityNet, NetConfig, VelocityNet};
+use advect_flow::{Candidates, FlowNet, Grid, MeanVelocityNet, NetConfig, StepTimes, VelocityNet};
 use advect_kernels::{ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
@@ -55,24 +55,28 @@ impl Generator {
         precision: Precision,
     ) -> Result<Tensor> {
         match self {
-            Self::M(net) => {
-                let field = Candidates {
-                    net,
-                    params,
-                    obs,
-                    precision,
-                };
-                integrate(&field, z, Grid::downwards(n_gen))
-            }
-            Self::R(net) => {
-                let field = Candidates {
-                    net,
-                    params,
-                    obs,
-                    precision,
-                };
-                integrate(&field, z, Grid::data_up(n_gen))
-            }
+            Self::M(net) => along(net, params, obs, z, Grid::downwards(n_gen), precision),
+            Self::R(net) => along(net, params, obs, z, Grid::data_up(n_gen), precision),
         }
     }
+}
+
+fn along<const T: usize>(
+    net: &FlowNet<T>,
+    params: &Tensor,
+    obs: &Tensor,
+    z: &Tensor,
+    grid: Grid,
+    precision: Precision,
+) -> Result<Tensor>
+where
+    FlowNet<T>: StepTimes<T>,
+{
+    let field = Candidates {
+        net,
+        params,
+        obs,
+        precision,
+    };
+    integrate(&field, z, grid)
 }

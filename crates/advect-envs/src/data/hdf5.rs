@@ -85,7 +85,7 @@ impl File {
         }
     }
 
-    /// The length of a dataset's first dimension and the numbers behind each of its entries.
+    /// Number of dimensions of a dataset.
     pub(super) fn rank(&self, name: &str) -> Result<usize, DataError> {
         Ok(self.shape(&self.dataset(name)?, name)?.len())
     }

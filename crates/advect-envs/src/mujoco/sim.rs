@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::dl::{Api, Opaque, guard};
 use super::layout;
-use crate::{EnvError, Image};
+use crate::{EnvError, EnvSpec, Image};
 
 /// A compiled model: the constant description that any number of simulations share.
 pub struct Model {
@@ -284,6 +284,24 @@ impl Data {
             // SAFETY: `call` passes the live model and its simulation.
             unsafe { (api.mj_resetData)(model, data) }
         })
+    }
+
+    /// The reference pose with other positions and velocities; [`Data::forward`] completes the reset. Errors name the task.
+    ///
+    /// # Errors
+    /// [`EnvError::BadLength`], [`EnvError::MujocoFailed`].
+    pub(super) fn start_from(
+        &mut self,
+        task: &EnvSpec,
+        qpos: &[f64],
+        qvel: &[f64],
+    ) -> Result<(), EnvError> {
+        task.check_len("qpos", self.model.nq, qpos.len())?;
+        task.check_len("qvel", self.model.nv, qvel.len())?;
+        self.reset()?;
+        self.qpos_mut().copy_from_slice(qpos);
+        self.qvel_mut().copy_from_slice(qvel);
+        Ok(())
     }
 
     /// `mj_forward`: all quantities that follow from positions, velocities and controls.

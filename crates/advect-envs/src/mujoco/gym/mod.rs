@@ -87,13 +87,8 @@ impl GymEnv {
         qvel: &[f64],
         obs: &mut [f64],
     ) -> Result<(), EnvError> {
-        let (nq, nv) = (self.data.model().nq(), self.data.model().nv());
-        self.spec.check_len("qpos", nq, qpos.len())?;
-        self.spec.check_len("qvel", nv, qvel.len())?;
         self.spec.check_obs(obs)?;
-        self.data.reset()?;
-        self.data.qpos_mut().copy_from_slice(qpos);
-        self.data.qvel_mut().copy_from_slice(qvel);
+        self.data.start_from(&self.spec, qpos, qvel)?;
         self.start(obs)
     }
 

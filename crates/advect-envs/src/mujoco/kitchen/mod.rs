@@ -116,12 +116,8 @@ impl KitchenEnv {
         qvel: &[f64],
         obs: &mut [f64],
     ) -> Result<(), EnvError> {
-        self.spec.check_len("qpos", NQ, qpos.len())?;
-        self.spec.check_len("qvel", NV, qvel.len())?;
         self.spec.check_obs(obs)?;
-        self.data.reset()?;
-        self.data.qpos_mut().copy_from_slice(qpos);
-        self.data.qvel_mut().copy_from_slice(qvel);
+        self.data.start_from(&self.spec, qpos, qvel)?;
         self.data.forward()?;
         self.to_do = self.tasks;
         self.completed = TaskSet::NONE;
