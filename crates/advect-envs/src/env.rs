@@ -166,6 +166,12 @@ pub trait Env: Send {
     /// [`EnvError::BadState`] if the bytes are not such a state.
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError>;
 
+    /// Whether the task has been achieved: in the current state, or at some time of the episode for tasks that add up what is done.
+    /// `None` for tasks without such a notion, whose return says everything.
+    fn is_success(&self) -> Option<bool> {
+        None
+    }
+
     /// Draws the current state into a frame of this size. It changes nothing: a run with frames has the same bits as one without.
     ///
     /// # Errors
@@ -203,6 +209,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         (**self).load_state(state)
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        (**self).is_success()
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -18,8 +18,10 @@ pub mod data;
 pub mod embedded;
 mod env;
 mod error;
+pub mod experts;
 #[cfg(feature = "mujoco")]
 pub mod mujoco;
+mod options;
 pub mod pixels;
 pub mod probe;
 mod registry;

@@ -6,36 +6,32 @@ use crate::embedded::{
 };
 #[cfg(feature = "mujoco")]
 use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use crate::options::Options;
 use crate::probe::{Probe, ProbeEnv};
 use crate::{Env, EnvError, TimeLimit};
 
-type Build = Box<dyn Fn() -> Result<Box<dyn Env>, EnvError>>;
+/// Builds the environment with the given full id from the settings behind it.
+type Build = Box<dyn Fn(&str, &mut Options) -> Result<Box<dyn Env>, EnvError>>;
 
 /// Every id with how to build it. A new environment is one line here.
 fn table() -> Vec<(&'static str, Build)> {
     let mut table = vec![
-        entry("MultiGoal-v0", || Ok(TimeLimit::new(MultiGoal::new()))),
-        entry("Pendulum-v1", || Ok(TimeLimit::new(Pendulum::new()))),
-        entry("MountainCarContinuous-v0", || {
-            Ok(TimeLimit::new(MountainCarContinuous::new()))
+        entry("MultiGoal-v0", |_| Ok(MultiGoal::new())),
+        entry("Pendulum-v1", |_| Ok(Pendulum::new())),
+        entry("MountainCarContinuous-v0", |_| {
+            Ok(MountainCarContinuous::new())
         }),
-        entry("CartPoleSwingUp-v0", || {
-            Ok(TimeLimit::new(CartPoleSwingUp::new()))
-        }),
-        entry("AcrobotContinuous-v0", || {
-            Ok(TimeLimit::new(AcrobotContinuous::new()))
-        }),
-        entry("Reacher2d-v0", || Ok(TimeLimit::new(Reacher2d::new()))),
+        entry("CartPoleSwingUp-v0", |_| Ok(CartPoleSwingUp::new())),
+        entry("AcrobotContinuous-v0", |_| Ok(AcrobotContinuous::new())),
+        entry("Reacher2d-v0", |_| Ok(Reacher2d::new())),
     ];
     for layout in MazeLayout::ALL {
-        table.push(entry(layout.id(), move || {
-            Maze2d::new(layout, Maze2dConfig::default()).map(TimeLimit::new)
+        table.push(entry(layout.id(), move |options| {
+            Maze2d::new(layout, Maze2dConfig::take(options)?)
         }));
     }
     for probe in Probe::ALL {
-        table.push(entry(probe.id(), move || {
-            Ok(TimeLimit::new(ProbeEnv::new(probe)))
-        }));
+        table.push(entry(probe.id(), move |_| Ok(ProbeEnv::new(probe))));
     }
     #[cfg(feature = "mujoco")]
     add_mujoco(&mut table);
@@ -45,32 +41,32 @@ fn table() -> Vec<(&'static str, Build)> {
 #[cfg(feature = "mujoco")]
 fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
     for id in GymEnv::ids() {
-        table.push(entry(id, move || GymEnv::new(id).map(TimeLimit::new)));
+        table.push(entry(id, move |_| GymEnv::new(id)));
     }
     for id in KitchenEnv::ids() {
-        table.push((
-            id,
-            Box::new(move || kitchen(id).unwrap_or_else(|| Err(unknown(id)))),
-        ));
+        table.push((id, kitchen(id)));
     }
     for id in MazeEnv::ids() {
-        table.push(entry(id, move || {
-            MazeEnv::new(id, MazeConfig::default()).map(TimeLimit::new)
+        table.push(entry(id, move |options| {
+            MazeEnv::new(id, MazeConfig::take(options)?)
         }));
     }
 }
 
-/// The kitchen that an id stands for, if it is one: its tasks may be any, so that not every id is listed.
+/// The kitchen that an id stands for; its tasks may be any, so that not every id is listed.
 #[cfg(feature = "mujoco")]
-fn kitchen(id: &str) -> Option<Result<Box<dyn Env>, EnvError>> {
-    let config = KitchenConfig::from_id(id)?;
-    let env = KitchenEnv::named(id, config);
-    Some(env.map(|env| Box::new(TimeLimit::new(env)) as Box<dyn Env>))
+fn kitchen(id: &str) -> Build {
+    let config = KitchenConfig::from_id(id).ok_or_else(|| unknown(id));
+    Box::new(move |full_id, options| {
+        let config = config.clone()?.with_settings(options)?;
+        limited(KitchenEnv::new(config)?, full_id, options)
+    })
 }
 
 #[cfg(not(feature = "mujoco"))]
-fn kitchen(_id: &str) -> Option<Result<Box<dyn Env>, EnvError>> {
-    None
+fn kitchen(id: &str) -> Build {
+    let error = unknown(id);
+    Box::new(move |_, _| Err(error.clone()))
 }
 
 fn unknown(id: &str) -> EnvError {
@@ -82,9 +78,22 @@ fn unknown(id: &str) -> EnvError {
 
 fn entry<E: Env + 'static>(
     id: &'static str,
-    build: impl Fn() -> Result<E, EnvError> + 'static,
+    build: impl Fn(&mut Options) -> Result<E, EnvError> + 'static,
 ) -> (&'static str, Build) {
-    (id, Box::new(move || Ok(Box::new(build()?))))
+    let build: Build = Box::new(move |full_id, options| limited(build(options)?, full_id, options));
+    (id, build)
+}
+
+/// Puts the time limit around `env`; every environment has the setting `max_episode_steps`, 0 for none.
+fn limited<E: Env + 'static>(
+    env: E,
+    full_id: &str,
+    options: &mut Options,
+) -> Result<Box<dyn Env>, EnvError> {
+    let own = env.spec().max_episode_steps.unwrap_or(0);
+    let limit = options.take("max_episode_steps", own)?;
+    let env = TimeLimit::new(env).named(full_id, (limit > 0).then_some(limit));
+    Ok(Box::new(env))
 }
 
 /// The ids that [`make`] knows; it also knows `FrankaKitchen-v1/TASK+TASK` for any tasks of the kitchen.
@@ -92,21 +101,25 @@ pub fn ids() -> Vec<&'static str> {
     table().into_iter().map(|(id, _)| id).collect()
 }
 
-/// Builds the environment `id`, with its time limit. `gym:ID` is Gymnasium's `ID` in a Python process (see
-/// [`bridge`](crate::bridge)).
+/// Builds the environment `id`, with its time limit.
+///
+/// `ID@name=value,name=value` sets what the environment lets one set: `Maze2dMedium-v0@noise=1.5,coverage=0.25`, and for each
+/// `max_episode_steps` (0: no limit). `gym:ID` is Gymnasium's `ID` in a Python process (see [`bridge`](crate::bridge)).
 ///
 /// # Errors
-/// [`EnvError::UnknownId`] with the nearest ids, or what building it reports
+/// [`EnvError::UnknownId`] with the nearest ids, [`EnvError::BadSetting`], or what building it reports
 /// ([`EnvError::MujocoUnavailable`] and its siblings for the MuJoCo tasks, `EnvError::Bridge` for `gym:ID`).
 pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     #[cfg(unix)]
     if let Some(gym_id) = id.strip_prefix(crate::bridge::GYM_PREFIX) {
         return Ok(Box::new(crate::bridge::gym(gym_id, None)?));
     }
-    match table().into_iter().find(|(known, _)| *known == id) {
-        Some((_, build)) => build(),
-        None => kitchen(id).unwrap_or_else(|| Err(unknown(id))),
-    }
+    let (base, mut options) = Options::split(id)?;
+    let listed = table().into_iter().find(|(known, _)| *known == base);
+    let build = listed.map_or_else(|| kitchen(base), |(_, build)| build);
+    let env = build(id, &mut options)?;
+    options.finish()?;
+    Ok(env)
 }
 
 /// The `count` known ids with the smallest edit distance to `id`, letter case ignored.

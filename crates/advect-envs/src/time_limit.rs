@@ -11,6 +11,7 @@ use crate::{Env, EnvError, EnvSpec, Image, Step};
 #[derive(Debug)]
 pub struct TimeLimit<E> {
     env: E,
+    spec: EnvSpec,
     /// Steps taken in the running episode; `None` outside of one.
     taken: Option<u32>,
 }
@@ -18,7 +19,18 @@ pub struct TimeLimit<E> {
 impl<E: Env> TimeLimit<E> {
     /// Wraps `env`; the limit is that of its spec.
     pub fn new(env: E) -> Self {
-        Self { env, taken: None }
+        Self {
+            spec: env.spec().clone(),
+            env,
+            taken: None,
+        }
+    }
+
+    /// The same under another id and with another limit.
+    pub(crate) fn named(mut self, id: &str, limit: Option<u32>) -> Self {
+        id.clone_into(&mut self.spec.id);
+        self.spec.max_episode_steps = limit;
+        self
     }
 
     /// The environment inside.
@@ -43,7 +55,7 @@ impl<E: Env> TimeLimit<E> {
 
 impl<E: Env> Env for TimeLimit<E> {
     fn spec(&self) -> &EnvSpec {
-        self.env.spec()
+        &self.spec
     }
 
     fn reset(&mut self, rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError> {
@@ -93,6 +105,10 @@ impl<E: Env> Env for TimeLimit<E> {
         self.env.load_state(inner)?;
         self.taken = (running == 1).then_some(taken);
         Ok(())
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        self.env.is_success()
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -399,3 +399,46 @@ fn the_expert_refuses_what_is_no_observation() {
         assert!(matches!(error, EnvError::BadSetting { .. }), "{error}");
     }
 }
+
+#[test]
+fn the_expert_of_an_id_succeeds_with_any_of_its_settings() {
+    let id = "Maze2dMedium-v0@noise=0.5,coverage=0.25,coverage_seed=3";
+    let mut env = make(id).unwrap();
+    assert_eq!(env.spec().id, id);
+    let mut expert = advect_envs::experts::expert(id).unwrap().unwrap();
+    let (mut obs, mut action) = ([0.0; 6], [0.0; 2]);
+    for episode in 0..20 {
+        env.reset(&mut Stream::new(episode, "expert"), &mut obs)
+            .unwrap();
+        expert.reset();
+        let last = loop {
+            expert.act(&obs, &mut action).unwrap();
+            let step = env.step(&action, &mut obs).unwrap();
+            if step.is_last() {
+                break step;
+            }
+        };
+        assert!(last.terminated, "episode {episode}");
+        assert_eq!(env.is_success(), Some(true));
+    }
+}
+
+#[test]
+fn settings_that_the_maze_does_not_have_are_refused() {
+    for (id, problem) in [
+        ("Maze2dMedium-v0@nose=1", "knows noise, coverage"),
+        ("Maze2dMedium-v0@noise=9", "between 0 and 2"),
+        ("Pendulum-v1@noise=1", "knows max_episode_steps"),
+    ] {
+        let error = make(id).map(drop).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn every_environment_takes_another_time_limit() {
+    let limit = |id| make(id).unwrap().spec().max_episode_steps;
+    assert_eq!(limit("Maze2dMedium-v0"), Some(400));
+    assert_eq!(limit("Maze2dMedium-v0@max_episode_steps=50"), Some(50));
+    assert_eq!(limit("Pendulum-v1@max_episode_steps=0"), None);
+}

@@ -68,6 +68,10 @@ impl<E: Env> Env for ActionChunk<E> {
         self.env.load_state(state)
     }
 
+    fn is_success(&self) -> Option<bool> {
+        self.env.is_success()
+    }
+
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
         self.env.render(width, height)
     }

@@ -100,6 +100,10 @@ impl<E: Env> Env for FrameStack<E> {
         Ok(())
     }
 
+    fn is_success(&self) -> Option<bool> {
+        self.env.is_success()
+    }
+
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
         self.env.render(width, height)
     }

@@ -10,6 +10,7 @@ use advect_rng::Stream;
 
 use super::colour;
 use super::numeric::{distance, uniform};
+use crate::options::Options;
 use crate::pixels::Canvas;
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
@@ -73,6 +74,19 @@ impl Default for Maze2dConfig {
             coverage_seed: 0,
             success_distance: 0.5,
         }
+    }
+}
+
+impl Maze2dConfig {
+    /// The settings behind an id: the names of these fields.
+    pub(crate) fn take(options: &mut Options) -> Result<Self, EnvError> {
+        let default = Self::default();
+        Ok(Self {
+            noise: options.take("noise", default.noise)?,
+            coverage: options.take("coverage", default.coverage)?,
+            coverage_seed: options.take("coverage_seed", default.coverage_seed)?,
+            success_distance: options.take("success_distance", default.success_distance)?,
+        })
     }
 }
 
@@ -178,6 +192,10 @@ impl Maze2d {
         contact::resolve(&mut self.position, &mut self.velocity, self.layout);
     }
 
+    fn at_goal(&self) -> bool {
+        distance(self.position, self.goal) <= self.config.success_distance
+    }
+
     /// A point about one of the covered cells.
     fn random_point(&self, rng: &mut Stream) -> [f64; 2] {
         let index = rng.below(self.cells.len() as u64) as usize;
@@ -251,7 +269,7 @@ impl Env for Maze2d {
         self.spec.check_obs(obs)?;
         self.roll([action[0], action[1]].map(|a| GEAR * f64::from(a).clamp(-1.0, 1.0)));
         self.write_obs(obs);
-        let reached = distance(self.position, self.goal) <= self.config.success_distance;
+        let reached = self.at_goal();
         Ok(Step::ending(if reached { 1.0 } else { 0.0 }, reached))
     }
 
@@ -275,6 +293,10 @@ impl Env for Maze2d {
         reader.finish()?;
         [self.position, self.velocity, self.goal] = loaded;
         Ok(())
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        Some(self.at_goal())
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

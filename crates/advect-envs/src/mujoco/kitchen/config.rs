@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::task::{KitchenTask, SETS, TaskSet};
 use crate::EnvError;
+use crate::options::Options;
 
 /// Gymnasium-Robotics' id, and the part of ours before the task set.
 const ID: &str = "FrankaKitchen-v1";
@@ -42,6 +43,23 @@ impl KitchenConfig {
             tasks: tasks.to_vec(),
             ..Self::default()
         }
+    }
+
+    /// The same with the settings behind an id: the names of these fields, but for the tasks.
+    pub(crate) fn with_settings(self, options: &mut Options) -> Result<Self, EnvError> {
+        Ok(Self {
+            robot_noise_ratio: options.take("robot_noise_ratio", self.robot_noise_ratio)?,
+            object_noise_ratio: options.take("object_noise_ratio", self.object_noise_ratio)?,
+            terminate_on_tasks_completed: options.take(
+                "terminate_on_tasks_completed",
+                self.terminate_on_tasks_completed,
+            )?,
+            remove_task_when_completed: options.take(
+                "remove_task_when_completed",
+                self.remove_task_when_completed,
+            )?,
+            tasks: self.tasks,
+        })
     }
 
     /// What an id stands for: `FrankaKitchen-v1`, with all tasks; `FrankaKitchen-v1/SET` for D4RL's sets `complete`, `partial`

@@ -59,15 +59,6 @@ impl KitchenEnv {
     /// # Errors
     /// [`EnvError::BadSetting`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(config: KitchenConfig) -> Result<Self, EnvError> {
-        let id = config.id();
-        Self::named(&id, config)
-    }
-
-    /// As [`KitchenEnv::new`], with `id` in its spec.
-    ///
-    /// # Errors
-    /// As [`KitchenEnv::new`].
-    pub fn named(id: &str, config: KitchenConfig) -> Result<Self, EnvError> {
         config.check()?;
         let model = models::shared(MODEL, || {
             Model::from_xml_path(&Installation::locate()?.robotics_file(MODEL)?)
@@ -75,8 +66,8 @@ impl KitchenEnv {
         models::check_sizes(&model, MODEL, [NQ, NV, ROBOT])?;
         let tasks = config.task_set();
         Ok(Self {
+            spec: EnvSpec::symmetric(&config.id(), OBS, ROBOT, 1.0).with_time_limit(MAX_STEPS),
             config,
-            spec: EnvSpec::symmetric(id, OBS, ROBOT, 1.0).with_time_limit(MAX_STEPS),
             data: Data::new(model)?,
             observed: [0.0; ROBOT],
             noise: Stream::new(0, "kitchen"),
@@ -102,7 +93,7 @@ impl KitchenEnv {
     }
 
     /// Whether every task has been completed in this episode.
-    pub fn is_success(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.completed == self.tasks
     }
 
@@ -176,7 +167,7 @@ impl Env for KitchenEnv {
         self.data.step(FRAME_SKIP, false)?;
         self.observe(obs);
         let reward = self.count();
-        let done = self.config.terminate_on_tasks_completed && self.is_success();
+        let done = self.config.terminate_on_tasks_completed && self.is_complete();
         Ok(Step::ending(reward, done))
     }
 
@@ -206,6 +197,10 @@ impl Env for KitchenEnv {
         (self.observed, self.noise) = (observed, noise);
         (self.to_do, self.completed) = (to_do, completed);
         Ok(())
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        Some(self.is_complete())
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -10,6 +10,7 @@ use advect_rng::Stream;
 use super::gym::observation::{len_of, write_all};
 use super::models;
 use super::sim::{Data, Model};
+use crate::options::Options;
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 use table::{MazeTask, TASKS};
@@ -38,6 +39,17 @@ impl Default for MazeConfig {
             continuing_task: true,
             reset_target: false,
         }
+    }
+}
+
+impl MazeConfig {
+    /// The settings behind an id: the names of these fields.
+    pub(crate) fn take(options: &mut Options) -> Result<Self, EnvError> {
+        let default = Self::default();
+        Ok(Self {
+            continuing_task: options.take("continuing_task", default.continuing_task)?,
+            reset_target: options.take("reset_target", default.reset_target)?,
+        })
     }
 }
 
@@ -112,7 +124,7 @@ impl MazeEnv {
     }
 
     /// Whether the agent is at the goal.
-    pub fn is_success(&self) -> bool {
+    fn at_goal(&self) -> bool {
         self.distance() <= NEAR
     }
 
@@ -175,7 +187,7 @@ impl MazeEnv {
     fn move_goal(&mut self) {
         let moves = self.config.continuing_task && self.config.reset_target;
         if moves && self.goals.len() > 1 {
-            while self.is_success() {
+            while self.at_goal() {
                 let width = self.task.agent.cell;
                 self.goal = drawn_near(&mut self.later_goals, &self.goals, width);
             }
@@ -216,7 +228,7 @@ impl Env for MazeEnv {
         self.data.step(agent.frame_skip, self.contact_forces)?;
         self.observe(obs);
         let reward = self.reward();
-        let done = !self.config.continuing_task && self.is_success();
+        let done = !self.config.continuing_task && self.at_goal();
         self.move_goal();
         Ok(Step::ending(reward, done))
     }
@@ -240,6 +252,10 @@ impl Env for MazeEnv {
         self.data.set_integration_state(&integration)?;
         (self.goal, self.later_goals) = (goal, later_goals);
         Ok(())
+    }
+
+    fn is_success(&self) -> Option<bool> {
+        Some(self.at_goal())
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

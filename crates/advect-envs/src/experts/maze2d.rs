@@ -1,0 +1,32 @@
+//! The expert of the embedded mazes.
+
+use super::Expert;
+use crate::EnvError;
+use crate::embedded::maze2d::{Cell, MazeLayout, waypoint_action};
+
+/// Follows a shortest way with [`waypoint_action`].
+#[derive(Debug)]
+pub(super) struct Maze2dExpert {
+    layout: MazeLayout,
+    heading: Option<Cell>,
+}
+
+impl Maze2dExpert {
+    pub(super) fn new(layout: MazeLayout) -> Self {
+        Self {
+            layout,
+            heading: None,
+        }
+    }
+}
+
+impl Expert for Maze2dExpert {
+    fn reset(&mut self) {
+        self.heading = None;
+    }
+
+    fn act(&mut self, obs: &[f64], action: &mut [f32]) -> Result<(), EnvError> {
+        action.copy_from_slice(&waypoint_action(self.layout, obs, &mut self.heading)?);
+        Ok(())
+    }
+}
