@@ -27,6 +27,19 @@ pub(crate) fn scale_actions(spec: &EnvSpec, act: &[f32], out: &mut [f32]) {
     }
 }
 
+/// The inverse of [`scale_actions`], in place; a coordinate whose bounds are equal becomes 0.
+pub(crate) fn unscale_actions(spec: &EnvSpec, act: &mut [f32]) {
+    let bounds = spec.act_low.iter().zip(&spec.act_high).cycle();
+    for (a, (low, high)) in act.iter_mut().zip(bounds) {
+        let width = high - low;
+        *a = if width > 0.0 {
+            2.0 * (*a - low) / width - 1.0
+        } else {
+            0.0
+        };
+    }
+}
+
 /// The agent's actions `[n * d]` for observations `[n * o]`; the shape is checked.
 pub(crate) fn choose(
     agent: &mut dyn Agent,
@@ -62,6 +75,15 @@ mod tests {
         let mut out = [0.0; 6];
         scale_actions(&spec, &[-1.0, -1.0, 1.0, 0.5, 2.0, -3.0], &mut out);
         assert_eq!(out, [0.0, -2.0, 4.0, 1.0, 6.0, -6.0]);
+    }
+
+    #[test]
+    fn unscaling_is_the_inverse() {
+        let mut spec = EnvSpec::symmetric("test", 1, 3, 1.0);
+        (spec.act_low, spec.act_high) = (vec![0.0, -2.0, 5.0], vec![4.0, 2.0, 5.0]);
+        let mut act = [4.0, -1.0, 5.0];
+        unscale_actions(&spec, &mut act);
+        assert_eq!(act, [1.0, -0.5, 0.0]);
     }
 
     #[test]

@@ -1,70 +1,170 @@
 //! Episodes recorded as data.
 
-use advect_envs::EnvSpec;
 use advect_envs::data::{Builder, Dataset};
 use advect_rng::Stream;
-use candle_core::Device;
 
-use crate::acting::choose;
-use crate::agent::{ActMode, Agent};
+use crate::behaviour::Behaviour;
 use crate::error::TrainError;
 use crate::eval::{EnvFactory, Episode};
 
-/// Chooses an action for one observation, in units in which the environment's box is `[-1, 1]^d`.
-pub type Behaviour<'a> = dyn FnMut(&EnvSpec, Vec<f32>) -> Result<Vec<f32>, TrainError> + 'a;
+/// Attempts per episode wanted before giving up.
+const PATIENCE: usize = 20;
 
-/// An agent's actions.
-pub fn by_agent<'a>(
-    agent: &'a mut dyn Agent,
-    mode: ActMode,
-    device: &'a Device,
-) -> Box<Behaviour<'a>> {
-    Box::new(move |spec, obs| choose(agent, spec, obs, mode, device))
+/// Which episodes are recorded, and how many.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wanted {
+    /// Episodes to record.
+    pub episodes: usize,
+    /// Fewest transitions of an episode.
+    pub min_length: usize,
+    /// Most transitions of an episode.
+    pub max_length: usize,
+    /// Smallest return of an episode.
+    pub min_return: f64,
+    /// Only episodes in which the task is achieved ([`Env::is_success`](advect_envs::Env::is_success)), each up to the step that
+    /// achieved it.
+    pub successful: bool,
 }
 
-/// Uniform random actions.
-pub fn by_chance(mut stream: Stream) -> Box<Behaviour<'static>> {
-    Box::new(move |spec, _| {
-        let mut act = vec![0.0; spec.act_dim];
-        stream.fill_uniform_range(-1.0, 1.0, &mut act);
-        Ok(act)
+impl Wanted {
+    /// Any `episodes` episodes.
+    pub fn any(episodes: usize) -> Self {
+        Self {
+            episodes,
+            min_length: 0,
+            max_length: usize::MAX,
+            min_return: f64::NEG_INFINITY,
+            successful: false,
+        }
+    }
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collected {
+    /// The episodes that were wanted.
+    pub dataset: Dataset,
+    /// Episodes played, the others included.
+    pub attempts: usize,
+    /// Those in which the task was achieved; `None` for tasks without such a notion.
+    pub successes: Option<usize>,
+}
+
+/// A transition of the running episode.
+struct Transition {
+    obs: Vec<f32>,
+    act: Vec<f32>,
+    reward: f32,
+    next_obs: Vec<f32>,
+    terminated: bool,
+}
+
+/// An episode that has ended.
+struct Played {
+    transitions: Vec<Transition>,
+    total: f64,
+    success: Option<bool>,
+}
+
+impl Wanted {
+    fn keeps(&self, played: &Played) -> bool {
+        (self.min_length..=self.max_length).contains(&played.transitions.len())
+            && played.total >= self.min_return
+            && (!self.successful || played.success == Some(true))
+    }
+
+    fn gives_up(&self, attempts: usize, kept: usize) -> TrainError {
+        TrainError::Invalid {
+            what: "collecting".into(),
+            problem: format!(
+                "only {kept} of {attempts} episodes were as wanted ({} needed)",
+                self.episodes
+            ),
+            fix: "ask for less: fewer conditions on length, return or success, less noise".into(),
+        }
+    }
+}
+
+/// Plays episodes, one after the other, until enough are as `wanted`; actions are recorded in the environment's own units.
+///
+/// First states come from `Stream::new(seed, "collect")`, a fork for each episode. `on_episode` hears of every one that is recorded:
+/// its index and return.
+///
+/// # Errors
+/// What the environment or the behaviour reports; an observation or a reward that is not finite; [`TrainError::Invalid`] if fewer than one
+/// episode in twenty is as wanted.
+pub fn collect(
+    make: &EnvFactory,
+    wanted: &Wanted,
+    seed: u64,
+    behaviour: &mut dyn Behaviour,
+    on_episode: &mut dyn FnMut(usize, f64),
+) -> Result<Collected, TrainError> {
+    let seeds = Stream::new(seed, "collect");
+    let mut builder: Option<Builder> = None;
+    let (mut attempts, mut kept, mut successes) = (0, 0, None);
+    while kept < wanted.episodes {
+        if attempts >= PATIENCE * wanted.episodes {
+            return Err(wanted.gives_up(attempts, kept));
+        }
+        let mut episode = Episode::start(make, &seeds, attempts)?;
+        let played = play(&mut episode, behaviour, wanted.successful)?;
+        attempts += 1;
+        if let Some(success) = played.success {
+            *successes.get_or_insert(0) += usize::from(success);
+        }
+        if wanted.keeps(&played) {
+            on_episode(kept, played.total);
+            let spec = episode.env.spec();
+            let new = || Builder::new(&spec.id, spec.obs_dim, spec.act_dim);
+            record(played, builder.get_or_insert_with(new));
+            kept += 1;
+        }
+    }
+    Ok(Collected {
+        dataset: builder.map(Builder::finish).unwrap_or_default(),
+        attempts,
+        successes,
     })
 }
 
-/// Records `episodes` episodes, one after the other; actions are in the environment's own units.
-///
-/// First states come from `Stream::new(seed, "collect")`, a fork for each episode. `on_episode` hears of every one that ended: its
-/// index and return.
-///
-/// # Errors
-/// What the environment or the behaviour reports; an observation or a reward that is not finite.
-pub fn collect(
-    make: &EnvFactory,
-    episodes: usize,
-    seed: u64,
-    behave: &mut Behaviour,
-    on_episode: &mut dyn FnMut(usize, f64),
-) -> Result<Dataset, TrainError> {
-    let seeds = Stream::new(seed, "collect");
-    let mut builder: Option<Builder> = None;
-    for index in 0..episodes {
-        let mut episode = Episode::start(make, &seeds, index)?;
-        let spec = episode.env.spec().clone();
-        let builder =
-            builder.get_or_insert_with(|| Builder::new(&spec.id, spec.obs_dim, spec.act_dim));
-        let mut obs = single(&episode.obs);
-        while !episode.done {
-            let act = behave(&spec, obs.clone())?;
-            let step = episode.step(&act)?;
-            let next_obs = single(&episode.obs);
-            let reward = step.reward as f32;
-            builder.push(&obs, &episode.action, reward, &next_obs, step.terminated);
-            obs = next_obs;
+/// Plays an episode to its end, or up to the step that achieves the task.
+fn play(
+    episode: &mut Episode,
+    behaviour: &mut dyn Behaviour,
+    to_success: bool,
+) -> Result<Played, TrainError> {
+    behaviour.begin();
+    let spec = episode.env.spec().clone();
+    let mut transitions = Vec::new();
+    let mut success = None;
+    while !(episode.done || to_success && success == Some(true)) {
+        let obs = single(&episode.obs);
+        let act = behaviour.act(&spec, &episode.obs)?;
+        let step = episode.step(&act)?;
+        if let Some(achieved) = episode.env.is_success() {
+            success = Some(achieved || success == Some(true));
         }
-        builder.end_episode();
-        on_episode(index, episode.total);
+        transitions.push(Transition {
+            obs,
+            act: episode.action.clone(),
+            reward: step.reward as f32,
+            next_obs: single(&episode.obs),
+            terminated: step.terminated,
+        });
     }
-    Ok(builder.map(Builder::finish).unwrap_or_default())
+    Ok(Played {
+        transitions,
+        total: episode.total,
+        success,
+    })
+}
+
+fn record(played: Played, builder: &mut Builder) {
+    for t in played.transitions {
+        builder.push(&t.obs, &t.act, t.reward, &t.next_obs, t.terminated);
+    }
+    builder.end_episode();
 }
 
 fn single(values: &[f64]) -> Vec<f32> {

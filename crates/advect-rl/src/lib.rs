@@ -3,6 +3,7 @@
 mod acting;
 pub mod agent;
 pub mod batch;
+pub mod behaviour;
 pub mod checkpoint;
 pub mod collect;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod eval;
 mod loop_state;
 pub mod metrics;
 pub mod progress;
+pub mod recorded;
 pub mod replay;
 pub mod replay_store;
 pub mod run_dir;
@@ -21,6 +23,7 @@ pub mod temperature;
 pub mod tensorboard;
 mod tracker;
 pub mod train;
+pub mod watch;
 
 pub use agent::{ActMode, Agent, LoopSettings, Metrics};
 pub use batch::Batch;

@@ -20,6 +20,16 @@ pub struct Transitions<'a> {
     pub terminated: &'a [bool],
 }
 
+/// One transition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) obs: &'a [f32],
+    pub(crate) act: &'a [f32],
+    pub(crate) reward: f32,
+    pub(crate) next_obs: &'a [f32],
+    pub(crate) terminated: bool,
+}
+
 /// What a replay refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -253,6 +263,18 @@ impl Replay {
             next_obs: matrix(&self.next_obs)?,
             terminated: vector(&self.terminated)?,
         })
+    }
+
+    /// Transition number `row`, one that it still holds.
+    pub(crate) fn transition(&self, row: u64) -> Row<'_> {
+        let slot = (row % self.capacity as u64) as usize;
+        Row {
+            obs: self.obs.row(slot),
+            act: self.act.row(slot),
+            reward: self.reward.row(slot)[0],
+            next_obs: self.next_obs.row(slot),
+            terminated: self.terminated.row(slot)[0] > 0.0,
+        }
     }
 
     /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, terminated.

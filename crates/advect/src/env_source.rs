@@ -25,6 +25,11 @@ impl EnvSource {
         }
     }
 
+    /// The id, with its settings.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// That of a run.
     pub fn of(config: &RunConfig) -> Self {
         Self::new(&config.env, Some(&config.python))

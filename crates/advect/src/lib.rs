@@ -11,11 +11,13 @@ pub mod compose;
 pub mod curves;
 pub mod device;
 pub mod env_source;
+pub mod film;
 pub mod machine;
 pub mod multi_goal;
 pub mod plot;
 pub mod presets;
 pub mod result;
+pub mod skill;
 pub mod timing;
 
 /// The examples of the workspace's README, compiled and run as tests.

@@ -19,6 +19,11 @@ pub trait Expert: Send {
     fn act(&mut self, obs: &[f64], action: &mut [f32]) -> Result<(), EnvError>;
 }
 
+/// The ids that have an expert.
+pub fn ids() -> Vec<&'static str> {
+    MazeLayout::ALL.map(MazeLayout::id).to_vec()
+}
+
 /// The expert of the environment `id`, with or without settings, if there is one.
 ///
 /// # Errors

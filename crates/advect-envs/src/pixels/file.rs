@@ -19,7 +19,11 @@ impl Image {
         let written = File::create(path)
             .map_err(EncodingError::from)
             .and_then(|file| self.encode(BufWriter::new(file)));
-        written.map_err(|error| failed("write", path, &error))
+        written.map_err(|error| {
+            // nothing half-written stays; the error that matters is the first
+            let _ = std::fs::remove_file(path);
+            failed("write", path, &error)
+        })
     }
 
     /// Reads a PNG file of 8 bits a channel, red, green and blue, as [`Image::write_png`] writes it.

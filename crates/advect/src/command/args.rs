@@ -1,5 +1,7 @@
 //! What can be typed.
 
+use super::data::CollectArgs;
+use super::render::RenderArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -27,8 +29,10 @@ pub enum Verb {
     Algos,
     /// List the environments
     Envs,
-    /// Record episodes of a trained agent, or of random actions, as a file of transitions
+    /// Record episodes of a trained agent, of an expert written by hand or of random actions as a file of transitions
     Collect(CollectArgs),
+    /// Show episodes as a GIF, an MP4 or a PNG of many frames
+    Render(RenderArgs),
     /// Files of transitions
     Data(DataArgs),
     /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed
@@ -164,37 +168,6 @@ pub struct BenchArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Where to compute.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
-}
-
-/// Arguments of `collect`.
-#[derive(Debug, Args)]
-pub struct CollectArgs {
-    /// Run directory, or `random` for uniform random actions
-    pub source: String,
-    /// Environment of `random`, see `advect envs`
-    #[arg(long, value_name = "ID")]
-    pub env: Option<String>,
-    /// Python that runs `gym:ID` environments [default: that of the run]
-    #[arg(long, value_name = "PATH")]
-    pub python: Option<String>,
-    /// Episodes
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub episodes: u32,
-    /// Seed of first states and random actions
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    pub seed: u64,
-    /// HDF5 file to write, in D4RL's layout
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Act as in training, with exploration
-    #[arg(long)]
-    pub explore: bool,
-    /// Environment step of the checkpoint [default: the last one]
-    #[arg(long, value_name = "STEP")]
-    pub checkpoint: Option<u64>,
     /// Where to compute.
     #[command(flatten)]
     pub compute: ComputeArgs,

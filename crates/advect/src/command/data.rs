@@ -1,67 +1,111 @@
 //! `advect collect` and `advect data info`.
 
-use super::args::{CollectArgs, DataArgs, DataVerb};
-use super::{print, start_threads};
+use super::actor::ActorArgs;
+use super::args::{DataArgs, DataVerb};
+use super::print;
 use advect::compose;
 use advect::env_source::EnvSource;
 use advect::envs::data::Dataset;
-use advect::rl::collect::{Behaviour, by_agent, by_chance, collect};
-use advect::rl::{ActMode, run_dir};
-use advect::rng::Stream;
+use advect::rl::behaviour::Behaviour;
+use advect::rl::collect::{Collected, Wanted, collect};
+use advect::rl::recorded::recorded;
 use anyhow::Context;
+use clap::Args;
 use indicatif::ProgressBar;
+use std::path::{Path, PathBuf};
 
-/// The word that stands for uniform random actions instead of a run.
-const RANDOM: &str = "random";
-
-/// `advect collect`: records episodes of a trained agent, or of random actions.
-pub fn collect_episodes(args: &CollectArgs) -> anyhow::Result<()> {
-    start_threads(args.compute.thread_count())?;
-    if args.source == RANDOM {
-        let env = args.env.as_deref();
-        let env = env.context("`collect random` needs --env ID")?;
-        let source = EnvSource::new(env, args.python.as_deref());
-        let stream = Stream::new(args.seed, "collect/random");
-        return record(args, &source, &mut by_chance(stream));
-    }
-    let run = std::path::Path::new(&args.source);
-    let config = run_dir::read_config(run)?;
-    let python = args.python.as_deref().unwrap_or(&config.python);
-    let source = EnvSource::new(&config.env, Some(python));
-    source.provide(&mut |line| eprintln!("{line}"))?;
-    let device = args.compute.device_name().unwrap_or_else(|| "auto".into());
-    let mut trained = compose::load(run, &device, args.checkpoint)?;
-    let mode = if args.explore {
-        ActMode::Explore
-    } else {
-        ActMode::Evaluate
-    };
-    let agent = trained.agent.as_mut();
-    agent.begin_evaluation(Stream::new(args.seed, "collect/agent"));
-    record(args, &source, &mut by_agent(agent, mode, &trained.device))
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Who acts.
+    #[command(flatten)]
+    pub actor: ActorArgs,
+    /// Episodes to record
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// HDF5 file to write, in D4RL's layout
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Record only episodes that achieve the task, each up to there
+    #[arg(long)]
+    pub successful: bool,
+    /// Record only episodes of at least N steps
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub min_length: usize,
+    /// Record only episodes of at most N steps
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<usize>,
+    /// Record only episodes with at least this return
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub min_return: Option<f64>,
+    /// Record what the run's replay holds at the checkpoint, instead of new episodes
+    #[arg(long, conflicts_with_all = ["episodes", "explore", "noise", "successful", "min_length", "max_length", "min_return"])]
+    pub replay: bool,
 }
 
-fn record(args: &CollectArgs, source: &EnvSource, behave: &mut Behaviour) -> anyhow::Result<()> {
-    source.provide(&mut |line| eprintln!("{line}"))?;
+impl CollectArgs {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            episodes: self.episodes as usize,
+            min_length: self.min_length,
+            max_length: self.max_length.unwrap_or(usize::MAX),
+            min_return: self.min_return.unwrap_or(f64::NEG_INFINITY),
+            successful: self.successful,
+        }
+    }
+}
+
+/// `advect collect`: records episodes, or a replay.
+pub fn collect_episodes(args: &CollectArgs) -> anyhow::Result<()> {
+    if args.replay {
+        let dataset = replay_of(Path::new(&args.actor.source), &args.actor)?;
+        return write(&dataset, &args.out);
+    }
+    let collected = args
+        .actor
+        .with_actor(|source, behaviour| play(args, source, behaviour))?;
+    write(&collected.dataset, &args.out)?;
+    if let Some(successes) = collected.successes {
+        let attempts = collected.attempts;
+        print(&format!(
+            "{successes} of {attempts} episodes achieved the task"
+        ))?;
+    }
+    Ok(())
+}
+
+fn play(
+    args: &CollectArgs,
+    source: &EnvSource,
+    behaviour: &mut dyn Behaviour,
+) -> anyhow::Result<Collected> {
     let bar = ProgressBar::new(u64::from(args.episodes));
-    let dataset = collect(
+    let collected = collect(
         &source.factory(),
-        args.episodes as usize,
-        args.seed,
-        behave,
+        &args.wanted(),
+        args.actor.seed,
+        behaviour,
         &mut |_, total| {
             bar.set_message(format!("return {total:.1}"));
             bar.inc(1);
         },
     )?;
     bar.finish_and_clear();
-    dataset.write(&args.out)?;
+    Ok(collected)
+}
+
+fn replay_of(run: &Path, actor: &ActorArgs) -> anyhow::Result<Dataset> {
+    let device = actor.compute.device_name().unwrap_or_else(|| "auto".into());
+    let trained = compose::load(run, &device, actor.checkpoint_in(run)?)?;
+    let spec = EnvSource::of(&trained.config).provide(&mut |line| eprintln!("{line}"))?;
+    let settings = trained.agent.loop_settings();
+    recorded(run, trained.env_steps, &settings, &spec).context("cannot read the run's replay")
+}
+
+fn write(dataset: &Dataset, out: &Path) -> anyhow::Result<()> {
+    dataset.write(out)?;
     print(&dataset.stats().to_string())?;
-    print(&format!(
-        "{} transitions: {}",
-        dataset.len(),
-        args.out.display()
-    ))
+    print(&format!("{} transitions: {}", dataset.len(), out.display()))
 }
 
 /// `advect data info`: what a file of transitions holds.

@@ -1,5 +1,6 @@
 //! The verbs of the command.
 
+mod actor;
 pub mod args;
 mod bench;
 mod check_env;
@@ -8,6 +9,7 @@ mod eval;
 mod lists;
 mod pictures;
 mod progress;
+mod render;
 mod report;
 mod train;
 
@@ -27,6 +29,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Algos => lists::algos()?,
         Verb::Envs => lists::envs()?,
         Verb::Collect(args) => data::collect_episodes(&args)?,
+        Verb::Render(args) => render::run(&args)?,
         Verb::Data(args) => data::run(&args)?,
         Verb::CheckEnv(args) => check_env::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,

@@ -58,6 +58,69 @@ fn a_trained_agent_is_recorded() {
 }
 
 #[test]
+fn an_expert_is_recorded_up_to_its_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("maze.hdf5");
+    let id = "Maze2dMedium-v0@coverage=0.25";
+    let more = [
+        "--env",
+        id,
+        "--noise",
+        "0.5",
+        "--successful",
+        "--min-length",
+        "30",
+    ];
+    let stdout = succeed(collect("scripted", &file, &more).output());
+    assert!(stdout.contains("episodes achieved the task"), "{stdout}");
+    let dataset = Dataset::read(&file).unwrap();
+    assert_eq!(dataset.env.as_deref(), Some(id));
+    assert_eq!(dataset.episodes.len(), 3);
+    assert!(dataset.episodes.iter().all(|episode| episode.len() >= 30));
+    assert_eq!(dataset.returns(), [1.0; 3]);
+    assert!(dataset.act.iter().all(|a| a.abs() <= 1.0));
+
+    let never = ["--env", id, "--max-length", "1", "--min-return", "2"];
+    let message = fail(&mut collect("scripted", &file, &never));
+    assert!(message.contains("only 0 of 60 episodes"), "{message}");
+    let message = fail(&mut collect("scripted", &file, &["--env", "Pendulum-v1"]));
+    assert!(message.contains("has no expert"), "{message}");
+}
+
+#[test]
+fn a_replay_and_a_skill_are_taken_from_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut training = Training::new("sac", "Pendulum-v1", 420, folder.path());
+    let every = [
+        "checkpoint_every=210",
+        "eval_every=210",
+        "keep_checkpoints=9",
+    ];
+    for setting in every {
+        training.extra.extend(["--set".into(), setting.into()]);
+    }
+    training.finish();
+    let run = training.run_dir();
+    let run = run.to_str().unwrap();
+    let file = folder.path().join("replay.hdf5");
+    let record = |more: &[&str]| {
+        let mut command = advect(&["collect", run]);
+        command.arg("--out").arg(&file).args(more);
+        succeed(command.output());
+        Dataset::read(&file).unwrap()
+    };
+    let all = record(&["--replay"]);
+    let lengths = |dataset: &Dataset| dataset.episodes.iter().map(|e| e.len()).collect::<Vec<_>>();
+    assert_eq!(lengths(&all), [200, 200, 20]);
+    let half = record(&["--replay", "--checkpoint", "210"]);
+    assert_eq!(lengths(&half), [200, 10]);
+    assert_eq!(half.act[..200], all.act[..200]);
+    let expert = record(&["--skill", "expert", "--episodes", "1"]);
+    assert_eq!(lengths(&expert), [200]);
+    assert_eq!(record(&["--skill", "medium", "--episodes", "1"]).len(), 200);
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("set.hdf5");

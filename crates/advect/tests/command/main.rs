@@ -5,6 +5,7 @@
 mod data;
 mod errors;
 mod harness;
+mod render;
 mod resume;
 mod threads;
 mod train;
