@@ -68,8 +68,18 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "collect",
-        about: "RUN|random --episodes N --out FILE: record episodes as a file of transitions",
+        about: "RUN|scripted|random --episodes N --out FILE: record episodes as a file of transitions",
         run: |args| forward::advect("collect", args),
+    },
+    Task {
+        name: "demos",
+        about: "[SET]: make a set of demonstrations, or list the sets",
+        run: |args| forward::advect("demos", args),
+    },
+    Task {
+        name: "render",
+        about: "RUN|scripted|random --out FILE.gif|.png|.mp4: show a policy",
+        run: |args| forward::advect("render", args),
     },
     Task {
         name: "data",

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use super::data::CollectArgs;
+use super::demos::DemosArgs;
 use super::render::RenderArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub enum Verb {
     Collect(CollectArgs),
     /// Show episodes as a GIF, an MP4 or a PNG of many frames
     Render(RenderArgs),
+    /// Make a set of demonstrations with one command, or list the sets
+    Demos(DemosArgs),
     /// Files of transitions
     Data(DataArgs),
     /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed

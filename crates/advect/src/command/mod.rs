@@ -5,6 +5,7 @@ pub mod args;
 mod bench;
 mod check_env;
 mod data;
+mod demos;
 mod eval;
 mod lists;
 mod pictures;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Envs => lists::envs()?,
         Verb::Collect(args) => data::collect_episodes(&args)?,
         Verb::Render(args) => render::run(&args)?,
+        Verb::Demos(args) => demos::run(&args)?,
         Verb::Data(args) => data::run(&args)?,
         Verb::CheckEnv(args) => check_env::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,

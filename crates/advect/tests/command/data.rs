@@ -121,6 +121,27 @@ fn a_replay_and_a_skill_are_taken_from_a_run() {
 }
 
 #[test]
+fn a_set_of_demonstrations_is_made_by_one_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let demos = |name: &str| {
+        let mut command = advect(&["demos", name]);
+        command.arg("--out").arg(folder.path());
+        command
+    };
+    succeed(demos("maze2d-25").output());
+    let dataset = Dataset::read(&folder.path().join("maze2d-25.hdf5")).unwrap();
+    assert_eq!(dataset.episodes.len(), 100);
+    assert_eq!(dataset.returns(), [1.0; 100]);
+    let message = fail(&mut demos("maze2d-26"));
+    assert!(message.contains("maze2d-25"), "{message}");
+    let listed = succeed(advect(&["demos"]).output());
+    assert!(
+        listed.contains("advect train sac --env Hopper-v5"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("set.hdf5");

@@ -1,0 +1,60 @@
+//! `advect demos`: sets of demonstrations, each made by one command.
+
+mod recipe;
+
+use super::print;
+use anyhow::{Context, bail};
+use clap::Args;
+use recipe::{Recipe, recipes};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Arguments of `demos`.
+#[derive(Debug, Args)]
+pub struct DemosArgs {
+    /// The set to make [default: list them with their commands]
+    pub name: Option<String>,
+    /// Folder of the sets, and of the runs that some are taken from
+    #[arg(long, value_name = "DIR", default_value = "demos")]
+    pub out: PathBuf,
+}
+
+/// `advect demos`: makes a set by the commands that the list shows, or lists them.
+pub fn run(args: &DemosArgs) -> anyhow::Result<()> {
+    let recipes = recipes();
+    let Some(name) = &args.name else {
+        return recipes
+            .iter()
+            .try_for_each(|r| print(&listed(r, &args.out)));
+    };
+    let Some(recipe) = recipes.iter().find(|recipe| recipe.name == *name) else {
+        let names: Vec<&str> = recipes.iter().map(|recipe| recipe.name.as_str()).collect();
+        bail!("there is no set `{name}`; there are {}", names.join(", "));
+    };
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    recipe.commands(&args.out).iter().try_for_each(|c| step(c))
+}
+
+fn listed(recipe: &Recipe, out: &Path) -> String {
+    let commands = recipe.commands(out);
+    let lines = commands
+        .iter()
+        .map(|words| format!("    advect {}", words.join(" ")));
+    let lines: Vec<String> = lines.collect();
+    format!("{}: {}\n{}", recipe.name, recipe.about, lines.join("\n"))
+}
+
+/// Runs one command as a process of its own, so that it can be repeated by hand and goes on after an interrupt.
+fn step(words: &[String]) -> anyhow::Result<()> {
+    eprintln!("advect {}", words.join(" "));
+    let program = std::env::current_exe().context("cannot find this program's file")?;
+    let status = Command::new(program)
+        .args(words)
+        .status()
+        .context("cannot start this program again")?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("`advect {}` ended with {status}", words.join(" "))
+}
