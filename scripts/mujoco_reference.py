@@ -21,11 +21,10 @@ import argparse
 import os
 import pathlib
 import struct
-import subprocess
-import sys
-import venv
-from importlib import metadata
 
+import private_python
+
+ENVIRONMENT = "gymnasium-{gymnasium}-robotics-{gymnasium-robotics}-mujoco-{mujoco}"
 PINNED = {
     "gymnasium": "1.4.0",
     "gymnasium-robotics": "1.4.2",
@@ -104,30 +103,6 @@ NAMES |= {f"AntMaze_MediumDense-{version}": {"random": 1020, "near": 60} for ver
 
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
-
-
-def has_pinned_packages():
-    try:
-        return all(metadata.version(name) == version for name, version in PINNED.items())
-    except metadata.PackageNotFoundError:
-        return False
-
-
-def run_in_private_environment():
-    """Makes the virtual environment if it is not there, and replaces this process by one in it."""
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    versions = "gymnasium-{gymnasium}-robotics-{gymnasium-robotics}-mujoco-{mujoco}"
-    name = versions.format(**PINNED) + "-py{0}{1}".format(*sys.version_info)
-    folder = pathlib.Path(cache) / "advect" / name
-    python = folder / "bin" / "python"
-    print(f"using the packages in {folder}", flush=True)
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-    requirements = [f"{name}=={version}" for name, version in PINNED.items()]
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-deps", "--only-binary=:all:", *requirements], check=True)
-    command = [str(python), os.path.abspath(__file__), *sys.argv[1:], "--in-private-environment"]
-    os.execv(python, command)
 
 
 def make(env_id, driver):
@@ -380,17 +355,11 @@ def write_trajectory(path, env_id, driver, steps, seed):
 
 
 def main():
+    private_python.ensure(ENVIRONMENT.format(**PINNED), PINNED)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
     parser.add_argument("--only", default="", help="only ids that start so")
-    parser.add_argument("--in-private-environment", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if sys.version_info < (3, 11):
-        sys.exit(f"Python 3.11 or newer is needed for the pinned packages; this is {sys.version}")
-    if not has_pinned_packages():
-        if args.in_private_environment:
-            sys.exit("the private environment has other packages than the pinned ones; delete it")
-        run_in_private_environment()
     os.environ.setdefault("MUJOCO_GL", "disable")
     args.out.mkdir(parents=True, exist_ok=True)
     os.chdir(args.out)  # MuJoCo writes MUJOCO_LOG.TXT into the working directory

@@ -10,10 +10,21 @@ pub fn build(args: &[String]) -> Result {
     replace(&["build", "--release", "--workspace"], args)
 }
 
-/// The criterion benches, or one timed update: `bench update ...` is `advect bench-update ...`.
+const BENCH_ENVS: [&str; 7] = [
+    "run",
+    "--release",
+    "--package",
+    "advect-benches",
+    "--bin",
+    "bench-envs",
+    "--",
+];
+
+/// The criterion benches, one timed update (`bench update ...` is `advect bench-update ...`), or the environments (`bench envs`).
 pub fn bench(args: &[String]) -> Result {
     match args.split_first() {
         Some((first, rest)) if first == "update" => advect("bench-update", rest),
+        Some((first, rest)) if first == "envs" => replace(&BENCH_ENVS, rest),
         _ => replace(&["bench", "--package", "advect-benches"], args),
     }
 }

@@ -33,7 +33,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        about: "criterion benches; `bench update --algo A ... --json` times one update",
+        about: "criterion benches; `bench update --algo A ... --json` times one update, `bench envs [--peers]` the environments",
         run: forward::bench,
     },
     Task {
