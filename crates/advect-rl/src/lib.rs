@@ -2,6 +2,7 @@
 
 mod acting;
 pub mod agent;
+pub mod augment;
 pub mod batch;
 pub mod behaviour;
 pub mod checkpoint;
