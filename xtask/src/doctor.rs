@@ -36,6 +36,8 @@ pub fn run(args: &[String]) -> Result {
         disk(&root),
         python(),
         mujoco(),
+        opengl(),
+        ffmpeg(),
         cargo_deny(),
         gpu(),
     ];
@@ -204,14 +206,19 @@ fn python() -> Finding {
 fn mujoco() -> Finding {
     let what = "MuJoCo";
     match mujoco::Installation::locate() {
-        Ok(found) => {
-            let detail = format!("{} in {}", mujoco::VERSION, found.library.display());
-            Finding {
-                what,
-                state: State::Present,
-                detail,
-            }
-        }
+        Ok(found) if mujoco::is_provisioned() => Finding {
+            what,
+            state: State::Present,
+            detail: format!("{} in {}", mujoco::VERSION, found.library.display()),
+        },
+        Ok(_) => Finding {
+            what,
+            state: State::Missing("cargo xtask setup mujoco".into()),
+            detail: format!(
+                "{}, but without the models of Gymnasium-Robotics; Gymnasium's tasks work",
+                mujoco::VERSION
+            ),
+        },
         Err(_) => Finding {
             what,
             state: State::Missing("cargo xtask setup mujoco".into()),
@@ -221,6 +228,28 @@ fn mujoco() -> Finding {
             ),
         },
     }
+}
+
+/// MuJoCo draws through it.
+fn opengl() -> Finding {
+    let found = says(
+        "sh",
+        &["-c", "PATH=$PATH:/sbin ldconfig -p | grep libEGL.so"],
+    );
+    let mend = "apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (frames of MuJoCo tasks)";
+    Finding {
+        what: "EGL",
+        state: match &found {
+            Some(_) => State::Present,
+            None => State::Missing(mend.into()),
+        },
+        detail: found.unwrap_or_else(|| "libEGL is not known to the loader".into()),
+    }
+}
+
+fn ffmpeg() -> Finding {
+    let mend = "apt-get install ffmpeg (`render` writes .mp4 with it; .gif and .png need nothing)";
+    program("FFmpeg", "ffmpeg", &["-version"], mend)
 }
 
 fn cargo_deny() -> Finding {

@@ -137,7 +137,17 @@ impl Episode {
 
     /// Takes an action in units in which the environment's box is `[-1, 1]^d`.
     pub(crate) fn step(&mut self, act: &[f32]) -> Result<Step, TrainError> {
+        self.announce(act);
+        self.step_announced()
+    }
+
+    /// Says which action comes next, so that environments of one process can be sent theirs together.
+    fn announce(&mut self, act: &[f32]) {
         scale_actions(self.env.spec(), act, &mut self.action);
+        self.env.announce(&self.action);
+    }
+
+    fn step_announced(&mut self) -> Result<Step, TrainError> {
         let step = self.env.step(&self.action, &mut self.obs)?;
         self.length += 1;
         self.check_finite(step.reward)?;
@@ -217,7 +227,10 @@ fn step_running(
     let spec = running[0].env.spec().clone();
     let act = choose(agent, &spec, obs, ActMode::Evaluate, device)?;
     for (episode, act) in running.iter_mut().zip(act.chunks(spec.act_dim)) {
-        episode.step(act)?;
+        episode.announce(act);
+    }
+    for episode in running {
+        episode.step_announced()?;
     }
     Ok(())
 }

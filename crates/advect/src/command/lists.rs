@@ -11,9 +11,14 @@ pub fn algos() -> anyhow::Result<()> {
     registry::names().iter().try_for_each(|name| print(name))
 }
 
+/// What an id may also be; printed beside the list, not in it.
+const MORE_ENVS: &str = "more: FrankaKitchen-v1/TASK+TASK for any tasks, gym:ID for Gymnasium's ID in Python, ID@name=value,... for other settings";
+
 /// `advect envs`: the ids, one per line.
 pub fn envs() -> anyhow::Result<()> {
-    advect::envs::ids().iter().try_for_each(|id| print(id))
+    advect::envs::ids().iter().try_for_each(|id| print(id))?;
+    eprintln!("{MORE_ENVS}");
+    Ok(())
 }
 
 /// `advect config`: a complete configuration that `train --config` takes.
