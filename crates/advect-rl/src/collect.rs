@@ -137,14 +137,10 @@ fn play(
     behaviour.begin();
     let spec = episode.env.spec().clone();
     let mut transitions = Vec::new();
-    let mut success = None;
-    while !(episode.done || to_success && success == Some(true)) {
+    while !(episode.done || to_success && episode.success == Some(true)) {
         let obs = single(&episode.obs);
         let act = behaviour.act(&spec, &episode.obs)?;
         let step = episode.step(&act)?;
-        if let Some(achieved) = episode.env.is_success() {
-            success = Some(achieved || success == Some(true));
-        }
         transitions.push(Transition {
             obs,
             act: episode.action.clone(),
@@ -156,7 +152,7 @@ fn play(
     Ok(Played {
         transitions,
         total: episode.total,
-        success,
+        success: episode.success,
     })
 }
 

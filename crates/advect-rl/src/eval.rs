@@ -21,6 +21,8 @@ pub struct EvalReport {
     pub returns: Vec<f64>,
     /// Steps of each episode.
     pub lengths: Vec<u64>,
+    /// Whether each episode achieved the task at some time ([`Env::is_success`]); empty for tasks without such a notion.
+    pub successes: Vec<bool>,
     /// Mean return.
     pub mean: f64,
     /// Population standard deviation of the returns.
@@ -35,7 +37,7 @@ pub struct EvalReport {
 
 impl EvalReport {
     /// The statistics of `returns`; the bootstrap always draws from the same stream.
-    pub fn new(returns: Vec<f64>, lengths: Vec<u64>) -> Self {
+    pub fn new(returns: Vec<f64>, lengths: Vec<u64>, successes: Vec<bool>) -> Self {
         let mean = mean(&returns);
         let variance =
             returns.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / returns.len().max(1) as f64;
@@ -49,13 +51,20 @@ impl EvalReport {
             iqm_interval,
             returns,
             lengths,
+            successes,
         }
+    }
+
+    /// The part of the episodes that achieved the task, if the task has such a notion.
+    pub fn success_rate(&self) -> Option<f64> {
+        let achieved = self.successes.iter().filter(|success| **success).count();
+        (!self.successes.is_empty()).then(|| achieved as f64 / self.successes.len() as f64)
     }
 
     /// The scalars to log, `eval/...`.
     pub fn metrics(&self) -> Metrics {
         let lengths: Vec<f64> = self.lengths.iter().map(|x| *x as f64).collect();
-        Metrics::from([
+        let mut metrics = Metrics::from([
             ("eval/return_mean", self.mean),
             ("eval/return_std", self.std),
             ("eval/return_iqm", self.iqm),
@@ -64,7 +73,11 @@ impl EvalReport {
             ("eval/return_iqm_low", self.iqm_interval[0]),
             ("eval/return_iqm_high", self.iqm_interval[1]),
             ("eval/episode_length", mean(&lengths)),
-        ])
+        ]);
+        if let Some(rate) = self.success_rate() {
+            metrics.insert("eval/success_rate", rate);
+        }
+        metrics
     }
 }
 
@@ -109,6 +122,8 @@ pub(crate) struct Episode {
     pub(crate) total: f64,
     length: u64,
     pub(crate) done: bool,
+    /// Whether the task has been achieved in this episode, if it has such a notion.
+    pub(crate) success: Option<bool>,
 }
 
 impl Episode {
@@ -127,6 +142,7 @@ impl Episode {
             total: 0.0,
             length: 0,
             done: false,
+            success: None,
         };
         episode.env.reset(
             &mut seeds.fork(&format!("episode {index}")),
@@ -153,6 +169,9 @@ impl Episode {
         self.check_finite(step.reward)?;
         self.total += step.reward;
         self.done = step.is_last();
+        if let Some(achieved) = self.env.is_success() {
+            self.success = Some(achieved || self.success == Some(true));
+        }
         Ok(step)
     }
 
@@ -211,7 +230,8 @@ pub fn evaluate(
         .iter()
         .map(|episode| (episode.total, episode.length))
         .unzip();
-    Ok(EvalReport::new(returns, lengths))
+    let successes = all.iter().filter_map(|episode| episode.success).collect();
+    Ok(EvalReport::new(returns, lengths, successes))
 }
 
 fn step_running(
@@ -253,8 +273,8 @@ mod tests {
     fn report_is_deterministic_and_its_interval_has_the_normal_width() {
         let mut stream = Stream::new(3, "returns");
         let returns: Vec<f64> = (0..400).map(|_| 10.0 + 2.0 * stream.normal_f64()).collect();
-        let report = EvalReport::new(returns.clone(), vec![1; 400]);
-        assert_eq!(report, EvalReport::new(returns, vec![1; 400]));
+        let report = EvalReport::new(returns.clone(), vec![1; 400], Vec::new());
+        assert_eq!(report, EvalReport::new(returns, vec![1; 400], Vec::new()));
         let half_width = 1.96 * report.std / 20.0;
         assert!((report.mean_interval[0] - (report.mean - half_width)).abs() < 0.15 * half_width);
         assert!((report.mean_interval[1] - (report.mean + half_width)).abs() < 0.15 * half_width);

@@ -9,6 +9,7 @@ use crate::tracker::Tracker;
 
 /// The entry with the bytes of the environments.
 pub(crate) const ENVS_ENTRY: &str = "envs";
+const SUCCESSES_ENTRY: &str = "eval/successes";
 
 /// Positions in a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +69,10 @@ impl LoopState {
         if let Some(report) = &self.last_eval {
             out.put_vec("eval/returns", report.returns.clone());
             out.put_vec("eval/lengths", report.lengths.clone());
+            if !report.successes.is_empty() {
+                let successes = report.successes.iter().map(|s| u8::from(*s)).collect();
+                out.put_vec::<u8>(SUCCESSES_ENTRY, successes);
+            }
         }
         out
     }
@@ -86,7 +91,14 @@ impl LoopState {
             None => None,
             Some(_) => {
                 let (returns, lengths) = (from.vec("eval/returns")?, from.vec("eval/lengths")?);
-                Some(EvalReport::new(returns.to_vec(), lengths.to_vec()))
+                // not there for tasks without such a notion
+                let successes: &[u8] = from.vec(SUCCESSES_ENTRY).unwrap_or_default();
+                let successes = successes.iter().map(|s| *s == 1).collect();
+                Some(EvalReport::new(
+                    returns.to_vec(),
+                    lengths.to_vec(),
+                    successes,
+                ))
             }
         };
         let mut tracker = Tracker::new(envs);

@@ -8,6 +8,30 @@ use std::ffi::OsString;
 /// Environments that share a Python process: fewer messages than one each, and work for several cores.
 const PER_PROCESS: usize = 4;
 
+/// Why an agent cannot act in an environment.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The environment cannot be built.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The agent was trained with other lengths.
+    #[error(
+        "{id} has observations of {} and actions of {} numbers, but the agent was trained on {run_env} with {} and {}; \
+         choose an environment with the same",
+        found[0], found[1], wanted[0], wanted[1]
+    )]
+    OtherDims {
+        /// The environment asked for.
+        id: String,
+        /// Its lengths of observation and action.
+        found: [usize; 2],
+        /// The environment of the run.
+        run_env: String,
+        /// Those of the run.
+        wanted: [usize; 2],
+    },
+}
+
 /// An environment's id, and the Python that runs it if it needs one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvSource {
@@ -33,6 +57,36 @@ impl EnvSource {
     /// That of a run.
     pub fn of(config: &RunConfig) -> Self {
         Self::new(&config.env, Some(&config.python))
+    }
+
+    /// Another environment for the agent of a run, `None` for its own; observations and actions have to be as long.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn for_agent_of(
+        config: &RunConfig,
+        id: Option<&str>,
+        python: Option<&str>,
+    ) -> Result<Self, SourceError> {
+        let python = python.unwrap_or(&config.python);
+        let own = Self::new(&config.env, Some(python));
+        let spec = own.provide(&mut |line| eprintln!("{line}"))?;
+        let Some(id) = id else { return Ok(own) };
+        let other = Self::new(id, Some(python));
+        let dims = |spec: &EnvSpec| [spec.obs_dim, spec.act_dim];
+        let (wanted, found) = (
+            dims(&spec),
+            dims(&other.provide(&mut |line| eprintln!("{line}"))?),
+        );
+        if wanted == found {
+            return Ok(other);
+        }
+        Err(SourceError::OtherDims {
+            id: id.into(),
+            found,
+            run_env: config.env.clone(),
+            wanted,
+        })
     }
 
     /// Gymnasium's id, if a Python process runs it.

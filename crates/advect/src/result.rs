@@ -24,6 +24,9 @@ pub struct Evaluation {
     pub iqm_interval: [f64; 2],
     /// Mean length of the episodes.
     pub episode_length: f64,
+    /// The part of the episodes that achieved the task; left out for tasks without such a notion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<f64>,
 }
 
 impl From<&EvalReport> for Evaluation {
@@ -37,6 +40,7 @@ impl From<&EvalReport> for Evaluation {
             mean_interval: report.mean_interval,
             iqm_interval: report.iqm_interval,
             episode_length: steps as f64 / report.lengths.len().max(1) as f64,
+            success_rate: report.success_rate(),
         }
     }
 }

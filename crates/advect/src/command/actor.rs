@@ -97,9 +97,8 @@ impl ActorArgs {
         act: impl FnOnce(&EnvSource, &mut dyn Behaviour) -> anyhow::Result<R>,
     ) -> anyhow::Result<R> {
         let config = run_dir::read_config(run)?;
-        let python = self.python.as_deref().unwrap_or(&config.python);
-        let source = EnvSource::new(self.env.as_deref().unwrap_or(&config.env), Some(python));
-        source.provide(&mut |line| eprintln!("{line}"))?;
+        let python = self.python.as_deref();
+        let source = EnvSource::for_agent_of(&config, self.env.as_deref(), python)?;
         let device = self.compute.device_name().unwrap_or_else(|| "auto".into());
         let mut trained = compose::load(run, &device, self.checkpoint_in(run)?)?;
         let agent = trained.agent.as_mut();

@@ -112,6 +112,9 @@ pub enum DeviceChoice {
 pub struct EvalArgs {
     /// Run directory
     pub run: PathBuf,
+    /// Evaluate in another environment with the same observations and actions, such as ID@noise=1.5 [default: that of the run]
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
     /// Episodes
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub episodes: u32,

@@ -26,8 +26,7 @@ struct Report<'a> {
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     start_threads(args.compute.thread_count())?;
     let config = advect::rl::run_dir::read_config(&args.run)?;
-    let source = EnvSource::of(&config);
-    source.provide(&mut |line| eprintln!("{line}"))?;
+    let source = EnvSource::for_agent_of(&config, args.env.as_deref(), None)?;
     let device = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let mut trained = compose::load(&args.run, &device, args.checkpoint)?;
     let make_env = source.factory();
@@ -40,17 +39,27 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         &trained.device,
     )?;
     if args.json {
-        print(&serde_json::to_string(&json(args, &trained, &report))?)
+        print(&serde_json::to_string(&json(
+            args,
+            source.id(),
+            &trained,
+            &report,
+        ))?)
     } else {
-        print(&text(&trained, &report))
+        print(&text(source.id(), &trained, &report))
     }
 }
 
-fn json<'a>(args: &EvalArgs, trained: &'a Trained, report: &'a EvalReport) -> Report<'a> {
+fn json<'a>(
+    args: &EvalArgs,
+    env: &'a str,
+    trained: &'a Trained,
+    report: &'a EvalReport,
+) -> Report<'a> {
     Report {
         run: args.run.display().to_string(),
         algo: &trained.config.algo,
-        env: &trained.config.env,
+        env,
         env_steps: trained.env_steps,
         seed: args.seed,
         evaluation: Evaluation::from(report),
@@ -58,7 +67,7 @@ fn json<'a>(args: &EvalArgs, trained: &'a Trained, report: &'a EvalReport) -> Re
     }
 }
 
-fn text(trained: &Trained, report: &EvalReport) -> String {
+fn text(env: &str, trained: &Trained, report: &EvalReport) -> String {
     let Evaluation {
         mean,
         std,
@@ -67,13 +76,15 @@ fn text(trained: &Trained, report: &EvalReport) -> String {
         iqm_interval,
         episode_length,
         episodes,
+        success_rate,
     } = report.into();
-    let (algo, env, step) = (&trained.config.algo, &trained.config.env, trained.env_steps);
+    let (algo, step) = (&trained.config.algo, trained.env_steps);
     let interval = |[low, high]: [f64; 2]| format!("{low:.2} .. {high:.2}");
+    let success = success_rate.map_or(String::new(), |rate| format!("\nsuccess {rate:.3}"));
     format!(
         "{algo} on {env}, checkpoint at step {step}, {episodes} episodes of {episode_length:.1} steps\n\
          mean {mean:.2}   std {std:.2}   95 % bootstrap interval {}\n\
-         IQM  {iqm:.2}   95 % bootstrap interval {}",
+         IQM  {iqm:.2}   95 % bootstrap interval {}{success}",
         interval(mean_interval),
         interval(iqm_interval),
     )

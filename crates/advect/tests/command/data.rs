@@ -49,6 +49,23 @@ fn a_trained_agent_is_recorded() {
     let training = Training::new("sac", "Pendulum-v1", 80, folder.path());
     training.finish();
     let run = training.run_dir();
+    let message = fail(&mut collect(
+        run.to_str().unwrap(),
+        &folder.path().join("x"),
+        &["--env", "MultiGoal-v0"],
+    ));
+    assert!(
+        message.contains("trained on Pendulum-v1 with 3 and 1"),
+        "{message}"
+    );
+    let mut other = advect(&["eval", run.to_str().unwrap(), "--episodes", "2"]);
+    let stdout = succeed(
+        other
+            .args(["--env", "Pendulum-v1@max_episode_steps=7"])
+            .output(),
+    );
+    assert!(stdout.contains("2 episodes of 7.0 steps"), "{stdout}");
+
     let files = ["calm.hdf5", "exploring.hdf5"].map(|name| folder.path().join(name));
     succeed(collect(run.to_str().unwrap(), &files[0], &[]).output());
     succeed(collect(run.to_str().unwrap(), &files[1], &["--explore"]).output());
