@@ -17,10 +17,12 @@ pub mod check;
 pub mod data;
 pub mod embedded;
 mod env;
+mod episodes;
 mod error;
 pub mod experts;
 #[cfg(feature = "mujoco")]
 pub mod mujoco;
+pub mod normalize;
 mod options;
 pub mod pixels;
 pub mod probe;
@@ -32,6 +34,7 @@ mod vec_env;
 pub mod wrappers;
 
 pub use env::{Env, EnvSpec, GoalLayout, Step};
+pub use episodes::{Episode, EpisodeMeans, EpisodeStats, Success};
 pub use error::EnvError;
 pub use pixels::Image;
 pub use registry::{ids, make};

@@ -42,11 +42,16 @@ impl<'a> Options<'a> {
             let problem = format!("has the part `{part}`; write ID@name=value,name=value");
             return Err(self.bad("setting", problem));
         };
-        if self.pairs.iter().any(|(known, _)| *known == name) {
+        if self.has(name) {
             return Err(self.bad("setting", format!("has `{name}` twice; give it once")));
         }
         self.pairs.push((name, value));
         Ok(())
+    }
+
+    /// Whether the id has the setting `name`, still to be taken.
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| *known == name)
     }
 
     /// The value of the setting `name`, or `default` if the id does not have it.
@@ -80,7 +85,8 @@ impl<'a> Options<'a> {
         Err(self.bad("setting", problem))
     }
 
-    fn bad(&self, what: &'static str, problem: String) -> EnvError {
+    /// The error for a setting that makes no sense.
+    pub fn bad(&self, what: &'static str, problem: String) -> EnvError {
         EnvError::BadSetting {
             id: self.id.to_owned(),
             what,

@@ -8,6 +8,7 @@ use crate::embedded::{
 use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
 use crate::options::Options;
 use crate::probe::{Probe, ProbeEnv};
+use crate::wrappers::wrapped;
 use crate::{Env, EnvError, TimeLimit};
 
 /// Builds the environment with the given full id from the settings behind it.
@@ -84,7 +85,8 @@ fn entry<E: Env + 'static>(
     (id, build)
 }
 
-/// Puts the time limit around `env`; every environment has the setting `max_episode_steps`, 0 for none.
+/// Puts the time limit around `env`, and what else every environment can be asked for: `max_episode_steps` (0: no limit) and the settings
+/// of the wrappers.
 fn limited<E: Env + 'static>(
     env: E,
     full_id: &str,
@@ -93,7 +95,7 @@ fn limited<E: Env + 'static>(
     let own = env.spec().max_episode_steps.unwrap_or(0);
     let limit = options.take("max_episode_steps", own)?;
     let env = TimeLimit::new(env).named(full_id, (limit > 0).then_some(limit));
-    Ok(Box::new(env))
+    wrapped(Box::new(env), options)
 }
 
 /// The ids that [`make`] knows; it also knows `FrankaKitchen-v1/TASK+TASK` for any tasks of the kitchen.
@@ -104,7 +106,8 @@ pub fn ids() -> Vec<&'static str> {
 /// Builds the environment `id`, with its time limit.
 ///
 /// `ID@name=value,name=value` sets what the environment lets one set: `Maze2dMedium-v0@noise=1.5,coverage=0.25`, and for each
-/// `max_episode_steps` (0: no limit). `gym:ID` is Gymnasium's `ID` in a Python process (see [`bridge`](crate::bridge)).
+/// `max_episode_steps` (0: no limit) and the [wrappers](crate::wrappers) `action_repeat`, `pixels`, `frame_stack` and `action_chunk`. `gym:ID` is
+/// Gymnasium's `ID` in a Python process (see [`bridge`](crate::bridge)), whose own time limit can only be shortened.
 ///
 /// # Errors
 /// [`EnvError::UnknownId`] with the nearest ids, [`EnvError::BadSetting`], or what building it reports
@@ -112,12 +115,25 @@ pub fn ids() -> Vec<&'static str> {
 pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     #[cfg(unix)]
     if let Some(gym_id) = id.strip_prefix(crate::bridge::GYM_PREFIX) {
-        return Ok(Box::new(crate::bridge::gym(gym_id, None)?));
+        return bridged(id, gym_id);
     }
     let (base, mut options) = Options::split(id)?;
     let listed = table().into_iter().find(|(known, _)| *known == base);
     let build = listed.map_or_else(|| kitchen(base), |(_, build)| build);
     let env = build(id, &mut options)?;
+    options.finish()?;
+    Ok(env)
+}
+
+/// Gymnasium's environment, whose ids have no `@`; it has its time limit, another is put around it for its settings only.
+#[cfg(unix)]
+fn bridged(full_id: &str, gym_id: &str) -> Result<Box<dyn Env>, EnvError> {
+    let (base, mut options) = Options::split(gym_id)?;
+    let env = crate::bridge::gym(base, None)?;
+    if base == gym_id {
+        return Ok(Box::new(env));
+    }
+    let env = limited(env, full_id, &mut options)?;
     options.finish()?;
     Ok(env)
 }

@@ -130,6 +130,7 @@ impl Shard {
         self.out.reward[index] = 0.0;
         self.out.terminated[index] = false;
         self.out.truncated[index] = false;
+        self.out.success[index] = self.members[index].env.is_success();
         Ok(())
     }
 
@@ -147,6 +148,7 @@ impl Shard {
             return Err(self.non_finite(index, "reward", 0));
         }
         self.out.reward[index] = reward;
+        self.out.success[index] = member.env.is_success();
         self.out.terminated[index] = step.terminated;
         self.out.truncated[index] = step.truncated;
         self.write_obs(index)?;

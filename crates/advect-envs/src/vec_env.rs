@@ -24,6 +24,8 @@ pub struct StepBuffers {
     pub truncated: Vec<bool>,
     /// The transitions' true next observations `[E * obs_dim]`: `obs` except where an episode ended.
     pub final_obs: Vec<f32>,
+    /// [`Env::is_success`] after each transition, before a reset `[E]`; after [`VecEnv::reset`], that of the first state.
+    pub success: Vec<Option<bool>>,
 }
 
 impl StepBuffers {
@@ -34,12 +36,19 @@ impl StepBuffers {
         buffers
     }
 
+    /// Whether each transition ended its episode, for whichever reason `[E]`.
+    pub fn ended(&self) -> impl Iterator<Item = bool> + '_ {
+        let flags = self.terminated.iter().zip(&self.truncated);
+        flags.map(|(terminated, truncated)| *terminated || *truncated)
+    }
+
     fn resize(&mut self, len: usize, obs_dim: usize) {
         self.obs.resize(len * obs_dim, 0.0);
         self.reward.resize(len, 0.0);
         self.terminated.resize(len, false);
         self.truncated.resize(len, false);
         self.final_obs.resize(len * obs_dim, 0.0);
+        self.success.resize(len, None);
     }
 
     /// Copies `rows` to the environments from index `first` on.
@@ -50,7 +59,8 @@ impl StepBuffers {
         self.final_obs[obs].copy_from_slice(&rows.final_obs);
         self.reward[envs.clone()].copy_from_slice(&rows.reward);
         self.terminated[envs.clone()].copy_from_slice(&rows.terminated);
-        self.truncated[envs].copy_from_slice(&rows.truncated);
+        self.truncated[envs.clone()].copy_from_slice(&rows.truncated);
+        self.success[envs].copy_from_slice(&rows.success);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Wrappers: chunks, repeats and stacks keep episode ends, sums, observations and saved states.
 #![allow(clippy::unwrap_used, reason = "a failed test")]
 
+use std::sync::{Arc, Mutex};
+
 use advect_envs::wrappers::{ActionChunk, ActionRepeat, FrameStack};
 use advect_envs::{Env, EnvError, EnvSpec, GoalLayout, Step, TimeLimit};
 use advect_rng::Stream;
@@ -158,6 +160,118 @@ fn wrapped_environments_continue_to_the_same_bits() {
     }
     let error = second.load_state(&[1, 2, 3]).unwrap_err();
     assert!(matches!(error, EnvError::BadState { .. }), "{error}");
+}
+
+/// Remembers what was announced and what was taken.
+struct Listening {
+    spec: EnvSpec,
+    announced: Arc<Mutex<Vec<Vec<f32>>>>,
+}
+
+impl Env for Listening {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, _rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError> {
+        obs.fill(0.0);
+        Ok(())
+    }
+
+    fn announce(&mut self, action: &[f32]) {
+        self.announced.lock().unwrap().push(action.to_vec());
+    }
+
+    fn step(&mut self, _action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
+        obs.fill(0.0);
+        Ok(Step::running(0.0))
+    }
+
+    fn save_state(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn load_state(&mut self, _state: &[u8]) -> Result<(), EnvError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_first_action_of_a_chunk_is_announced() {
+    let announced = Arc::new(Mutex::new(Vec::new()));
+    let env = Listening {
+        spec: EnvSpec::symmetric("Listening-v0", 1, 2, 1.0),
+        announced: Arc::clone(&announced),
+    };
+    let mut env = ActionChunk::new(ActionRepeat::new(env, 2).unwrap(), 3).unwrap();
+    started(&mut env);
+    let chunk = [0.5, -0.5, 0.25, 0.25, 1.0, 1.0];
+    env.announce(&chunk);
+    // `step` would refuse these before the environment sees them
+    env.announce(&chunk[..4]);
+    env.announce(&[]);
+    step(&mut env, &chunk);
+    assert_eq!(*announced.lock().unwrap(), [vec![0.5, -0.5]]);
+}
+
+#[test]
+fn settings_behind_an_id_wrap_in_their_order() {
+    let id = "Pendulum-v1@action_chunk=3,frame_stack=2,action_repeat=4,max_episode_steps=100";
+    let (mut named, mut by_hand) = (advect_envs::make(id).unwrap(), {
+        let plain = advect_envs::make("Pendulum-v1@max_episode_steps=100").unwrap();
+        let stacked = FrameStack::new(ActionRepeat::new(plain, 4).unwrap(), 2).unwrap();
+        ActionChunk::new(stacked, 3).unwrap()
+    });
+    let spec = named.spec();
+    assert_eq!(
+        (
+            &*spec.id,
+            spec.obs_dim,
+            spec.act_dim,
+            spec.max_episode_steps
+        ),
+        (id, 6, 3, Some(9))
+    );
+    assert_eq!(started(&mut named), started(&mut by_hand));
+    for i in 0..9_u8 {
+        let action = [f32::from(i) / 4.0, -1.0, 0.5];
+        let taken = step(&mut named, &action);
+        assert_eq!(taken, step(&mut by_hand, &action));
+        assert_eq!(taken.1.truncated, i == 8, "100 of at most 108 steps");
+    }
+    // what changes nothing is no wrapper: saved states stay those of the plain environment
+    let plain = advect_envs::make("Pendulum-v1@action_repeat=1,frame_stack=1,action_chunk=1");
+    let wanted = advect_envs::make("Pendulum-v1").unwrap().save_state();
+    assert_eq!(plain.unwrap().save_state(), wanted);
+    for setting in [
+        "action_repeat=0",
+        "frame_stack=0",
+        "action_chunk=0",
+        "pixels=-1",
+        "pixel=84",
+    ] {
+        let error = advect_envs::make(&format!("Pendulum-v1@{setting}")).err();
+        assert!(
+            matches!(error, Some(EnvError::BadSetting { .. })),
+            "{setting}"
+        );
+    }
+}
+
+#[test]
+fn experts_are_not_asked_about_what_they_cannot_read() {
+    use advect_envs::experts::expert;
+    let id = "Maze2dUMaze-v0";
+    assert!(
+        expert(&format!("{id}@noise=1.5,action_repeat=2"))
+            .unwrap()
+            .is_some()
+    );
+    for setting in ["pixels=84", "frame_stack=3", "action_chunk=2"] {
+        let error = expert(&format!("{id}@{setting}")).err().unwrap();
+        let name = setting.split('=').next().unwrap();
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
 }
 
 #[test]

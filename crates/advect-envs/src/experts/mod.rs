@@ -5,6 +5,7 @@ mod maze2d;
 use crate::EnvError;
 use crate::embedded::MazeLayout;
 use crate::options::Options;
+use crate::wrappers::RESHAPING;
 use maze2d::Maze2dExpert;
 
 /// A controller written by hand, for one task.
@@ -27,9 +28,13 @@ pub fn ids() -> Vec<&'static str> {
 /// The expert of the environment `id`, with or without settings, if there is one.
 ///
 /// # Errors
-/// [`EnvError::BadSetting`] for settings that are none.
+/// [`EnvError::BadSetting`] for settings that are none, and for those of wrappers that change what is observed or how actions are given.
 pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
-    let (base, _) = Options::split(id)?;
+    let (base, options) = Options::split(id)?;
+    if let Some(name) = RESHAPING.into_iter().find(|name| options.has(name)) {
+        let problem = "is nothing that an expert knows; ask for the expert without it".to_owned();
+        return Err(options.bad(name, problem));
+    }
     let maze = MazeLayout::ALL.into_iter().find(|maze| maze.id() == base);
     Ok(maze.map(|maze| Box::new(Maze2dExpert::new(maze)) as Box<dyn Expert>))
 }

@@ -54,6 +54,14 @@ impl<E: Env> Env for ActionChunk<E> {
         self.env.reset(rng, obs)
     }
 
+    /// The first action of the chunk; the others come one by one.
+    fn announce(&mut self, action: &[f32]) {
+        // a chunk of another length is one that `step` refuses
+        if self.spec.check_action(action).is_ok() {
+            self.env.announce(&action[..self.env.spec().act_dim]);
+        }
+    }
+
     fn step(&mut self, action: &[f32], obs: &mut [f64]) -> Result<Step, EnvError> {
         self.spec.check_action(action)?;
         let actions = action.chunks_exact(self.env.spec().act_dim);

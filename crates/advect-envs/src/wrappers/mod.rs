@@ -1,15 +1,23 @@
-//! Environments around environments: several actions a step, several observations at once.
+//! Environments around environments: several actions a step, several observations at once, frames as observations.
 //!
 //! They keep what the learner relies on: an episode that ends inside a step ends it there, the observation then is the
 //! episode's last one, and saved states continue to the same bits. Time limits count the steps of the environment inside.
+//!
+//! [`make`](crate::make) puts them around any environment: `ID@action_repeat=2,pixels=84,frame_stack=3,action_chunk=4`, always in this
+//! order from the inside to the outside. A frame is then drawn once for each repeated action, the stack holds frames, and a chunk
+//! is a chunk of repeated actions.
 
 mod action_chunk;
 mod action_repeat;
 mod frame_stack;
+mod pixel_obs;
+mod settings;
 
 pub use action_chunk::ActionChunk;
 pub use action_repeat::ActionRepeat;
 pub use frame_stack::FrameStack;
+pub use pixel_obs::PixelObs;
+pub(crate) use settings::{RESHAPING, wrapped};
 
 use crate::{Env, EnvError, EnvSpec, Step};
 

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use advect_envs::bridge::{Bridge, BridgeConfig, BridgeError, gym};
+use advect_envs::bridge::{Bridge, BridgeConfig, BridgeError, PYTHON_VARIABLE, gym};
 use advect_envs::embedded::Pendulum;
-use advect_envs::{Env, VecEnv};
+use advect_envs::{Env, EnvError, VecEnv, make};
 use advect_rng::Stream;
 
 use crate::support::{fault, kill, run};
@@ -65,6 +65,35 @@ fn pendulum_agrees_with_the_embedded_one() {
         assert!(near(step.reward, our_step.reward), "{taken}");
         assert_eq!((step.terminated, step.truncated), (false, taken == 200));
     }
+}
+
+/// Runs itself again with the variable that names the Python.
+#[test]
+fn settings_behind_an_id_wrap_it() {
+    const AGAIN: &str = "ADVECT_TEST_GYM_SETTINGS";
+    let Some(python) = python() else { return };
+    if std::env::var_os(AGAIN).is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "gymnasium::settings_behind_an_id_wrap_it"]);
+        again.env(AGAIN, "1").env(PYTHON_VARIABLE, python);
+        let output = again.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let passed = output.status.success() && text.contains("1 passed");
+        return assert!(passed, "{text}");
+    }
+    let id = "gym:Pendulum-v1@max_episode_steps=7,action_repeat=2,frame_stack=2";
+    let mut envs = VecEnv::new(|_| make(id), 2, 2, 0).unwrap();
+    assert_eq!((&*envs.spec().id, envs.spec().obs_dim), (id, 6));
+    assert_eq!(envs.spec().max_episode_steps, Some(4));
+    let mut out = envs.buffers();
+    envs.reset(&mut out).unwrap();
+    for step in 1..=8 {
+        envs.step(&[0.5; 2], &mut out).unwrap();
+        assert_eq!(out.truncated, [step % 4 == 0; 2]);
+        assert_eq!(out.terminated, [false; 2]);
+    }
+    let error = make("gym:Pendulum-v1@noise=1").err().unwrap();
+    assert!(matches!(error, EnvError::BadSetting { .. }), "{error}");
 }
 
 #[test]
