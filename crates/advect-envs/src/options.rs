@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::EnvError;
 
 /// What stands between an id and its settings.
-const AT: char = '@';
+pub(crate) const AT: char = '@';
 
 /// The settings that an id was asked for with, taken out by the environment that knows them.
 ///

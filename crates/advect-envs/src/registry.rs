@@ -6,7 +6,7 @@ use crate::embedded::{
 };
 #[cfg(feature = "mujoco")]
 use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
-use crate::options::Options;
+use crate::options::{AT, Options};
 use crate::probe::{Probe, ProbeEnv};
 use crate::wrappers::wrapped;
 use crate::{Env, EnvError, TimeLimit};
@@ -115,7 +115,7 @@ pub fn ids() -> Vec<&'static str> {
 pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     #[cfg(unix)]
     if let Some(gym_id) = id.strip_prefix(crate::bridge::GYM_PREFIX) {
-        return bridged(id, gym_id);
+        return with_settings(id, crate::bridge::gym(base_id(gym_id), None)?);
     }
     let (base, mut options) = Options::split(id)?;
     let listed = table().into_iter().find(|(known, _)| *known == base);
@@ -125,14 +125,20 @@ pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     Ok(env)
 }
 
-/// Gymnasium's environment, whose ids have no `@`; it has its time limit, another is put around it for its settings only.
-#[cfg(unix)]
-fn bridged(full_id: &str, gym_id: &str) -> Result<Box<dyn Env>, EnvError> {
-    let (base, mut options) = Options::split(gym_id)?;
-    let env = crate::bridge::gym(base, None)?;
-    if base == gym_id {
+/// The id without the settings behind it.
+pub fn base_id(full_id: &str) -> &str {
+    full_id.split_once(AT).map_or(full_id, |(base, _)| base)
+}
+
+/// Puts around `env`, which has its time limit, what the settings of `full_id` ask for: those that [`make`] has for every environment.
+///
+/// # Errors
+/// [`EnvError::BadSetting`].
+pub fn with_settings<E: Env + 'static>(full_id: &str, env: E) -> Result<Box<dyn Env>, EnvError> {
+    if base_id(full_id) == full_id {
         return Ok(Box::new(env));
     }
+    let (_, mut options) = Options::split(full_id)?;
     let env = limited(env, full_id, &mut options)?;
     options.finish()?;
     Ok(env)

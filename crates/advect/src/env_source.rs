@@ -91,7 +91,7 @@ impl EnvSource {
 
     /// Gymnasium's id, if a Python process runs it.
     fn gym(&self) -> Option<&str> {
-        self.id.strip_prefix(GYM_PREFIX)
+        advect_envs::base_id(&self.id).strip_prefix(GYM_PREFIX)
     }
 
     /// Builds one environment.
@@ -100,7 +100,10 @@ impl EnvSource {
     /// An unknown id, or what the simulator reports.
     pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
         match self.gym() {
-            Some(id) => Ok(Box::new(bridge::gym(id, self.python.clone())?)),
+            Some(id) => {
+                let env = bridge::gym(id, self.python.clone())?;
+                advect_envs::with_settings(&self.id, env)
+            }
             None => advect_envs::make(&self.id),
         }
     }
@@ -112,7 +115,8 @@ impl EnvSource {
             return Box::new(move || advect_envs::make(&id));
         };
         let pool = Pool::new(BridgeConfig::gym(id, self.python.clone()), PER_PROCESS);
-        Box::new(move || Ok(Box::new(pool.make()?)))
+        let full_id = self.id.clone();
+        Box::new(move || advect_envs::with_settings(&full_id, pool.make()?))
     }
 
     /// Refuses an id that nothing here knows. Whether Python knows a `gym:` id shows when it is built.
