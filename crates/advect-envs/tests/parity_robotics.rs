@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use advect_envs::mujoco::{KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::mujoco::{FetchConfig, FetchEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
 use advect_envs::{TimeLimit, make};
 use common::reference::{Covered, Start, read, references, replay, same_bits};
 
@@ -60,6 +60,56 @@ fn replay_maze(id: &str, path: &Path) -> Covered {
             .unwrap();
     };
     replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_fetch(id: &str, path: &Path) -> Covered {
+    let limit = match path.to_string_lossy().contains("--lasting_") {
+        true => 300,
+        false => 50,
+    };
+    let env = FetchEnv::new(id, FetchConfig::default()).unwrap();
+    let mut env = TimeLimit::new(env).with_limit(Some(limit));
+    let reset = |env: &mut TimeLimit<FetchEnv>, start: &Start, obs: &mut [f64]| {
+        let goal = *start.obs.last_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+/// One of Fetch's tasks with both rewards: flags and observations to the bit, rewards as well.
+fn replay_fetches(name: &str) {
+    for (reward, steps, resets) in [("", 5820, 84), ("Dense", 1320, 24)] {
+        let id = format!("{name}{reward}-v4");
+        let Some(covered) = replay_task(&id, |path| replay_fetch(&id, path)) else {
+            return;
+        };
+        assert_eq!((covered.steps, covered.terminations), (steps, 0), "{id}");
+        assert_eq!(covered.truncations, resets, "{id}");
+        assert_eq!(covered.worst_reward, 0.0, "{id}");
+        let reached = covered.rewarded < covered.steps;
+        assert!(reached || reward == "Dense", "{id}: {covered:?}");
+    }
+}
+
+#[test]
+fn fetch_reaches_as_in_gymnasium_robotics() {
+    replay_fetches("FetchReach");
+}
+
+#[test]
+fn fetch_pushes_as_in_gymnasium_robotics() {
+    replay_fetches("FetchPush");
+}
+
+#[test]
+fn fetch_slides_as_in_gymnasium_robotics() {
+    replay_fetches("FetchSlide");
+}
+
+#[test]
+fn fetch_picks_and_places_as_in_gymnasium_robotics() {
+    replay_fetches("FetchPickAndPlace");
 }
 
 #[test]
