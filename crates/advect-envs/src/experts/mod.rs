@@ -1,10 +1,12 @@
 //! Controllers written by hand, which demonstrations are made with.
 
+mod fetch;
 mod maze2d;
 
 use crate::EnvError;
 use crate::embedded::MazeLayout;
 use crate::options::Options;
+use fetch::FetchExpert;
 use maze2d::Maze2dExpert;
 
 /// A controller written by hand, for one task.
@@ -25,6 +27,9 @@ pub trait Expert: Send {
 /// [`EnvError::BadSetting`] for settings that are none.
 pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
     let (base, _) = Options::split(id)?;
+    if let Some(fetch) = FetchExpert::of(base) {
+        return Ok(Some(Box::new(fetch)));
+    }
     let maze = MazeLayout::ALL.into_iter().find(|maze| maze.id() == base);
     Ok(maze.map(|maze| Box::new(Maze2dExpert::new(maze)) as Box<dyn Expert>))
 }
