@@ -19,11 +19,18 @@ pub(crate) mod model {
     pub(crate) const NMOCAP: usize = 568;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
+    /// An f32, as is the next.
+    pub(crate) const AZIMUTH: usize = 1112;
+    pub(crate) const ELEVATION: usize = 1116;
     /// An int, as are the next three.
     pub(crate) const OFF_WIDTH: usize = 1132;
     pub(crate) const OFF_HEIGHT: usize = 1136;
     pub(crate) const SHADOW_SIZE: usize = 1148;
     pub(crate) const OFF_SAMPLES: usize = 1152;
+    /// An f64, not a pointer.
+    pub(crate) const EXTENT: usize = 1752;
+    /// Three f64, not a pointer.
+    pub(crate) const CENTRE: usize = 1760;
     pub(crate) const QPOS0: usize = 1792;
     pub(crate) const BODY_MASS: usize = 1944;
     /// Points to ints.

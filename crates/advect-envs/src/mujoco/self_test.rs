@@ -25,6 +25,8 @@ const LATER_ANGLE: f64 = 0.625;
 const DRAWING: [i32; 4] = [123, 77, 333, 3];
 const LOOK_AT: [f64; 3] = [0.5, 1.5, 2.5];
 const EXTENT: f64 = 6.0;
+const LATER_LOOK_AT: [f64; 3] = [3.5, 4.5, 5.5];
+const LATER_EXTENT: f64 = 7.0;
 const ANGLES: [f64; 2] = [35.0, -15.0];
 const SHAPES: i32 = 37;
 const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
@@ -61,9 +63,13 @@ fn xml() -> String {
 /// # Errors
 /// The first quantity that differs.
 pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
-    let model = Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
+    let mut model =
+        Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
     check_model(&model)?;
     check_drawing(&model)?;
+    check_camera(&model, LOOK_AT, 1.5 * EXTENT, ANGLES)?;
+    model.look_from(LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0]);
+    check_camera(&model, LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0])?;
     let mut data = Data::new(Arc::new(model)).map_err(|e| e.to_string())?;
     simulate(&mut data).map_err(|e| e.to_string())?;
     check_data(&data)?;
@@ -127,18 +133,6 @@ fn check_drawing(model: &Model) -> Result<(), String> {
         &model.drawing().map(f64::from),
         &DRAWING.map(f64::from),
     )?;
-    let wanted = Camera {
-        kind: 0,
-        fixed_id: -1,
-        track_body: -1,
-        look_at: LOOK_AT,
-        distance: 1.5 * EXTENT,
-        azimuth: ANGLES[0],
-        elevation: ANGLES[1],
-        orthographic: 0,
-    };
-    let camera = screen::free_camera(model);
-    hold("mjvCamera", camera == wanted)?;
     check_scene(model)?;
     let [option, perturb] = screen::defaults(model.api());
     let depth = option.int(layout::OPTION_DEPTH);
@@ -147,6 +141,25 @@ fn check_drawing(model: &Model) -> Result<(), String> {
     let scale = perturb.int(layout::PERTURB_SCALE + 4);
     hold("mjvPerturb", scale == 0x3ff0_0000 && perturb.is_contained())?;
     hold("mjrContext", screen::default_buffers(model.api()))
+}
+
+fn check_camera(
+    model: &Model,
+    look_at: [f64; 3],
+    distance: f64,
+    [azimuth, elevation]: [f64; 2],
+) -> Result<(), String> {
+    let wanted = Camera {
+        kind: 0,
+        fixed_id: -1,
+        track_body: -1,
+        look_at,
+        distance,
+        azimuth,
+        elevation,
+        orthographic: 0,
+    };
+    hold("mjvCamera", screen::free_camera(model) == wanted)
 }
 
 fn check_scene(model: &Model) -> Result<(), String> {

@@ -116,6 +116,19 @@ impl Model {
         }
     }
 
+    /// Puts the free camera `distance` away from `look_at`, in these directions in degrees. Only frames read this.
+    pub(super) fn look_from(&mut self, look_at: [f64; 3], distance: f64, directions: [f32; 2]) {
+        use layout::model::{AZIMUTH, CENTRE, ELEVATION, EXTENT};
+        // SAFETY: the model is alive, 3.17.0 keeps numbers of these types there, and `&mut self` makes the access exclusive.
+        unsafe {
+            self.ptr.byte_add(CENTRE).cast().write(look_at);
+            // the free camera stands this far away
+            self.ptr.byte_add(EXTENT).cast().write(distance / 1.5);
+            self.ptr.byte_add(AZIMUTH).cast().write(directions[0]);
+            self.ptr.byte_add(ELEVATION).cast().write(directions[1]);
+        }
+    }
+
     /// The settings that [`Model::draw_plainly`] changes: width, height, shadow size, samples.
     pub(super) fn drawing(&self) -> [c_int; 4] {
         use layout::model::{OFF_HEIGHT, OFF_SAMPLES, OFF_WIDTH, SHADOW_SIZE};

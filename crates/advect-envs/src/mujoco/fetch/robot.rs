@@ -21,6 +21,10 @@ const WAY_HOME: [f64; 3] = [-0.498, 0.005, -0.431];
 pub(super) const FINGERS: usize = 13;
 /// Place of the object in the positions.
 pub(super) const OBJECT: usize = 15;
+/// Gymnasium-Robotics' view: what the camera looks at, from how far, and its azimuth and elevation.
+const LOOK_AT: [f64; 3] = [1.3, 0.75, 0.55];
+const DISTANCE: f64 = 2.5;
+const DIRECTIONS: [f32; 2] = [132.0, -14.0];
 
 /// Where the parts of the robot stand in the simulation.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +100,7 @@ pub(super) fn model(task: &Task) -> Result<std::sync::Arc<Model>, EnvError> {
         let mut model = Model::from_xml_path(&path)?;
         models::check_sizes(&model, task.model, task.sizes)?;
         model.reset_welds();
+        model.look_from(LOOK_AT, DISTANCE, DIRECTIONS);
         Ok(model)
     })
 }
