@@ -14,7 +14,11 @@ One file per trajectory, DIR/ID--DRIVER--SEED.bin, little-endian:
 Pendulum-v1 and MountainCarContinuous-v0 have no simulator: their "qpos" and "qvel" are the angle or position and its velocity.
 
 A file name has "." for "/" in an id. The observation of a maze is `observation`, `achieved_goal` and `desired_goal` behind
-one another, so a reset's goal is its last two numbers. That of the kitchen is `observation` alone, without noise.
+one another, so a reset's goal is its last two numbers. That of the kitchen is `observation` alone, without noise. Fetch is as the
+mazes, with goals of three numbers; its "qpos" and "qvel" are those after the reset, which the reset does not change.
+
+NumPy's arctan2 and OpenBLAS' matrix products, which Fetch's observations are made with, differ between processors. The script
+has NumPy use the C library's arctan2, and needs a processor with fused multiplication (any x86-64 since 2013).
 """
 
 import argparse
@@ -101,6 +105,14 @@ for layout in [layout + reward for layout in LAYOUTS for reward in ("", "Dense")
 NAMES |= {f"AntMaze_UMaze-{version}": {"random": 720, "near": 200} for version in ("v5", "v4")}
 NAMES |= {f"AntMaze_MediumDense-{version}": {"random": 1020, "near": 60} for version in ("v5", "v4")}
 
+# The Fetch robot. Every task is driven at random and by a script; the scripts do most of what is asked, in several episodes.
+FETCH = {"FetchReach": "reach", "FetchPush": "push", "FetchSlide": "push", "FetchPickAndPlace": "pick"}
+for name, driver in FETCH.items():
+    NAMES[f"{name}-v4"] = {"random": 320, driver: 1020, "lasting_" + driver: 600}
+    NAMES[f"{name}Dense-v4"] = {"random": 120, driver: 320}
+# Steps of an episode of the drivers "lasting_"; those of the others have 50.
+LASTING = 300
+
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
 
@@ -111,7 +123,7 @@ def make(env_id, driver):
 
     name, _, tasks = env_id.partition("/")
     options = {}
-    if name == KITCHEN or "Maze" in name:
+    if name == KITCHEN or "Maze" in name or name.startswith("Fetch"):
         prepare_robotics()
     if name == KITCHEN:
         options = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
@@ -121,11 +133,13 @@ def make(env_id, driver):
         options |= {"terminate_on_tasks_completed": False, "remove_task_when_completed": False}
     if driver == "episodic":
         options["continuing_task"] = False
+    if driver.startswith("lasting_"):
+        options["max_episode_steps"] = LASTING
     return gymnasium.make(name, **options)
 
 
 def prepare_robotics():
-    """Registers Gymnasium-Robotics, and replaces two getters that compare enums in a way that this MuJoCo refuses."""
+    """Registers Gymnasium-Robotics, and replaces functions that compare enums in a way that this MuJoCo refuses."""
     import gymnasium
     import gymnasium_robotics
     from gymnasium_robotics.utils import mujoco_utils
@@ -133,6 +147,11 @@ def prepare_robotics():
     gymnasium.register_envs(gymnasium_robotics)
     mujoco_utils.get_joint_qpos = lambda model, data, name: data.joint(name).qpos.copy()
     mujoco_utils.get_joint_qvel = lambda model, data, name: data.joint(name).qvel.copy()
+
+    def set_joint_qpos(model, data, name, value):
+        data.joint(name).qpos[:] = value
+
+    mujoco_utils.set_joint_qpos = set_joint_qpos
 
 
 def simulator(env):
@@ -166,6 +185,18 @@ class MujocoReset:
             set_state(qpos, qvel)
 
         self.sim.set_state = remember
+
+
+class FetchReset:
+    """The same for the Fetch robot, which writes its state without a function for it."""
+
+    def __init__(self, env):
+        self.sim = env.unwrapped
+        self.sizes = self.sim.model.nq, self.sim.model.nv
+
+    @property
+    def state(self):
+        return self.sim.data.qpos.copy(), self.sim.data.qvel.copy()
 
 
 class PendulumReset:
@@ -315,11 +346,63 @@ def seek_driver(env, rng):
     return act
 
 
+def fetch_driver(env, rng, choose):
+    """Moves the gripper to the target that `choose` names, with noise; actions are beyond the bounds at times."""
+    import numpy as np
+
+    def act():
+        obs = env.unwrapped._get_obs()
+        target, fingers = choose(obs["observation"], obs["desired_goal"])
+        way = 8.0 * (target - obs["observation"][:3]) + rng.uniform(-0.2, 0.2, 3)
+        return np.append(np.clip(way, -1.3, 1.3), fingers).astype("float32")
+
+    return act
+
+
+def reach_driver(env, rng):
+    return fetch_driver(env, rng, lambda features, goal: (goal, rng.uniform(-1.0, 1.0)))
+
+
+def push_driver(env, rng):
+    """Goes behind the object, above the table, then down, and then to the goal."""
+    import numpy as np
+
+    def choose(features, goal):
+        gripper, thing = features[:3], features[3:6]
+        way = goal - thing
+        ahead = way[:2] / max(np.linalg.norm(way[:2]), 1e-6)
+        behind = np.append(thing[:2] - 0.07 * ahead, thing[2])
+        offset = np.linalg.norm((gripper - behind)[:2])
+        if offset > 0.03 and np.dot((thing - gripper)[:2], ahead) < 0.05:
+            return behind + [0.0, 0.0, 0.1], 0.0
+        if gripper[2] > thing[2] + 0.02 and offset > 0.01:
+            return behind, 0.0
+        return np.append(gripper[:2] + 0.08 * ahead, thing[2]), 0.0
+
+    return fetch_driver(env, rng, choose)
+
+
+def pick_driver(env, rng):
+    """Goes above the object with open fingers, down, closes them, and carries it to the goal; the rest is noise."""
+    import numpy as np
+
+    def choose(features, goal):
+        gripper, thing, fingers = features[:3], features[3:6], features[9:11]
+        if np.linalg.norm((thing - gripper)[:2]) > 0.015:
+            return thing + [0.0, 0.0, 0.08], 1.3
+        if np.linalg.norm(thing - gripper) > 0.012:
+            return thing, 1.0
+        return (thing if fingers.sum() > 0.055 else goal), -1.0
+
+    return fetch_driver(env, rng, choose)
+
+
 def write_trajectory(path, env_id, driver, steps, seed):
     import numpy as np
 
     env = make(env_id, driver)
     resets = {"Pendulum": PendulumReset, "MountainCarContinuous": MountainCarReset}
+    resets |= {name + reward: FetchReset for name in FETCH for reward in ("", "Dense")}
     reset = resets.get(env.spec.name, MujocoReset)(env)
     drivers = {
         "random": random_driver,
@@ -331,8 +414,11 @@ def write_trajectory(path, env_id, driver, steps, seed):
         "near": near_driver,
         "seek": seek_driver,
         "episodic": seek_driver,
+        "reach": reach_driver,
+        "push": push_driver,
+        "pick": pick_driver,
     }
-    act = drivers[driver](env, np.random.default_rng(seed))
+    act = drivers[driver.removeprefix("lasting_")](env, np.random.default_rng(seed))
     f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
     with open(path, "wb") as file:
 
@@ -361,6 +447,7 @@ def main():
     parser.add_argument("--only", default="", help="only ids that start so")
     args = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "disable")
+    os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
     args.out.mkdir(parents=True, exist_ok=True)
     os.chdir(args.out)  # MuJoCo writes MUJOCO_LOG.TXT into the working directory
     wanted = [trajectory for trajectory in TRAJECTORIES if trajectory[0].startswith(args.only)]

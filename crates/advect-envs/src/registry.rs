@@ -5,7 +5,9 @@ use crate::embedded::{
     MultiGoal, Pendulum, Reacher2d,
 };
 #[cfg(feature = "mujoco")]
-use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use crate::mujoco::{
+    FetchConfig, FetchEnv, GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+};
 use crate::options::{AT, Options};
 use crate::probe::{Probe, ProbeEnv};
 use crate::wrappers::wrapped;
@@ -52,6 +54,11 @@ fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
             MazeEnv::new(id, MazeConfig::take(options)?)
         }));
     }
+    for id in FetchEnv::ids() {
+        table.push(entry(id, move |options| {
+            FetchEnv::new(id, FetchConfig::take(id, options)?)
+        }));
+    }
 }
 
 /// The kitchen that an id stands for; its tasks may be any, so that not every id is listed.
@@ -94,8 +101,8 @@ fn limited<E: Env + 'static>(
 ) -> Result<Box<dyn Env>, EnvError> {
     let own = env.spec().max_episode_steps.unwrap_or(0);
     let limit = options.take("max_episode_steps", own)?;
-    let env = TimeLimit::new(env).named(full_id, (limit > 0).then_some(limit));
-    wrapped(Box::new(env), options)
+    let env = TimeLimit::new(env).with_limit((limit > 0).then_some(limit));
+    wrapped(Box::new(env.named(full_id)), options)
 }
 
 /// The ids that [`make`] knows; it also knows `FrankaKitchen-v1/TASK+TASK` for any tasks of the kitchen.

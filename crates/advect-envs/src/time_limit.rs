@@ -26,10 +26,15 @@ impl<E: Env> TimeLimit<E> {
         }
     }
 
-    /// The same under another id and with another limit.
-    pub(crate) fn named(mut self, id: &str, limit: Option<u32>) -> Self {
-        id.clone_into(&mut self.spec.id);
+    /// The same with another limit, or none.
+    pub fn with_limit(mut self, limit: Option<u32>) -> Self {
         self.spec.max_episode_steps = limit;
+        self
+    }
+
+    /// The same under another id.
+    pub(crate) fn named(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.spec.id);
         self
     }
 

@@ -6,9 +6,10 @@ mod common;
 
 use std::path::Path;
 
-use advect_envs::mujoco::{KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
-use advect_envs::{TimeLimit, make};
-use common::reference::{Covered, Start, read, references, replay, same_bits};
+use advect_envs::mujoco::{FetchConfig, FetchEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::{Env, TimeLimit, make};
+use advect_rng::Stream;
+use common::reference::{Covered, Record, Start, read, references, replay, same_bits};
 
 /// Replays every reference of a task by `one`, and returns what they covered together.
 fn replay_task(id: &str, one: impl Fn(&Path) -> Covered) -> Option<Covered> {
@@ -60,6 +61,73 @@ fn replay_maze(id: &str, path: &Path) -> Covered {
             .unwrap();
     };
     replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_fetch(id: &str, path: &Path) -> Covered {
+    let limit = match path.to_string_lossy().contains("--lasting_") {
+        true => 300,
+        false => 50,
+    };
+    let mut env = FetchEnv::new(id, FetchConfig::default()).unwrap();
+    let records = read(path);
+    settles_as_recorded(&mut env, &records[0]);
+    let mut env = TimeLimit::new(env).with_limit(Some(limit));
+    let reset = |env: &mut TimeLimit<FetchEnv>, start: &Start, obs: &mut [f64]| {
+        let goal = *start.obs.last_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &records, reset, same_bits)
+}
+
+/// Whether a reset of our own begins in the recorded state, but for the object's drawn place.
+fn settles_as_recorded(env: &mut FetchEnv, first: &Record) {
+    let Record::Reset(start) = first else {
+        panic!("the records begin with a step");
+    };
+    let mut obs = vec![0.0; env.spec().obs_dim];
+    env.reset(&mut Stream::new(0, "settled"), &mut obs).unwrap();
+    let mut qpos = env.data().qpos().to_vec();
+    if qpos.len() > 15 {
+        qpos[15..17].copy_from_slice(&start.qpos[15..17]);
+    }
+    same_bits(&qpos, &start.qpos, 0);
+    same_bits(env.data().qvel(), &start.qvel, 0);
+}
+
+/// One of Fetch's tasks with both rewards: flags and observations to the bit, rewards as well.
+fn replay_fetches(name: &str) {
+    for (reward, steps, resets) in [("", 5820, 84), ("Dense", 1320, 24)] {
+        let id = format!("{name}{reward}-v4");
+        let Some(covered) = replay_task(&id, |path| replay_fetch(&id, path)) else {
+            return;
+        };
+        assert_eq!((covered.steps, covered.terminations), (steps, 0), "{id}");
+        assert_eq!(covered.truncations, resets, "{id}");
+        assert_eq!(covered.worst_reward, 0.0, "{id}");
+        let reached = covered.rewarded < covered.steps;
+        assert!(reached || reward == "Dense", "{id}: {covered:?}");
+    }
+}
+
+#[test]
+fn fetch_reaches_as_in_gymnasium_robotics() {
+    replay_fetches("FetchReach");
+}
+
+#[test]
+fn fetch_pushes_as_in_gymnasium_robotics() {
+    replay_fetches("FetchPush");
+}
+
+#[test]
+fn fetch_slides_as_in_gymnasium_robotics() {
+    replay_fetches("FetchSlide");
+}
+
+#[test]
+fn fetch_picks_and_places_as_in_gymnasium_robotics() {
+    replay_fetches("FetchPickAndPlace");
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn provisions_once_and_then_only_checks() {
     assert!(root.join("models/gymnasium/half_cheetah.xml").is_file());
     let robots = root.join("models/gymnasium_robotics");
     assert!(robots.join("point/point.xml").is_file());
+    assert!(robots.join("fetch/slide.xml").is_file());
+    assert!(robots.join("stls/fetch/gripper_link.stl").is_file());
     let kitchen = robots.join("kitchen_franka");
     assert!(
         kitchen

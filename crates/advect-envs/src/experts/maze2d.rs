@@ -6,18 +6,18 @@ use crate::embedded::maze2d::{Cell, MazeLayout, waypoint_action};
 
 /// Follows a shortest way with [`waypoint_action`].
 #[derive(Debug)]
-pub(super) struct Maze2dExpert {
+struct Maze2dExpert {
     layout: MazeLayout,
     heading: Option<Cell>,
 }
 
-impl Maze2dExpert {
-    pub(super) fn new(layout: MazeLayout) -> Self {
-        Self {
-            layout,
-            heading: None,
-        }
-    }
+/// The expert of the maze `id`.
+pub(super) fn expert(id: &str) -> Option<Box<dyn Expert>> {
+    let layout = MazeLayout::ALL.into_iter().find(|maze| maze.id() == id)?;
+    Some(Box::new(Maze2dExpert {
+        layout,
+        heading: None,
+    }))
 }
 
 impl Expert for Maze2dExpert {

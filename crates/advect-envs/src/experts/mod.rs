@@ -1,12 +1,11 @@
 //! Controllers written by hand, which demonstrations are made with.
 
+mod fetch;
 mod maze2d;
 
 use crate::EnvError;
-use crate::embedded::MazeLayout;
 use crate::options::Options;
 use crate::wrappers::RESHAPING;
-use maze2d::Maze2dExpert;
 
 /// A controller written by hand, for one task.
 pub trait Expert: Send {
@@ -20,9 +19,17 @@ pub trait Expert: Send {
     fn act(&mut self, obs: &[f64], action: &mut [f32]) -> Result<(), EnvError>;
 }
 
+/// The expert of an id without settings, if the family has one for it.
+type Family = fn(&str) -> Option<Box<dyn Expert>>;
+
+/// Who has experts.
+const FAMILIES: &[Family] = &[maze2d::expert, fetch::expert];
+
 /// The ids that have an expert.
 pub fn ids() -> Vec<&'static str> {
-    MazeLayout::ALL.map(MazeLayout::id).to_vec()
+    let mut ids = crate::ids();
+    ids.retain(|id| of_base(id).is_some());
+    ids
 }
 
 /// The expert of the environment `id`, with or without settings, if there is one.
@@ -35,6 +42,9 @@ pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
         let problem = "is nothing that an expert knows; ask for the expert without it".to_owned();
         return Err(options.bad(name, problem));
     }
-    let maze = MazeLayout::ALL.into_iter().find(|maze| maze.id() == base);
-    Ok(maze.map(|maze| Box::new(Maze2dExpert::new(maze)) as Box<dyn Expert>))
+    Ok(of_base(base))
+}
+
+fn of_base(id: &str) -> Option<Box<dyn Expert>> {
+    FAMILIES.iter().find_map(|family| family(id))
 }

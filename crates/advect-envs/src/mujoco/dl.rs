@@ -95,6 +95,7 @@ api! {
     mj_forward: fn(*const Opaque, *mut Opaque);
     mj_step: fn(*const Opaque, *mut Opaque);
     mj_rnePostConstraint: fn(*const Opaque, *mut Opaque);
+    mj_jacSite: fn(*const Opaque, *const Opaque, *mut f64, *mut f64, c_int);
     mj_stateSize: fn(*const Opaque, c_int) -> c_int;
     mj_getState: fn(*const Opaque, *const Opaque, *mut f64, c_int);
     mj_setState: fn(*const Opaque, *mut Opaque, *const f64, c_int);

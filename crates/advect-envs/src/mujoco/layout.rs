@@ -15,26 +15,47 @@ pub(crate) mod model {
     pub(crate) const NU: usize = 16;
     pub(crate) const NBODY: usize = 48;
     pub(crate) const NSITE: usize = 144;
+    pub(crate) const NEQ: usize = 472;
+    pub(crate) const NMOCAP: usize = 568;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
+    /// An f32, as is the next.
+    pub(crate) const AZIMUTH: usize = 1112;
+    pub(crate) const ELEVATION: usize = 1116;
     /// An int, as are the next three.
     pub(crate) const OFF_WIDTH: usize = 1132;
     pub(crate) const OFF_HEIGHT: usize = 1136;
     pub(crate) const SHADOW_SIZE: usize = 1148;
     pub(crate) const OFF_SAMPLES: usize = 1152;
+    /// An f64, not a pointer.
+    pub(crate) const EXTENT: usize = 1752;
+    /// Three f64, not a pointer.
+    pub(crate) const CENTRE: usize = 1760;
     pub(crate) const QPOS0: usize = 1792;
     pub(crate) const BODY_MASS: usize = 1944;
+    /// Points to ints.
+    pub(crate) const EQ_TYPE: usize = 4408;
+    pub(crate) const EQ_DATA: usize = 4464;
     pub(crate) const ACTUATOR_CTRLRANGE: usize = 4992;
 }
+
+/// Numbers of an equality constraint in `eq_data`.
+pub(crate) const EQ_NUMBERS: usize = 12;
+/// `mjEQ_WELD`
+pub(crate) const WELD: i32 = 1;
 
 /// Offsets into `mjData`: pointers to f64.
 pub(crate) mod data {
     pub(crate) const QPOS: usize = 160_688;
     pub(crate) const QVEL: usize = 160_696;
     pub(crate) const CTRL: usize = 160_736;
+    pub(crate) const MOCAP_POS: usize = 160_768;
+    pub(crate) const MOCAP_QUAT: usize = 160_776;
     pub(crate) const XPOS: usize = 160_840;
+    pub(crate) const XQUAT: usize = 160_848;
     pub(crate) const XIPOS: usize = 160_864;
     pub(crate) const SITE_XPOS: usize = 160_912;
+    pub(crate) const SITE_XMAT: usize = 160_920;
     pub(crate) const CINERT: usize = 160_976;
     pub(crate) const CVEL: usize = 161_280;
     pub(crate) const QFRC_ACTUATOR: usize = 161_408;

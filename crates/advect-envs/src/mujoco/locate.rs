@@ -9,6 +9,9 @@ use crate::EnvError;
 /// The library's file name in the wheel.
 const FILE: &str = "libmujoco.so.3.17.0";
 
+/// The folders of Gymnasium-Robotics' models, meshes and textures that `unpack.py` puts there.
+const ROBOTICS: [&str; 5] = ["kitchen_franka", "point", "fetch", "stls/fetch", "textures"];
+
 /// A MuJoCo library with the model files of the Gymnasium tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -86,10 +89,11 @@ impl Installation {
     /// Checks that all that is provisioned exists.
     pub(super) fn check_all(&self) -> Result<(), EnvError> {
         self.check()?;
-        if self.robotics.is_dir() {
-            return Ok(());
+        let folders = ROBOTICS.map(|name| self.robotics.join(name));
+        match folders.into_iter().find(|folder| !folder.is_dir()) {
+            Some(folder) => Err(missing(vec![folder])),
+            None => Ok(()),
         }
-        Err(missing(vec![self.robotics.clone()]))
     }
 }
 
@@ -178,7 +182,10 @@ mod tests {
         assert!(error.to_string().contains("gymnasium_robotics"), "{error}");
         let error = found.robotics_file("point/point.xml").unwrap_err();
         assert!(error.to_string().contains("point.xml"), "{error}");
-        std::fs::create_dir_all(&found.robotics).unwrap();
+        for name in ROBOTICS {
+            assert!(found.check_all().is_err(), "without {name}");
+            std::fs::create_dir_all(found.robotics.join(name)).unwrap();
+        }
         assert_eq!(found.check_all(), Ok(()));
     }
 

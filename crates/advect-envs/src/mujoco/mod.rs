@@ -6,11 +6,13 @@
 
 mod dl;
 mod egl;
+mod fetch;
 mod gym;
 mod kitchen;
 mod layout;
 mod locate;
 mod maze;
+mod mocap;
 mod models;
 mod provision;
 mod screen;
@@ -18,6 +20,7 @@ mod self_test;
 mod sim;
 
 pub use dl::take_warnings;
+pub use fetch::{FetchConfig, FetchEnv};
 pub use gym::GymEnv;
 pub use kitchen::{KitchenConfig, KitchenEnv, KitchenTask};
 pub use locate::{Installation, root};

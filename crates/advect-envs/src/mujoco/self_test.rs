@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::dl::Api;
 use super::layout::{self, state};
+use super::mocap::Kind;
 use super::screen::{self, Camera, Scene};
 use super::sim::{Data, Model};
 use crate::EnvError;
@@ -24,9 +25,14 @@ const LATER_ANGLE: f64 = 0.625;
 const DRAWING: [i32; 4] = [123, 77, 333, 3];
 const LOOK_AT: [f64; 3] = [0.5, 1.5, 2.5];
 const EXTENT: f64 = 6.0;
+const LATER_LOOK_AT: [f64; 3] = [3.5, 4.5, 5.5];
+const LATER_EXTENT: f64 = 7.0;
 const ANGLES: [f64; 2] = [35.0, -15.0];
 const SHAPES: i32 = 37;
 const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
+/// `eq_data` of the weld as compiled, and after `reset_welds`.
+const RELATIVE_POSE: [f64; 10] = [0.0, 0.0, 0.0, 7.0, 8.0, 9.0, 0.0, 0.0, 0.0, 1.0];
+const AFTER_RESET: [f64; 10] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
 
 /// One body on one hinge with one motor, in numbers that occur nowhere else.
 fn xml() -> String {
@@ -57,12 +63,17 @@ fn xml() -> String {
 /// # Errors
 /// The first quantity that differs.
 pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
-    let model = Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
+    let mut model =
+        Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
     check_model(&model)?;
     check_drawing(&model)?;
+    check_camera(&model, LOOK_AT, 1.5 * EXTENT, ANGLES)?;
+    model.look_from(LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0]);
+    check_camera(&model, LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0])?;
     let mut data = Data::new(Arc::new(model)).map_err(|e| e.to_string())?;
     simulate(&mut data).map_err(|e| e.to_string())?;
-    check_data(&data)
+    check_data(&data)?;
+    check_weld(api)
 }
 
 fn check_model(model: &Model) -> Result<(), String> {
@@ -85,6 +96,36 @@ fn check_model(model: &Model) -> Result<(), String> {
     same("actuator_ctrlrange", model.ctrl_range(), &CTRL_RANGE)
 }
 
+/// A turned body with a site, which a weld ties to a mocap body.
+fn weld_xml() -> &'static str {
+    r#"<mujoco><worldbody><body name="hand" mocap="true" pos="1.5 2.5 3.5" quat="0 0 1 0"/>
+        <body name="arm" pos="4 5 6" quat="0 1 0 0"><joint type="slide" axis="1 0 0"/><geom size="0.1"/>
+        <site name="tip" pos="0.25 0 0"/></body></worldbody>
+        <equality><connect body1="arm" anchor="0 0 0"/><weld body1="hand" body2="arm" relpose="7 8 9 0 0 0 1"/></equality></mujoco>"#
+}
+
+/// What [`super::mocap`] reads and writes.
+fn check_weld(api: &Arc<Api>) -> Result<(), String> {
+    let words = |error: EnvError| error.to_string();
+    let mut model = Model::compile(api, "self_test.xml", Some(weld_xml())).map_err(words)?;
+    same("eq_data", &model.welds()[..10], &RELATIVE_POSE)?;
+    model.reset_welds();
+    same("eq_data", &model.welds()[..10], &AFTER_RESET)?;
+    let arm = model.id(Kind::Body, "arm").map_err(words)?;
+    let tip = model.id(Kind::Site, "tip").map_err(words)?;
+    same("mj_name2id", &[arm as f64, tip as f64], &[2.0, 0.0])?;
+    let mut data = Data::new(Arc::new(model)).map_err(words)?;
+    data.forward().map_err(words)?;
+    same("mocap_pos", data.mocap_pos(), &[1.5, 2.5, 3.5])?;
+    same("mocap_quat", data.mocap_quat(), &[0.0, 0.0, 1.0, 0.0])?;
+    same("xquat", &data.xquat()[4 * arm..], &[0.0, 1.0, 0.0, 0.0])?;
+    let turned = [1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0];
+    same("site_xmat", data.site_xmat(), &turned)?;
+    let jacobian = data.site_jacobian(tip).map_err(words)?;
+    same("mj_jacSite", &jacobian.position, &[1.0, 0.0, 0.0])?;
+    same("mj_jacSite", &jacobian.rotation, &[0.0; 3])
+}
+
 /// The structs that MuJoCo draws with, as far as they can be seen without OpenGL.
 fn check_drawing(model: &Model) -> Result<(), String> {
     same(
@@ -92,18 +133,6 @@ fn check_drawing(model: &Model) -> Result<(), String> {
         &model.drawing().map(f64::from),
         &DRAWING.map(f64::from),
     )?;
-    let wanted = Camera {
-        kind: 0,
-        fixed_id: -1,
-        track_body: -1,
-        look_at: LOOK_AT,
-        distance: 1.5 * EXTENT,
-        azimuth: ANGLES[0],
-        elevation: ANGLES[1],
-        orthographic: 0,
-    };
-    let camera = screen::free_camera(model);
-    hold("mjvCamera", camera == wanted)?;
     check_scene(model)?;
     let [option, perturb] = screen::defaults(model.api());
     let depth = option.int(layout::OPTION_DEPTH);
@@ -112,6 +141,25 @@ fn check_drawing(model: &Model) -> Result<(), String> {
     let scale = perturb.int(layout::PERTURB_SCALE + 4);
     hold("mjvPerturb", scale == 0x3ff0_0000 && perturb.is_contained())?;
     hold("mjrContext", screen::default_buffers(model.api()))
+}
+
+fn check_camera(
+    model: &Model,
+    look_at: [f64; 3],
+    distance: f64,
+    [azimuth, elevation]: [f64; 2],
+) -> Result<(), String> {
+    let wanted = Camera {
+        kind: 0,
+        fixed_id: -1,
+        track_body: -1,
+        look_at,
+        distance,
+        azimuth,
+        elevation,
+        orthographic: 0,
+    };
+    hold("mjvCamera", screen::free_camera(model) == wanted)
 }
 
 fn check_scene(model: &Model) -> Result<(), String> {

@@ -116,6 +116,19 @@ impl Model {
         }
     }
 
+    /// Puts the free camera `distance` away from `look_at`, in these directions in degrees. Only frames read this.
+    pub(super) fn look_from(&mut self, look_at: [f64; 3], distance: f64, directions: [f32; 2]) {
+        use layout::model::{AZIMUTH, CENTRE, ELEVATION, EXTENT};
+        // SAFETY: the model is alive, 3.17.0 keeps numbers of these types there, and `&mut self` makes the access exclusive.
+        unsafe {
+            self.ptr.byte_add(CENTRE).cast().write(look_at);
+            // the free camera stands this far away
+            self.ptr.byte_add(EXTENT).cast().write(distance / 1.5);
+            self.ptr.byte_add(AZIMUTH).cast().write(directions[0]);
+            self.ptr.byte_add(ELEVATION).cast().write(directions[1]);
+        }
+    }
+
     /// The settings that [`Model::draw_plainly`] changes: width, height, shadow size, samples.
     pub(super) fn drawing(&self) -> [c_int; 4] {
         use layout::model::{OFF_HEIGHT, OFF_SAMPLES, OFF_WIDTH, SHADOW_SIZE};
@@ -181,15 +194,23 @@ impl Model {
         self.numbers(layout::model::ACTUATOR_CTRLRANGE, 2 * self.nu)
     }
 
-    fn size(&self, offset: usize) -> usize {
+    /// The size at `offset`, one of [`layout::model`].
+    pub(super) fn size(&self, offset: usize) -> usize {
         // SAFETY: the model is alive and 3.17.0 keeps this 64-bit size there.
         let size: i64 = unsafe { self.ptr.byte_add(offset).cast().read() };
         usize::try_from(size).unwrap_or(0)
     }
 
-    fn numbers(&self, offset: usize, len: usize) -> &[f64] {
+    /// The `len` numbers of the field at `offset`, one of [`layout::model`].
+    pub(super) fn numbers(&self, offset: usize, len: usize) -> &[f64] {
         // SAFETY: 3.17.0 keeps a pointer to that many numbers there, as long as the model lives.
         unsafe { numbers(self.ptr, offset, len) }
+    }
+
+    /// As [`Model::numbers`], to be written while nobody shares the model.
+    pub(super) fn numbers_mut(&mut self, offset: usize, len: usize) -> &mut [f64] {
+        // SAFETY: as in `numbers`, and `&mut self` makes the access exclusive.
+        unsafe { numbers_mut(self.ptr, offset, len) }
     }
 }
 
@@ -478,20 +499,16 @@ impl Data {
         result
     }
 
-    fn numbers(&self, offset: usize, len: usize) -> &[f64] {
+    /// The `len` numbers of the field at `offset`, one of [`layout::data`].
+    pub(super) fn numbers(&self, offset: usize, len: usize) -> &[f64] {
         // SAFETY: 3.17.0 keeps a pointer to that many numbers there, as long as the simulation lives.
         unsafe { numbers(self.ptr, offset, len) }
     }
 
-    fn numbers_mut(&mut self, offset: usize, len: usize) -> &mut [f64] {
+    /// As [`Data::numbers`], to be written.
+    pub(super) fn numbers_mut(&mut self, offset: usize, len: usize) -> &mut [f64] {
         // SAFETY: as in `numbers`, and `&mut self` makes the access exclusive.
-        unsafe {
-            let start: *mut f64 = self.ptr.byte_add(offset).cast().read();
-            match len {
-                0 => &mut [],
-                _ => std::slice::from_raw_parts_mut(start, len),
-            }
-        }
+        unsafe { numbers_mut(self.ptr, offset, len) }
     }
 }
 
@@ -513,6 +530,21 @@ unsafe fn numbers<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a [
         match len {
             0 => &[],
             _ => std::slice::from_raw_parts(start, len),
+        }
+    }
+}
+
+/// As [`numbers`], to be written.
+///
+/// # Safety
+/// As [`numbers`], and nobody else may use them for `'a`.
+unsafe fn numbers_mut<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a mut [f64] {
+    // SAFETY: the caller's promise; an empty slice does not need a valid pointer.
+    unsafe {
+        let start: *mut f64 = base.byte_add(offset).cast().read();
+        match len {
+            0 => &mut [],
+            _ => std::slice::from_raw_parts_mut(start, len),
         }
     }
 }
