@@ -5,7 +5,9 @@ use crate::embedded::{
     MultiGoal, Pendulum, Reacher2d,
 };
 #[cfg(feature = "mujoco")]
-use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use crate::mujoco::{
+    AntGoal, AntGoalConfig, GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+};
 use crate::options::Options;
 use crate::probe::{Probe, ProbeEnv};
 use crate::{Env, EnvError, TimeLimit};
@@ -51,6 +53,9 @@ fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
             MazeEnv::new(id, MazeConfig::take(options)?)
         }));
     }
+    table.push(entry(AntGoal::ID, |options| {
+        AntGoal::new(AntGoalConfig::take(options)?)
+    }));
 }
 
 /// The kitchen that an id stands for; its tasks may be any, so that not every id is listed.

@@ -1,5 +1,7 @@
 //! Controllers written by hand, which demonstrations are made with.
 
+#[cfg(feature = "mujoco")]
+mod kitchen;
 mod maze2d;
 
 use crate::EnvError;
@@ -26,5 +28,18 @@ pub trait Expert: Send {
 pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
     let (base, _) = Options::split(id)?;
     let maze = MazeLayout::ALL.into_iter().find(|maze| maze.id() == base);
-    Ok(maze.map(|maze| Box::new(Maze2dExpert::new(maze)) as Box<dyn Expert>))
+    if let Some(maze) = maze {
+        return Ok(Some(Box::new(Maze2dExpert::new(maze))));
+    }
+    Ok(kitchen_expert(base))
+}
+
+#[cfg(feature = "mujoco")]
+fn kitchen_expert(id: &str) -> Option<Box<dyn Expert>> {
+    kitchen::KitchenExpert::from_id(id).map(|expert| Box::new(expert) as Box<dyn Expert>)
+}
+
+#[cfg(not(feature = "mujoco"))]
+fn kitchen_expert(_id: &str) -> Option<Box<dyn Expert>> {
+    None
 }
