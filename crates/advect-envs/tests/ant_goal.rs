@@ -4,6 +4,7 @@
 
 mod common;
 
+use advect_envs::check::{CheckSettings, check};
 use advect_envs::mujoco::{AntGoal, AntGoalConfig};
 use advect_envs::{Env, ids, make};
 use advect_rng::Stream;
@@ -178,6 +179,20 @@ fn a_saved_state_continues_with_the_same_bits() {
         expected
     );
     assert!(copy.load_state(&state[1..]).is_err());
+}
+
+#[test]
+fn the_checker_finds_nothing() {
+    if !common::mujoco_is_here() {
+        return;
+    }
+    let settings = CheckSettings {
+        steps: 200,
+        timing: std::time::Duration::from_millis(5),
+        ..CheckSettings::default()
+    };
+    let report = check(|| make("AntGoal-v0@noise=0.03"), settings).unwrap();
+    assert!(report.is_passed(), "{report}");
 }
 
 #[test]

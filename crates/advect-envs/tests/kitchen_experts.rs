@@ -73,7 +73,7 @@ fn noisy_actions_are_made_up_for() {
     }
     for task in KitchenTask::ALL {
         let id = format!("FrankaKitchen-v1/{}", task.name());
-        check(&id, 5, 0.1, 4, 200);
+        check(&id, 5, 0.1, 5, 200);
     }
 }
 

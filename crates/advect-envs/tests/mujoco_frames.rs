@@ -110,6 +110,7 @@ fn sizes_models_and_threads_do_not_disturb_each_other() {
         "Reacher-v5",
         "Swimmer-v5",
         "PointMaze_UMaze-v3",
+        "AntGoal-v0",
     ] {
         let Ok(mut other) = make(id) else {
             continue;

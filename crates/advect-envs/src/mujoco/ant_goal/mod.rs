@@ -35,7 +35,7 @@ const OBS: usize = STATE_LEN + FORCES_LEN + 2;
 
 /// `AntGoal-v0`, the ant of goal_prox_il, DRAIL and FM-IRL, without its time limit of 50 steps ([`crate::make`] adds it).
 ///
-/// A goal `g` lies on the half-circle of radius 5, at angle `U(0, pi)`. With `p` the position of the torso, `d = |p - g| / 5`, the
+/// A goal `g` lies on the half-circle of radius 5, at angle `U(0, pi)`. With `p` the place (x, y) of the torso, `d = |p - g| / 5`, the
 /// action `a` as it was given, and the contact forces `f` clipped to +-1, the dense reward is
 ///
 /// ```text
@@ -43,16 +43,19 @@ const OBS: usize = STATE_LEN + FORCES_LEN + 2;
 /// ```
 ///
 /// The task is a success once `d < 0.1` after a step; the episode goes on and its success stays. The sparse reward is 1 where
-/// `d < 0.1`. The observation `[132]` is the positions without `p` (20), the velocities (20), `f` (90) and `g - p` (2). As in
-/// Gymnasium's ant, `p` and `f` are those of the last physics step, one behind the positions. A step is 5 physics steps of 0.02 s.
+/// `d < 0.1`. The observation `[132]` is the positions without the torso's x and y (20), the velocities (20), `f` (90) and `g - p` (2).
+/// As in Gymnasium's ant, `p` and `f` are those of the last physics step, one behind the positions. A step is 5 physics steps of 0.02 s.
+/// An episode begins at the origin with velocities `U(-0.005, 0.005)`.
 ///
-/// A part of these numbers is about a flag that stands at the goal: a free body of 0.6 kg that falls on the floor and that the ant
-/// cannot touch. Of twenty equal sectors of the half-circle, coverage 0.75 leaves out numbers 2, 6, 10, 14 and 18, coverage 0.25
-/// all others, and coverage 0.5 the odd ones.
+/// Positions, velocities and forces are also those of a flag that stands at the goal: a free body of 0.6 kg that the ant cannot touch. It
+/// begins 0.35 m deep in the floor, jumps out of it and comes to rest within ten steps.
 ///
-/// What is known and what is not: composition, reward, first state, model and sectors are those of goal_prox_il's environment, which
-/// FM-IRL uses. The recorded experiments ran on MuJoCo 2.0 and 2.1; here it is 3.17.0, whose trajectories differ. The sparse reward is
-/// an addition.
+/// Of twenty equal sectors of the half-circle, counted from 0, coverage 0.75 leaves out 2, 6, 10, 14 and 18, coverage 0.25 all others, and
+/// coverage 0.5 the odd ones.
+///
+/// What is known and what is chosen: observation, reward, first state, model and sectors are those of goal_prox_il's environment, which
+/// FM-IRL uses. Its experiments ran on MuJoCo 2.0 and 2.1; here it is 3.17.0, whose trajectories differ. The sparse reward and forces other
+/// than 0 are additions.
 pub struct AntGoal {
     config: AntGoalConfig,
     sectors: &'static [u64],
