@@ -57,6 +57,7 @@ HOLD_GAINS = {
     "Walker2d": (200.0, 10.0),
     "Ant": (20.0, 1.0),
     "Humanoid": (50.0, 5.0),
+    "AntGoal": (20.0, 1.0),
 }
 HOLD_NOISE = 0.02
 # Noise of the controller that balances the pendulums.
@@ -112,6 +113,9 @@ for name, driver in FETCH.items():
     NAMES[f"{name}Dense-v4"] = {"random": 120, driver: 320}
 # Steps of an episode of the drivers "lasting_"; those of the others have 50.
 LASTING = 300
+# FM-IRL's ant on its way to a flag, which no package has; the driver "touching" computes contact forces.
+ANT_GOAL = "AntGoal-v0"
+NAMES[ANT_GOAL] = {"random": 120, "hold": 120, "touching": 120}
 
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
@@ -125,6 +129,9 @@ def make(env_id, driver):
     options = {}
     if name == KITCHEN or "Maze" in name or name.startswith("Fetch"):
         prepare_robotics()
+    if name == ANT_GOAL:
+        register_ant_goal()
+        options["contact_forces"] = driver == "touching"
     if name == KITCHEN:
         options = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
     if tasks:
@@ -152,6 +159,81 @@ def prepare_robotics():
         data.joint(name).qpos[:] = value
 
     mujoco_utils.set_joint_qpos = set_joint_qpos
+
+
+def register_ant_goal():
+    """Registers `AntGoal-v0`, restated from goal_prox_il's facts: Gymnasium's ant, and a flag that stands at the goal."""
+    import gymnasium
+    import mujoco
+    import numpy as np
+    from gymnasium.envs.mujoco import mujoco_env
+
+    assets = pathlib.Path(mujoco_env.__file__).parent / "assets"
+    flag = [
+        (mujoco.mjtGeom.mjGEOM_BOX, {"size": [0.5, 0.5, 0.5]}),
+        (mujoco.mjtGeom.mjGEOM_CYLINDER, {"size": [0.08, 0, 0], "fromto": [0, -0.3, 0, 0, 1.3, 0]}),
+        (mujoco.mjtGeom.mjGEOM_BOX, {"size": [0.4, 0.25, 0.05], "pos": [0.4, 0.95, 0]}),
+    ]
+
+    def compiled():
+        spec = mujoco.MjSpec.from_file(str(assets / "ant.xml"))
+        spec.option.timestep = 0.02
+        goal = spec.worldbody.add_body(name="goal", pos=[0.4, 0.1, 0.04])
+        goal.add_freejoint()
+        for kind, shape in flag:
+            goal.add_geom(
+                type=kind, mass=0.2, contype=1, conaffinity=2, condim=3, margin=0.01, friction=[1, 0.5, 0.5], **shape
+            )
+        for geom in spec.geoms:
+            geom.solimp[:3] = [0.8, 0.8, 0.01]
+        return spec.compile()
+
+    class AntGoal(gymnasium.Env):
+        """The task; its first positions are the legs' of `init_qpos`, the goal and a flag that stands there."""
+
+        def __init__(self, contact_forces):
+            self.model, self.contact_forces = compiled(), contact_forces
+            self.data, self.goal = mujoco.MjData(self.model), None
+            self.init_qpos = np.zeros(22)
+            self.init_qpos[[2, 3, 17]] = 0.55, 1.0, 0.15
+            self.init_qpos[[8, 10, 12, 14]] = 1.0, -1.0, -1.0, 1.0
+            self.init_qpos[18:20] = np.sqrt(0.5)
+            self.action_space = gymnasium.spaces.Box(-1, 1, (8,))
+            self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (132,), np.float64)
+
+        def set_state(self, qpos, qvel):
+            mujoco.mj_resetData(self.model, self.data)
+            self.data.qpos[:], self.data.qvel[:] = qpos, qvel
+            mujoco.mj_forward(self.model, self.data)
+
+        def observation(self):
+            data = self.data
+            forces = data.cfrc_ext[1:].clip(-1, 1).ravel()
+            assert not data.cfrc_ext[0].any(), "the world has no external force"
+            way = self.goal - data.body("torso").xpos[:2]
+            world = np.zeros(6)
+            return np.concatenate([data.qpos[2:], data.qvel, world, forces, way])
+
+        def reset(self, seed=None, options=None):
+            super().reset(seed=seed)
+            angle = self.np_random.uniform(0, np.pi)
+            self.goal = 5 * np.array([np.cos(angle), np.sin(angle)])
+            qpos = self.init_qpos.copy()
+            qpos[15:17] = self.goal
+            self.set_state(qpos, self.np_random.uniform(-0.005, 0.005, 20))
+            return self.observation(), {}
+
+        def step(self, action):
+            self.data.ctrl[:] = action
+            mujoco.mj_step(self.model, self.data, 5)
+            if self.contact_forces:
+                mujoco.mj_rnePostConstraint(self.model, self.data)
+            obs = self.observation()
+            costs = 0.005 * np.square(action, dtype=float).sum() + 0.0005 * np.square(obs[40:130]).sum()
+            return obs, 1 - np.linalg.norm(obs[-2:]) / 5 - costs, False, False, {}
+
+    if ANT_GOAL not in gymnasium.registry:
+        gymnasium.register(ANT_GOAL, AntGoal, max_episode_steps=50, disable_env_checker=True)
 
 
 def simulator(env):
@@ -407,6 +489,7 @@ def write_trajectory(path, env_id, driver, steps, seed):
     drivers = {
         "random": random_driver,
         "hold": hold_driver,
+        "touching": random_driver,
         "balance": balance_driver,
         "pump": pump_driver,
         "moved": moved_driver,

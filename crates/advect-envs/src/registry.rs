@@ -6,7 +6,8 @@ use crate::embedded::{
 };
 #[cfg(feature = "mujoco")]
 use crate::mujoco::{
-    FetchConfig, FetchEnv, GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+    AntGoal, AntGoalConfig, FetchConfig, FetchEnv, GymEnv, KitchenConfig, KitchenEnv, MazeConfig,
+    MazeEnv,
 };
 use crate::options::{AT, Options};
 use crate::probe::{Probe, ProbeEnv};
@@ -59,6 +60,9 @@ fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
             FetchEnv::new(id, FetchConfig::take(id, options)?)
         }));
     }
+    table.push(entry(AntGoal::ID, |options| {
+        AntGoal::new(AntGoalConfig::take(options)?)
+    }));
 }
 
 /// The kitchen that an id stands for; its tasks may be any, so that not every id is listed.

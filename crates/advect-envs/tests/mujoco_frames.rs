@@ -111,6 +111,7 @@ fn sizes_models_and_threads_do_not_disturb_each_other() {
         "Swimmer-v5",
         "PointMaze_UMaze-v3",
         "FetchPush-v4",
+        "AntGoal-v0",
     ] {
         let Ok(mut other) = make(id) else {
             continue;

@@ -1,4 +1,4 @@
-//! Replays of Gymnasium-Robotics' trajectories, goals included, as `parity.rs` does it for Gymnasium's.
+//! Replays of Gymnasium-Robotics' trajectories, goals included, as `parity.rs` does it for Gymnasium's, and of the script's own `AntGoal-v0`.
 #![cfg(feature = "mujoco")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 
@@ -6,7 +6,9 @@ mod common;
 
 use std::path::Path;
 
-use advect_envs::mujoco::{FetchConfig, FetchEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::mujoco::{
+    AntGoal, AntGoalConfig, FetchConfig, FetchEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+};
 use advect_envs::{Env, TimeLimit, make};
 use advect_rng::Stream;
 use common::reference::{Covered, Record, Start, read, references, replay, same_bits};
@@ -182,5 +184,27 @@ fn point_mazes_are_gymnasium_robotics() {
 fn ant_mazes_are_gymnasium_robotics() {
     if let Some(total) = replay_mazes("AntMaze", |c| c.steps >= 360) {
         assert!(total.truncations >= 12 && total.rewarded > 0, "{total:?}");
+    }
+}
+
+fn replay_ant_goal(path: &Path) -> Covered {
+    let config = AntGoalConfig {
+        contact_forces: is_by(path, "touching"),
+        ..AntGoalConfig::default()
+    };
+    let mut env = TimeLimit::new(AntGoal::new(config).unwrap());
+    let reset = |env: &mut TimeLimit<AntGoal>, start: &Start, obs: &mut [f64]| {
+        // the flag stands at the goal
+        let goal = *start.qpos[15..].first_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+#[test]
+fn ant_goal_is_the_scripts() {
+    if let Some(covered) = replay_task(AntGoal::ID, replay_ant_goal) {
+        assert!(covered.truncations >= 18 && covered.rewarded >= 1080);
     }
 }

@@ -34,20 +34,24 @@ struct FetchExpert {
 
 /// The expert of the task `id`, if there is one.
 pub(super) fn expert(id: &str) -> Option<Box<dyn Expert>> {
-    let name = id.strip_suffix("-v4").map_or(id, |name| {
-        let sparse = name.strip_suffix("Dense");
-        sparse.unwrap_or(name)
-    });
-    let found = TASKS.into_iter().find(|(known, ..)| *known == name);
-    let (name, obs_dim, skill) = found?;
-    Some(Box::new(FetchExpert {
-        name,
-        obs_dim,
-        skill,
-    }))
+    FetchExpert::of(id).map(|expert| Box::new(expert) as Box<dyn Expert>)
 }
 
 impl FetchExpert {
+    fn of(id: &str) -> Option<Self> {
+        let name = id.strip_suffix("-v4").map_or(id, |name| {
+            let sparse = name.strip_suffix("Dense");
+            sparse.unwrap_or(name)
+        });
+        let found = TASKS.into_iter().find(|(known, ..)| *known == name);
+        let (name, obs_dim, skill) = found?;
+        Some(Self {
+            name,
+            obs_dim,
+            skill,
+        })
+    }
+
     fn check(&self, what: &'static str, wanted: usize, found: usize) -> Result<(), EnvError> {
         if wanted == found {
             return Ok(());

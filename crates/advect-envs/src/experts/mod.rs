@@ -1,6 +1,8 @@
 //! Controllers written by hand, which demonstrations are made with.
 
 mod fetch;
+#[cfg(feature = "mujoco")]
+mod kitchen;
 mod maze2d;
 
 use crate::EnvError;
@@ -23,7 +25,12 @@ pub trait Expert: Send {
 type Family = fn(&str) -> Option<Box<dyn Expert>>;
 
 /// Who has experts.
-const FAMILIES: &[Family] = &[maze2d::expert, fetch::expert];
+const FAMILIES: &[Family] = &[
+    maze2d::expert,
+    fetch::expert,
+    #[cfg(feature = "mujoco")]
+    kitchen::expert,
+];
 
 /// The ids that have an expert.
 pub fn ids() -> Vec<&'static str> {

@@ -4,6 +4,7 @@
 //! [`EnvError::MujocoUnavailable`](crate::EnvError::MujocoUnavailable) with the command that mends it.
 //! Exactly version 3.17.0 is accepted, because the memory layout differs between versions.
 
+mod ant_goal;
 mod dl;
 mod egl;
 mod fetch;
@@ -19,6 +20,7 @@ mod screen;
 mod self_test;
 mod sim;
 
+pub use ant_goal::{AntGoal, AntGoalConfig};
 pub use dl::take_warnings;
 pub use fetch::{FetchConfig, FetchEnv};
 pub use gym::GymEnv;
