@@ -5,7 +5,9 @@ use crate::embedded::{
     MultiGoal, Pendulum, Reacher2d,
 };
 #[cfg(feature = "mujoco")]
-use crate::mujoco::{GymEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use crate::mujoco::{
+    AdroitEnv, GymEnv, HandConfig, HandEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+};
 use crate::options::Options;
 use crate::probe::{Probe, ProbeEnv};
 use crate::{Env, EnvError, TimeLimit};
@@ -49,6 +51,14 @@ fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
     for id in MazeEnv::ids() {
         table.push(entry(id, move |options| {
             MazeEnv::new(id, MazeConfig::take(options)?)
+        }));
+    }
+    for id in AdroitEnv::ids() {
+        table.push(entry(id, move |_| AdroitEnv::new(id)));
+    }
+    for id in HandEnv::ids() {
+        table.push(entry(id, move |options| {
+            HandEnv::new(id, HandConfig::take(options)?)
         }));
     }
 }

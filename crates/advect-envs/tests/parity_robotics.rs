@@ -6,7 +6,9 @@ mod common;
 
 use std::path::Path;
 
-use advect_envs::mujoco::{KitchenConfig, KitchenEnv, MazeConfig, MazeEnv};
+use advect_envs::mujoco::{
+    AdroitEnv, HandConfig, HandEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+};
 use advect_envs::{TimeLimit, make};
 use common::reference::{Covered, Start, read, references, replay, same_bits};
 
@@ -57,6 +59,28 @@ fn replay_maze(id: &str, path: &Path) -> Covered {
     let reset = |env: &mut TimeLimit<MazeEnv>, start: &Start, obs: &mut [f64]| {
         let goal = *start.obs.last_chunk().unwrap();
         env.reset_with(|env| env.reset_to(&start.qpos, &start.qvel, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_adroit(id: &str, path: &Path) -> Covered {
+    let mut env = TimeLimit::new(AdroitEnv::new(id).unwrap());
+    let reset = |env: &mut TimeLimit<AdroitEnv>, start: &Start, obs: &mut [f64]| {
+        let numbers = env.inner().data().model().nq();
+        let (qpos, drawn) = start.qpos.split_at(numbers);
+        env.reset_with(|env| env.reset_to(qpos, &start.qvel, drawn, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_hand(id: &str, path: &Path) -> Covered {
+    let mut env = TimeLimit::new(HandEnv::new(id, HandConfig::default()).unwrap());
+    let reset = |env: &mut TimeLimit<HandEnv>, start: &Start, obs: &mut [f64]| {
+        let block = start.qpos[24..31].try_into().unwrap();
+        let goal = *start.obs.last_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(block, goal, obs))
             .unwrap();
     };
     replay(&mut env, &read(path), reset, same_bits)
@@ -114,5 +138,31 @@ fn point_mazes_are_gymnasium_robotics() {
 fn ant_mazes_are_gymnasium_robotics() {
     if let Some(total) = replay_mazes("AntMaze", |c| c.steps >= 360) {
         assert!(total.truncations >= 12 && total.rewarded > 0, "{total:?}");
+    }
+}
+
+#[test]
+fn adroit_hands_are_gymnasium_robotics() {
+    for id in AdroitEnv::ids() {
+        let Some(covered) = replay_task(id, |path| replay_adroit(id, path)) else {
+            return;
+        };
+        let episodes = (covered.truncations, covered.longest_episode);
+        assert_eq!(episodes, (18, 200), "{id}: {covered:?}");
+        // the tasks are achieved, and not always
+        assert!((10..3000).contains(&covered.achieved), "{id}: {covered:?}");
+    }
+}
+
+#[test]
+fn shadow_hands_are_gymnasium_robotics() {
+    for id in HandEnv::ids() {
+        let Some(covered) = replay_task(id, |path| replay_hand(id, path)) else {
+            return;
+        };
+        assert!(covered.truncations >= 9, "{id}: {covered:?}");
+        let fm_irl = id.starts_with("Custom");
+        assert_eq!(covered.terminations >= 3, fm_irl, "{id}: {covered:?}");
+        assert!(covered.achieved >= 3, "{id}: {covered:?}");
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod model {
     pub(crate) const NU: usize = 16;
     pub(crate) const NBODY: usize = 48;
     pub(crate) const NSITE: usize = 144;
+    pub(crate) const NSENSORDATA: usize = 744;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
     /// An int, as are the next three.
@@ -23,7 +24,13 @@ pub(crate) mod model {
     pub(crate) const SHADOW_SIZE: usize = 1148;
     pub(crate) const OFF_SAMPLES: usize = 1152;
     pub(crate) const QPOS0: usize = 1792;
+    pub(crate) const BODY_POS: usize = 1912;
+    pub(crate) const BODY_QUAT: usize = 1920;
     pub(crate) const BODY_MASS: usize = 1944;
+    pub(crate) const SITE_POS: usize = 2688;
+    /// Ten numbers for each actuator, as is the next.
+    pub(crate) const ACTUATOR_GAINPRM: usize = 4856;
+    pub(crate) const ACTUATOR_BIASPRM: usize = 4864;
     pub(crate) const ACTUATOR_CTRLRANGE: usize = 4992;
 }
 
@@ -32,7 +39,9 @@ pub(crate) mod data {
     pub(crate) const QPOS: usize = 160_688;
     pub(crate) const QVEL: usize = 160_696;
     pub(crate) const CTRL: usize = 160_736;
+    pub(crate) const SENSORDATA: usize = 160_808;
     pub(crate) const XPOS: usize = 160_840;
+    pub(crate) const XQUAT: usize = 160_848;
     pub(crate) const XIPOS: usize = 160_864;
     pub(crate) const SITE_XPOS: usize = 160_912;
     pub(crate) const CINERT: usize = 160_976;
@@ -40,6 +49,16 @@ pub(crate) mod data {
     pub(crate) const QFRC_ACTUATOR: usize = 161_408;
     pub(crate) const QFRC_CONSTRAINT: usize = 161_432;
     pub(crate) const CFRC_EXT: usize = 161_464;
+}
+
+/// Numbers that name kinds of things for `mj_name2id`.
+pub(crate) mod object {
+    /// `mjOBJ_BODY`
+    pub(crate) const BODY: i32 = 1;
+    /// `mjOBJ_SITE`
+    pub(crate) const SITE: i32 = 6;
+    /// `mjOBJ_ACTUATOR`
+    pub(crate) const ACTUATOR: i32 = 19;
 }
 
 /// `mjvScene`: its size, and offsets into it.

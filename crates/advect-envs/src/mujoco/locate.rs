@@ -9,6 +9,17 @@ use crate::EnvError;
 /// The library's file name in the wheel.
 const FILE: &str = "libmujoco.so.3.17.0";
 
+/// The folders of Gymnasium-Robotics' models, with the meshes and textures that they name by relative paths.
+const ROBOTICS: [&str; 7] = [
+    "adroit_hand",
+    "fetch",
+    "hand",
+    "kitchen_franka",
+    "point",
+    "stls",
+    "textures",
+];
+
 /// A MuJoCo library with the model files of the Gymnasium tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -86,10 +97,13 @@ impl Installation {
     /// Checks that all that is provisioned exists.
     pub(super) fn check_all(&self) -> Result<(), EnvError> {
         self.check()?;
-        if self.robotics.is_dir() {
-            return Ok(());
+        let mut folders = ROBOTICS
+            .map(|folder| self.robotics.join(folder))
+            .into_iter();
+        match folders.find(|folder| !folder.is_dir()) {
+            None => Ok(()),
+            Some(folder) => Err(missing(vec![folder])),
         }
-        Err(missing(vec![self.robotics.clone()]))
     }
 }
 
@@ -178,7 +192,11 @@ mod tests {
         assert!(error.to_string().contains("gymnasium_robotics"), "{error}");
         let error = found.robotics_file("point/point.xml").unwrap_err();
         assert!(error.to_string().contains("point.xml"), "{error}");
-        std::fs::create_dir_all(&found.robotics).unwrap();
+        for folder in ROBOTICS {
+            let error = found.check_all().unwrap_err().to_string();
+            assert!(error.contains(folder), "{error}");
+            std::fs::create_dir_all(found.robotics.join(folder)).unwrap();
+        }
         assert_eq!(found.check_all(), Ok(()));
     }
 

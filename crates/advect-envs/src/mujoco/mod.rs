@@ -4,21 +4,26 @@
 //! [`EnvError::MujocoUnavailable`](crate::EnvError::MujocoUnavailable) with the command that mends it.
 //! Exactly version 3.17.0 is accepted, because the memory layout differs between versions.
 
+mod adroit;
 mod dl;
 mod egl;
 mod gym;
+mod hand;
 mod kitchen;
 mod layout;
 mod locate;
 mod maze;
 mod models;
 mod provision;
+mod rotation;
 mod screen;
 mod self_test;
 mod sim;
 
+pub use adroit::AdroitEnv;
 pub use dl::take_warnings;
 pub use gym::GymEnv;
+pub use hand::{HandConfig, HandEnv};
 pub use kitchen::{KitchenConfig, KitchenEnv, KitchenTask};
 pub use locate::{Installation, root};
 pub use maze::{MazeConfig, MazeEnv};

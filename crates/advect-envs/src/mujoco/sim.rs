@@ -1,14 +1,22 @@
 //! Compiled models and simulations: safe access to what [`super::layout`] describes.
 #![allow(unsafe_code)] // reads MuJoCo's structs through checked offsets, see `layout` and `self_test`
 
+mod edit;
+
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dl::{Api, Opaque, guard};
 use super::layout;
 use crate::{EnvError, EnvSpec, Image};
+
+pub(super) use edit::{Field, Kind};
+
+/// How many models have been compiled.
+static COMPILED: AtomicU64 = AtomicU64::new(0);
 
 /// A compiled model: the constant description that any number of simulations share.
 pub struct Model {
@@ -19,9 +27,11 @@ pub struct Model {
     nu: usize,
     nbody: usize,
     nsite: usize,
+    nsensordata: usize,
+    family: u64,
 }
 
-// SAFETY: MuJoCo only reads an mjModel while simulating, and this type gives no way to write to it.
+// SAFETY: MuJoCo only reads an mjModel while simulating, and this type writes to it through `&mut self` only.
 unsafe impl Send for Model {}
 // SAFETY: as above; simulating one model from many threads is documented use.
 unsafe impl Sync for Model {}
@@ -91,12 +101,15 @@ impl Model {
             nu: 0,
             nbody: 0,
             nsite: 0,
+            nsensordata: 0,
+            family: COMPILED.fetch_add(1, Ordering::Relaxed),
         };
         model.nq = model.size(layout::model::NQ);
         model.nv = model.size(layout::model::NV);
         model.nu = model.size(layout::model::NU);
         model.nbody = model.size(layout::model::NBODY);
         model.nsite = model.size(layout::model::NSITE);
+        model.nsensordata = model.size(layout::model::NSENSORDATA);
         Ok(model)
     }
 
@@ -160,6 +173,16 @@ impl Model {
         self.nsite
     }
 
+    /// Numbers of all sensors together.
+    pub fn nsensordata(&self) -> usize {
+        self.nsensordata
+    }
+
+    /// What a model has in common with its copies, which have the same sizes, shapes and textures, and with no other.
+    pub(super) fn family(&self) -> u64 {
+        self.family
+    }
+
     /// Length of a physics step, seconds.
     pub fn timestep(&self) -> f64 {
         // SAFETY: the model is alive and 3.17.0 keeps this f64 there.
@@ -195,7 +218,7 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from mj_loadXML and is freed once; every Data holds the model by Arc.
+        // SAFETY: the pointer came from mj_loadXML or mj_copyModel and is freed once; every Data holds the model by Arc.
         unsafe { (self.api.mj_deleteModel)(self.ptr.as_ptr()) }
     }
 }
@@ -387,6 +410,16 @@ impl Data {
         self.numbers(layout::data::XPOS, 3 * self.model.nbody)
     }
 
+    /// Rotation of each body's frame `[nbody * 4]`, as the last step left it.
+    pub fn xquat(&self) -> &[f64] {
+        self.numbers(layout::data::XQUAT, 4 * self.model.nbody)
+    }
+
+    /// What the sensors measured `[nsensordata]`, as the last step left it.
+    pub fn sensordata(&self) -> &[f64] {
+        self.numbers(layout::data::SENSORDATA, self.model.nsensordata)
+    }
+
     /// Position of each body's centre of mass `[nbody * 3]`, as the last step left it.
     pub fn xipos(&self) -> &[f64] {
         self.numbers(layout::data::XIPOS, 3 * self.model.nbody)
@@ -458,7 +491,20 @@ impl Data {
     /// # Errors
     /// [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`], [`EnvError::MujocoFailed`].
     pub fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
-        super::screen::render(self, width, height)
+        super::screen::render(self, self.qpos(), width, height)
+    }
+
+    /// As [`Data::render`], at the positions `qpos [nq]`.
+    ///
+    /// # Errors
+    /// As [`Data::render`].
+    pub(super) fn render_posed(
+        &self,
+        qpos: &[f64],
+        width: usize,
+        height: usize,
+    ) -> Result<Image, EnvError> {
+        super::screen::render(self, qpos, width, height)
     }
 
     /// Calls into MuJoCo with the simulation, unless an earlier call failed.
@@ -485,13 +531,7 @@ impl Data {
 
     fn numbers_mut(&mut self, offset: usize, len: usize) -> &mut [f64] {
         // SAFETY: as in `numbers`, and `&mut self` makes the access exclusive.
-        unsafe {
-            let start: *mut f64 = self.ptr.byte_add(offset).cast().read();
-            match len {
-                0 => &mut [],
-                _ => std::slice::from_raw_parts_mut(start, len),
-            }
-        }
+        unsafe { numbers_mut(self.ptr, offset, len) }
     }
 }
 
@@ -513,6 +553,21 @@ unsafe fn numbers<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a [
         match len {
             0 => &[],
             _ => std::slice::from_raw_parts(start, len),
+        }
+    }
+}
+
+/// As [`numbers`], to write to.
+///
+/// # Safety
+/// There must be such a pointer, to so many numbers that live and that nobody else reads or writes to for `'a`.
+unsafe fn numbers_mut<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a mut [f64] {
+    // SAFETY: the caller's promise; an empty slice does not need a valid pointer, which MuJoCo may not have.
+    unsafe {
+        let start: *mut f64 = base.byte_add(offset).cast().read();
+        match len {
+            0 => &mut [],
+            _ => std::slice::from_raw_parts_mut(start, len),
         }
     }
 }

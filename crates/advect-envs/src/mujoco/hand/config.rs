@@ -1,0 +1,55 @@
+//! How much of a task's start is random.
+
+use crate::EnvError;
+use crate::options::Options;
+
+/// The settings of the block in the hand; the default is the authors'.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HandConfig {
+    /// Scale of the noise on the block's first place, whose standard deviation is `0.005 m * noise` on each axis; 1 by default.
+    ///
+    /// FM-IRL's noise study sets it to 1, 1.25, ..., 2.25.
+    pub noise: f64,
+    /// Scale of the width of the ranges that `CustomHandManipulateBlockRotateZ-v0` draws its first and its desired angle from; 1 by
+    /// default. The other tasks draw from full turns and do not use it.
+    ///
+    /// FM-IRL's paper has noise in the goals, too; its code, which is the default here, leaves both ranges as they are.
+    pub rotation_noise: f64,
+}
+
+impl Default for HandConfig {
+    fn default() -> Self {
+        Self {
+            noise: 1.0,
+            rotation_noise: 1.0,
+        }
+    }
+}
+
+impl HandConfig {
+    /// The settings behind an id: the names of these fields.
+    pub(crate) fn take(options: &mut Options) -> Result<Self, EnvError> {
+        let default = Self::default();
+        Ok(Self {
+            noise: options.take("noise", default.noise)?,
+            rotation_noise: options.take("rotation_noise", default.rotation_noise)?,
+        })
+    }
+
+    /// Checks that the scales are finite and not negative, and `noise` at most 10.
+    pub(super) fn check(&self, id: &str) -> Result<(), EnvError> {
+        for (what, scale, most) in [
+            ("noise", self.noise, 10.0),
+            ("rotation_noise", self.rotation_noise, f64::MAX),
+        ] {
+            if !(0.0..=most).contains(&scale) {
+                return Err(EnvError::BadSetting {
+                    id: id.to_owned(),
+                    what,
+                    problem: format!("is {scale}; give 0 or more, and 10 at most for noise"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
