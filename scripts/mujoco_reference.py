@@ -118,7 +118,7 @@ for name in [f"AdroitHand{name}{reward}-v1" for name in ADROIT for reward in (""
 FM_IRL_HAND = "CustomHandManipulateBlockRotateZ-v0"
 HANDS = ("RotateZ", "RotateParallel", "RotateXYZ", "Full", "")
 for name in [f"HandManipulateBlock{name}{reward}-v1" for name in HANDS for reward in ("", "Dense")] + [FM_IRL_HAND]:
-    NAMES[name] = {"random": 120, "waves": 220, "turned": 120}
+    NAMES[name] = {"random": 120, "waves": 220, "turned": 320}
 
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
@@ -502,7 +502,7 @@ def placed_driver(env, rng):
 
 
 def turned_driver(env, rng):
-    """Waves of a hand whose block is at its goal or near it."""
+    """Small waves of a hand whose block is at its goal or near it."""
     import numpy as np
     from gymnasium_robotics.utils import rotations
 
@@ -514,7 +514,8 @@ def turned_driver(env, rng):
         return np.concatenate([block[:3] + rng.uniform(-0.008, 0.008, 3), rotations.quat_mul(block[3:], turn)])
 
     sim._sample_goal = sample_goal
-    return waves_driver(env, rng)
+    waves = waves_driver(env, rng)
+    return lambda: np.float32(0.25) * waves()
 
 
 def write_trajectory(path, env_id, driver, steps, seed):

@@ -149,6 +149,7 @@ fn adroit_hands_are_gymnasium_robotics() {
         };
         let episodes = (covered.truncations, covered.longest_episode);
         assert_eq!(episodes, (18, 200), "{id}: {covered:?}");
+        assert_eq!(covered.other_rewards, 0, "{id}: {covered:?}");
         // the tasks are achieved, and not always
         assert!((10..3000).contains(&covered.achieved), "{id}: {covered:?}");
     }
@@ -161,6 +162,7 @@ fn shadow_hands_are_gymnasium_robotics() {
             return;
         };
         assert!(covered.truncations >= 9, "{id}: {covered:?}");
+        assert_eq!(covered.other_rewards, 0, "{id}: {covered:?}");
         let fm_irl = id.starts_with("Custom");
         assert_eq!(covered.terminations >= 3, fm_irl, "{id}: {covered:?}");
         assert!(covered.achieved >= 3, "{id}: {covered:?}");
