@@ -274,9 +274,19 @@ pub(super) fn free_camera(model: &Model) -> Camera {
     camera
 }
 
-/// The camera `track`, with which Gymnasium's models follow their robot; the free camera if the model has none.
+/// The camera where the environment puts it, or `track`, with which Gymnasium's models follow their robot; the free camera if the model has
+/// neither.
 fn camera(model: &Model) -> Camera {
     let free = free_camera(model);
+    if let Some(view) = model.view() {
+        return Camera {
+            look_at: view.look_at,
+            distance: view.distance,
+            azimuth: view.azimuth,
+            elevation: view.elevation,
+            ..free
+        };
+    }
     // SAFETY: the model is alive and the name is NUL-terminated.
     let id = unsafe { (model.api().mj_name2id)(model.as_ptr(), CAMERA_OBJECT, c"track".as_ptr()) };
     match id >= 0 {

@@ -29,6 +29,16 @@ pub struct Model {
     nsite: usize,
     nsensordata: usize,
     family: u64,
+    view: Option<View>,
+}
+
+/// From where a model is drawn: what the camera looks at, metres to it, and degrees about the vertical axis and up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct View {
+    pub(super) look_at: [f64; 3],
+    pub(super) distance: f64,
+    pub(super) azimuth: f64,
+    pub(super) elevation: f64,
 }
 
 // SAFETY: MuJoCo only reads an mjModel while simulating, and this type writes to it through `&mut self` only.
@@ -103,6 +113,7 @@ impl Model {
             nsite: 0,
             nsensordata: 0,
             family: COMPILED.fetch_add(1, Ordering::Relaxed),
+            view: None,
         };
         model.nq = model.size(layout::model::NQ);
         model.nv = model.size(layout::model::NV);
@@ -181,6 +192,17 @@ impl Model {
     /// What a model has in common with its copies, which have the same sizes, shapes and textures, and with no other.
     pub(super) fn family(&self) -> u64 {
         self.family
+    }
+
+    /// The same model, drawn from here.
+    pub(super) fn seen_from(mut self, view: View) -> Self {
+        self.view = Some(view);
+        self
+    }
+
+    /// From where to draw it, if that was said.
+    pub(super) fn view(&self) -> Option<View> {
+        self.view
     }
 
     /// Length of a physics step, seconds.
@@ -483,7 +505,7 @@ impl Data {
         })
     }
 
-    /// Draws the state into a frame, with the model's camera `track`, or its free camera if it has none.
+    /// Draws the state into a frame: from where its environment says, with the model's camera `track`, or with its free camera if it has none.
     ///
     /// The frame shows the positions of the state, also where derived quantities are one step behind. Each thread keeps the OpenGL
     /// objects of the last four models that it drew, and these models with them.

@@ -12,7 +12,7 @@ use advect_rng::Stream;
 
 use super::locate::Installation;
 use super::models;
-use super::sim::{Data, Field, Kind, Model};
+use super::sim::{Data, Field, Kind, Model, View};
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, Image, Step};
 use task::{Judgement, Places, Scene, TASKS, Task};
@@ -26,6 +26,13 @@ const ACHIEVED: f64 = 10.0;
 const NOT_ACHIEVED: f64 = -0.1;
 /// First actuator, last actuator and gain of those whose gains Gymnasium-Robotics sets: the wrist and the fingers.
 const GAINS: [(&str, &str, f64); 2] = [("A_WRJ1", "A_WRJ0", 10.0), ("A_FFJ3", "A_THJ0", 1.0)];
+
+const VIEW: View = View {
+    look_at: [0.0, -0.1, 0.2],
+    distance: 1.5,
+    azimuth: 90.0,
+    elevation: -35.0,
+};
 
 /// `AdroitHandDoor-v1`, `AdroitHandHammer-v1`, `AdroitHandPen-v1`, `AdroitHandRelocate-v1` or one of their `Sparse` variants, without the
 /// time limit ([`crate::make`] adds it).
@@ -225,7 +232,7 @@ fn compile(task: &Task) -> Result<Model, EnvError> {
             set(&mut model, Field::ActuatorBias, actuator, [0.0, -gain, 0.0]);
         }
     }
-    Ok(model)
+    Ok(model.seen_from(VIEW))
 }
 
 /// Sets the first numbers of an actuator.

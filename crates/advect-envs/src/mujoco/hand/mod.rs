@@ -13,7 +13,7 @@ pub use config::HandConfig;
 use super::locate::Installation;
 use super::models;
 use super::rotation::{Quat, angle_between, norm};
-use super::sim::{Data, Kind, Model};
+use super::sim::{Data, Kind, Model, View};
 use crate::state::{StateReader, StateWriter};
 use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
 use table::{Reward, TASKS, Task};
@@ -46,6 +46,13 @@ const NEAR: f64 = 0.01;
 const ALIGNED: f64 = 0.1;
 /// How far beside its place the goal is drawn where the place does not count.
 const ASIDE: f64 = 0.15;
+
+const VIEW: View = View {
+    look_at: [1.0, 0.96, 0.14],
+    distance: 0.5,
+    azimuth: 55.0,
+    elevation: -25.0,
+};
 
 /// `HandManipulateBlock*-v1` or FM-IRL's `CustomHandManipulateBlockRotateZ-v0`, without its time limit ([`crate::make`] adds it).
 ///
@@ -98,7 +105,8 @@ impl HandEnv {
         };
         config.check(id)?;
         let model = models::shared(MODEL, || {
-            Model::from_xml_path(&Installation::locate()?.robotics_file(MODEL)?)
+            let path = Installation::locate()?.robotics_file(MODEL)?;
+            Ok(Model::from_xml_path(&path)?.seen_from(VIEW))
         })?;
         models::check_sizes(&model, MODEL, SIZES)?;
         Ok(Self {
