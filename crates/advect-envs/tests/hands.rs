@@ -291,6 +291,9 @@ fn noise_scales_where_the_block_starts() {
         let error = make(&format!("{FM_IRL}@{setting}")).err().unwrap();
         assert!(error.to_string().contains("give 0 or more"), "{error}");
     }
+    let full = make("HandManipulateBlock-v1@rotation_noise=2");
+    let error = full.err().unwrap().to_string();
+    assert!(error.contains("nothing to scale"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // reads MuJoCo's structs through checked offsets, see `layout` and `self_test`
 
 mod edit;
+mod view;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
@@ -11,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dl::{Api, Opaque, guard};
 use super::layout;
-use crate::{EnvError, EnvSpec, Image};
+use crate::{EnvError, EnvSpec};
 
 pub(super) use edit::{Field, Kind};
+pub(super) use view::View;
 
 /// How many models have been compiled.
 static COMPILED: AtomicU64 = AtomicU64::new(0);
@@ -30,15 +32,6 @@ pub struct Model {
     nsensordata: usize,
     family: u64,
     view: Option<View>,
-}
-
-/// From where a model is drawn: what the camera looks at, metres to it, and degrees about the vertical axis and up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct View {
-    pub(super) look_at: [f64; 3],
-    pub(super) distance: f64,
-    pub(super) azimuth: f64,
-    pub(super) elevation: f64,
 }
 
 // SAFETY: MuJoCo only reads an mjModel while simulating, and this type writes to it through `&mut self` only.
@@ -192,17 +185,6 @@ impl Model {
     /// What a model has in common with its copies, which have the same sizes, shapes and textures, and with no other.
     pub(super) fn family(&self) -> u64 {
         self.family
-    }
-
-    /// The same model, drawn from here.
-    pub(super) fn seen_from(mut self, view: View) -> Self {
-        self.view = Some(view);
-        self
-    }
-
-    /// From where to draw it, if that was said.
-    pub(super) fn view(&self) -> Option<View> {
-        self.view
     }
 
     /// Length of a physics step, seconds.
@@ -503,30 +485,6 @@ impl Data {
             // SAFETY: both are alive and the buffer has the length that mj_stateSize gives for these parts.
             unsafe { (api.mj_setState)(model, data, state.as_ptr(), parts) }
         })
-    }
-
-    /// Draws the state into a frame: from where its environment says, with the model's camera `track`, or with its free camera if it has none.
-    ///
-    /// The frame shows the positions of the state, also where derived quantities are one step behind. Each thread keeps the OpenGL
-    /// objects of the last four models that it drew, and these models with them.
-    ///
-    /// # Errors
-    /// [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`], [`EnvError::MujocoFailed`].
-    pub fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
-        super::screen::render(self, self.qpos(), width, height)
-    }
-
-    /// As [`Data::render`], at the positions `qpos [nq]`.
-    ///
-    /// # Errors
-    /// As [`Data::render`].
-    pub(super) fn render_posed(
-        &self,
-        qpos: &[f64],
-        width: usize,
-        height: usize,
-    ) -> Result<Image, EnvError> {
-        super::screen::render(self, qpos, width, height)
     }
 
     /// Calls into MuJoCo with the simulation, unless an earlier call failed.

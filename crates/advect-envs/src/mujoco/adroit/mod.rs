@@ -171,6 +171,7 @@ impl Env for AdroitEnv {
     }
 
     fn reset(&mut self, rng: &mut Stream, obs: &mut [f64]) -> Result<(), EnvError> {
+        self.spec.check_obs(obs)?;
         let drawn = self.task.draw.draw(rng);
         let model = Arc::clone(&self.compiled);
         self.reset_to(model.qpos0(), &vec![0.0; model.nv()], &drawn, obs)

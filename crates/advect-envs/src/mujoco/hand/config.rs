@@ -1,5 +1,7 @@
 //! How much of a task's start is random.
 
+use super::table::Task;
+use super::turn::Turn;
 use crate::EnvError;
 use crate::options::Options;
 
@@ -11,7 +13,7 @@ pub struct HandConfig {
     /// FM-IRL's noise study sets it to 1, 1.25, ..., 2.25.
     pub noise: f64,
     /// Scale of the width of the ranges that `CustomHandManipulateBlockRotateZ-v0` draws its first and its desired angle from; 1 by
-    /// default. The other tasks draw from full turns and do not use it.
+    /// default. The other tasks draw from full turns, and have nothing to scale.
     ///
     /// FM-IRL's paper has noise in the goals, too; its code, which is the default here, leaves both ranges as they are.
     pub rotation_noise: f64,
@@ -36,20 +38,30 @@ impl HandConfig {
         })
     }
 
-    /// Checks that the scales are finite and not negative, and `noise` at most 10.
-    pub(super) fn check(&self, id: &str) -> Result<(), EnvError> {
+    /// Checks that the scales are finite and not negative, `noise` at most 10, and that the task has the ranges that are to be scaled.
+    pub(super) fn check(&self, task: &Task) -> Result<(), EnvError> {
         for (what, scale, most) in [
             ("noise", self.noise, 10.0),
             ("rotation_noise", self.rotation_noise, f64::MAX),
         ] {
             if !(0.0..=most).contains(&scale) {
-                return Err(EnvError::BadSetting {
-                    id: id.to_owned(),
-                    what,
-                    problem: format!("is {scale}; give 0 or more, and 10 at most for noise"),
-                });
+                let problem = format!("is {scale}; give 0 or more, and 10 at most for noise");
+                return Err(bad(task, what, problem));
             }
         }
+        if self.rotation_noise != 1.0 && task.turn != Turn::Third {
+            let problem =
+                "has nothing to scale, because the block turns by any angle; leave it out";
+            return Err(bad(task, "rotation_noise", problem.to_owned()));
+        }
         Ok(())
+    }
+}
+
+fn bad(task: &Task, what: &'static str, problem: String) -> EnvError {
+    EnvError::BadSetting {
+        id: task.id.to_owned(),
+        what,
+        problem,
     }
 }

@@ -1,6 +1,7 @@
 //! Gymnasium-Robotics' Shadow hand with a block to turn, and FM-IRL's variant of it.
 
 mod config;
+mod start;
 mod table;
 mod turn;
 
@@ -15,7 +16,7 @@ use super::models;
 use super::rotation::{Quat, angle_between, norm};
 use super::sim::{Data, Kind, Model, View};
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
+use crate::{Env, EnvError, EnvSpec, Image, Step};
 use table::{Reward, TASKS, Task};
 
 const MODEL: &str = "hand/manipulate_block.xml";
@@ -30,17 +31,8 @@ const BLOCK_SPEED: std::ops::Range<usize> = JOINTS..JOINTS + 6;
 const SHOWN: std::ops::Range<usize> = BLOCK.end..BLOCK.end + POSE;
 /// Gymnasium's entry `observation`: joints, their velocities, the block's velocity, its pose.
 const OWN: usize = 2 * JOINTS + 6 + POSE;
-/// Physics steps per environment step, and before the first.
+/// Physics steps per environment step.
 const FRAME_SKIP: u32 = 20;
-const SETTLING: u32 = 10 * FRAME_SKIP;
-/// Standard deviation of the noise on the block's first place, metres.
-const JITTER: f64 = 0.005;
-/// Above this height, the block lies on the palm.
-const PALM: f64 = 0.04;
-/// Draws of a first pose until the block stays on the palm.
-const DRAWS: usize = 1000;
-/// Bounds of a goal's place relative to the block's.
-const OFFSETS: [[f64; 2]; 3] = [[-0.04, 0.04], [-0.06, 0.02], [0.0, 0.06]];
 /// The goal is reached within this distance in metres and this angle in radians.
 const NEAR: f64 = 0.01;
 const ALIGNED: f64 = 0.1;
@@ -58,7 +50,8 @@ const VIEW: View = View {
 ///
 /// A pose is a place `[3]` and a quaternion `[4]`, the real part first. The observation of the first is Gymnasium's entries `observation`,
 /// `achieved_goal` and `desired_goal` behind one another (75 numbers). That of FM-IRL's variant is `observation` and the goal with a
-/// place of zero (68); the block has to turn from within 15 degrees of 0 to a goal 45 to 75 degrees ahead, which ends the episode.
+/// place of zero (68); the block has to turn from within 15 degrees of 0 to a goal 45 to 75 degrees ahead, which ends the episode. Its reward,
+/// by how much a step comes nearer, is that of DRAIL, whose code FM-IRL's extends (arXiv 2510.09222); the model is Gymnasium-Robotics'.
 /// An action in `[-1, 1]` is a position between the bounds of each actuator; it is clipped.
 ///
 /// A reset lets the block settle on the palm for 200 physics steps. Unlike Gymnasium's, it also clears the solver's warm start, so that an
@@ -103,7 +96,7 @@ impl HandEnv {
                 nearest: Self::ids().map(str::to_owned).collect(),
             });
         };
-        config.check(id)?;
+        config.check(task)?;
         let model = models::shared(MODEL, || {
             let path = Installation::locate()?.robotics_file(MODEL)?;
             Ok(Model::from_xml_path(&path)?.seen_from(VIEW))
@@ -112,7 +105,7 @@ impl HandEnv {
         Ok(Self {
             task,
             config,
-            spec: spec(task),
+            spec: task.spec(),
             centre: model.index_of(Kind::Site, "object:center")?,
             data: Data::new(model)?,
             goal: [0.0; POSE],
@@ -150,51 +143,6 @@ impl HandEnv {
         self.goal = goal;
         self.before = None;
         self.observe(obs);
-    }
-
-    /// Puts the block there, with the hand half open, and simulates until it lies still; returns whether it lies on the palm.
-    fn settle(&mut self, block: [f64; POSE]) -> Result<bool, EnvError> {
-        self.data.reset()?;
-        self.data.forward()?;
-        self.data.qpos_mut()[BLOCK].copy_from_slice(&block);
-        self.send(&[0.0; SIZES[2]]);
-        self.data.step(SETTLING, false)?;
-        self.data.forward()?;
-        Ok(self.data.site_xpos()[3 * self.centre + 2] > PALM)
-    }
-
-    /// Draws first poses until the block stays on the palm.
-    fn settle_somewhere(&mut self, rng: &mut Stream) -> Result<(), EnvError> {
-        let mut first = [0.0; POSE];
-        first.copy_from_slice(&self.data.model().qpos0()[BLOCK]);
-        for _ in 0..DRAWS {
-            let mut block = first;
-            let turn = self.task.turn;
-            block[3..].copy_from_slice(&turn.first(rng, self.config.rotation_noise));
-            for coordinate in &mut block[..3] {
-                *coordinate += JITTER * self.config.noise * rng.normal_f64();
-            }
-            if self.settle(block)? {
-                return Ok(());
-            }
-        }
-        Err(EnvError::BadSetting {
-            id: self.spec.id.clone(),
-            what: "noise",
-            problem: format!("let the block fall off the hand {DRAWS} times; give less"),
-        })
-    }
-
-    fn draw_goal(&self, rng: &mut Stream) -> [f64; POSE] {
-        let mut goal = self.block();
-        if self.task.placed {
-            for (coordinate, [low, high]) in goal.iter_mut().zip(OFFSETS) {
-                *coordinate += low + (high - low) * rng.uniform_f64();
-            }
-        }
-        let turn = self.task.turn.goal(rng, self.config.rotation_noise);
-        goal[3..].copy_from_slice(&turn);
-        goal
     }
 
     /// The block's pose.
@@ -323,29 +271,4 @@ impl Env for HandEnv {
 /// The rotation of a pose.
 fn quat(pose: &[f64; POSE]) -> Quat {
     [pose[3], pose[4], pose[5], pose[6]]
-}
-
-fn spec(task: &Task) -> EnvSpec {
-    let (obs_dim, goal) = match task.episodic {
-        // the goal's place is not observed: only rotations can be compared
-        true => (
-            OWN + POSE,
-            GoalLayout {
-                achieved: OWN - 4..OWN,
-                desired: OWN + 3..OWN + POSE,
-            },
-        ),
-        false => (
-            OWN + 2 * POSE,
-            GoalLayout {
-                achieved: OWN..OWN + POSE,
-                desired: OWN + POSE..OWN + 2 * POSE,
-            },
-        ),
-    };
-    EnvSpec {
-        goal: Some(goal),
-        ..EnvSpec::symmetric(task.id, obs_dim, SIZES[2], 1.0)
-            .with_time_limit(task.max_episode_steps)
-    }
 }

@@ -1,6 +1,8 @@
 //! The facts of Gymnasium-Robotics' block in the Shadow hand, and the ids that they make.
 
 use super::turn::Turn;
+use super::{OWN, POSE, SIZES};
+use crate::{EnvSpec, GoalLayout};
 
 /// One task.
 pub(super) struct Task {
@@ -55,3 +57,31 @@ pub(super) static TASKS: [Task; 11] = [
         ..row("CustomHandManipulateBlockRotateZ-v0", Turn::Third, false, Reward::Progress)
     },
 ];
+
+impl Task {
+    /// Its spec, with where the goals lie.
+    pub(super) fn spec(&self) -> EnvSpec {
+        let (obs_dim, goal) = match self.episodic {
+            // the goal's place is not observed: only rotations can be compared
+            true => (
+                OWN + POSE,
+                GoalLayout {
+                    achieved: OWN - 4..OWN,
+                    desired: OWN + 3..OWN + POSE,
+                },
+            ),
+            false => (
+                OWN + 2 * POSE,
+                GoalLayout {
+                    achieved: OWN..OWN + POSE,
+                    desired: OWN + POSE..OWN + 2 * POSE,
+                },
+            ),
+        };
+        EnvSpec {
+            goal: Some(goal),
+            ..EnvSpec::symmetric(self.id, obs_dim, SIZES[2], 1.0)
+                .with_time_limit(self.max_episode_steps)
+        }
+    }
+}
