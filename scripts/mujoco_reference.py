@@ -11,20 +11,25 @@ One file per trajectory, DIR/ID--DRIVER--SEED.bin, little-endian:
     8 bytes "ADVREF01"; u32 nq, nv, nu, obs_dim; then records until the end of the file:
     u8 0 (reset): qpos f64[nq], qvel f64[nv] as given to the simulator, obs f64[obs_dim]
     u8 1 (step):  action f32[nu], obs f64[obs_dim], reward f64, u8 terminated, u8 truncated
+To `terminated` is added 2 where the environment says whether the task is achieved, and 4 if it is.
 Pendulum-v1 and MountainCarContinuous-v0 have no simulator: their "qpos" and "qvel" are the angle or position and its velocity.
 
 A file name has "." for "/" in an id. The observation of a maze is `observation`, `achieved_goal` and `desired_goal` behind
 one another, so a reset's goal is its last two numbers. That of the kitchen is `observation` alone, without noise. Fetch is as the
 mazes, with goals of three numbers; its "qpos" and "qvel" are those after the reset, which the reset does not change.
 
-NumPy's arctan2 and OpenBLAS' matrix products, which Fetch's observations are made with, differ between processors. The script
-has NumPy use the C library's arctan2, and needs a processor with fused multiplication (any x86-64 since 2013).
+Adroit's resets draw numbers of the model: these follow qpos in the file, and are counted in nq. Those of the Shadow hand let a block settle:
+its qpos is that before, and its observation, with the goal, that after.
+
+NumPy rounds arccos, arctan2 and products of matrices differently on processors with AVX-512; it is told not to use that. A processor with fused
+multiplication is needed (any x86-64 since 2013).
 """
 
 import argparse
 import os
 import pathlib
 import struct
+import types
 
 import private_python
 
@@ -116,6 +121,16 @@ LASTING = 300
 # FM-IRL's ant on its way to a flag, which no package has; the driver "touching" computes contact forces.
 ANT_GOAL = "AntGoal-v0"
 NAMES[ANT_GOAL] = {"random": 120, "hold": 120, "touching": 120}
+# The Adroit hand; two episodes and the start of a third.
+ADROIT = ("Door", "Hammer", "Pen", "Relocate")
+for name in [f"AdroitHand{name}{reward}-v1" for name in ADROIT for reward in ("", "Sparse")]:
+    NAMES[name] = {"random": 420, "waves": 420, "placed": 420}
+
+# The Shadow hand with a block, and FM-IRL's variant of it.
+FM_IRL_HAND = "CustomHandManipulateBlockRotateZ-v0"
+HANDS = ("RotateZ", "RotateParallel", "RotateXYZ", "Full", "")
+for name in [f"HandManipulateBlock{name}{reward}-v1" for name in HANDS for reward in ("", "Dense")] + [FM_IRL_HAND]:
+    NAMES[name] = {"random": 120, "waves": 220, "turned": 320}
 
 TRAJECTORIES = [(name, *driver) for name, drivers in NAMES.items() for driver in drivers.items()]
 SEEDS = 3
@@ -127,11 +142,13 @@ def make(env_id, driver):
 
     name, _, tasks = env_id.partition("/")
     options = {}
-    if name == KITCHEN or "Maze" in name or name.startswith("Fetch"):
+    if name == KITCHEN or any(part in name for part in ("Maze", "Fetch", "Hand")):
         prepare_robotics()
     if name == ANT_GOAL:
         register_ant_goal()
         options["contact_forces"] = driver == "touching"
+    if name == FM_IRL_HAND:
+        register_fm_irl_hand()
     if name == KITCHEN:
         options = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
     if tasks:
@@ -236,6 +253,47 @@ def register_ant_goal():
         gymnasium.register(ANT_GOAL, AntGoal, max_episode_steps=50, disable_env_checker=True)
 
 
+def register_fm_irl_hand():
+    """FM-IRL's block in the hand on Gymnasium-Robotics' classes: 15 degrees of full turns become one, ahead of which the goal lies by 60."""
+    import gymnasium
+    import numpy as np
+    from gymnasium_robotics.envs.shadow_dexterous_hand.manipulate_block import MujocoHandBlockEnv
+
+    class Narrow:
+        """A generator whose uniform numbers lie in a twelfth of the range asked for, around `middle`."""
+
+        def __init__(self, rng, middle):
+            self.rng, self.middle, self.normal = rng, middle, rng.normal
+
+        def uniform(self, low, high):
+            return self.middle + self.rng.uniform(low, high) / 12.0
+
+    class FmIrlHand(MujocoHandBlockEnv):
+        def drawn_near(self, middle, draw):
+            rng, self.np_random = self.np_random, Narrow(self.np_random, middle)
+            drawn = draw()
+            self.np_random = rng
+            return drawn
+
+        def _reset_sim(self):
+            self.before = None
+            return self.drawn_near(0.0, super()._reset_sim)
+
+        def _sample_goal(self):
+            return self.drawn_near(np.pi / 3.0, super()._sample_goal)
+
+        def compute_terminated(self, achieved_goal, desired_goal, info):
+            return bool(info["is_success"])
+
+        def compute_reward(self, achieved_goal, goal, info):
+            after = -super().compute_reward(achieved_goal, goal, info)
+            before, self.before = self.before, after
+            return 0.0 if before is None else before - after
+
+    options = {"target_position": "ignore", "target_rotation": "z", "reward_type": "dense"}
+    gymnasium.register(FM_IRL_HAND, FmIrlHand, max_episode_steps=50, kwargs=options, disable_env_checker=True)
+
+
 def simulator(env):
     """The part of an environment that holds the simulation."""
     env = env.unwrapped
@@ -251,6 +309,8 @@ def flat(env_id, obs):
         return obs
     if env_id.startswith(KITCHEN):
         return obs["observation"]
+    if env_id == FM_IRL_HAND:
+        return np.concatenate([obs["observation"], np.zeros(3), obs["desired_goal"][3:]])
     return np.concatenate([obs["observation"], obs["achieved_goal"], obs["desired_goal"]])
 
 
@@ -279,6 +339,52 @@ class FetchReset:
     @property
     def state(self):
         return self.sim.data.qpos.copy(), self.sim.data.qvel.copy()
+class AdroitReset(MujocoReset):
+    """The same, with the numbers of the model that a reset draws behind the positions."""
+
+    def __init__(self, env):
+        import numpy as np
+
+        super().__init__(env)
+        model, name = self.sim.model, env.spec.name
+        place = lambda kind, thing: getattr(model, kind)(thing).pos
+        self.drawn = {
+            "Door": lambda: [place("body", "frame")],
+            "Hammer": lambda: [place("body", "nail_board")[2:]],
+            "Pen": lambda: [model.body("target").quat],
+            "Relocate": lambda: [place("body", "Object")[:2], place("site", "target")],
+        }[name.removeprefix("AdroitHand").removesuffix("Sparse")]
+        self.sizes = model.nq + sum(map(len, self.drawn())), model.nv
+        set_state = self.sim.set_state
+
+        def remember(qpos, qvel):
+            set_state(qpos, qvel)
+            qpos, qvel = self.state
+            self.state = np.concatenate([qpos, *self.drawn()]), qvel
+
+        self.sim.set_state = remember
+
+
+class HandReset:
+    """Remembers where a reset puts the block, and begins resets with mj_resetData, as those of the other robots begin."""
+
+    def __init__(self, env):
+        import mujoco
+
+        sim = env.unwrapped
+        self.sizes = sim.model.nq, sim.model.nv
+        reset_sim = sim._reset_sim
+
+        def place(model, data, name, pose):
+            data.joint(name).qpos[:] = pose
+            self.state = data.qpos.copy(), data.qvel.copy()
+
+        def reset_cleared():
+            mujoco.mj_resetData(sim.model, sim.data)
+            return reset_sim()
+
+        sim._utils = types.SimpleNamespace(**vars(sim._utils) | {"set_joint_qpos": place})
+        sim._reset_sim = reset_cleared
 
 
 class PendulumReset:
@@ -477,15 +583,87 @@ def pick_driver(env, rng):
         return (thing if fingers.sum() > 0.055 else goal), -1.0
 
     return fetch_driver(env, rng, choose)
+def waves_driver(env, rng):
+    """Every joint swings at its own pace, beyond the bounds at times: the environment clips."""
+    import numpy as np
+
+    joints = env.action_space.shape[0]
+    height, pace, phase = (rng.uniform(low, high, joints) for low, high in ((0.3, 1.2), (0.02, 0.2), (0.0, 6.0)))
+    time = iter(range(10**9))
+    return lambda: (height * np.sin(pace * next(time) + phase)).astype("float32")
+
+
+def placed_driver(env, rng):
+    """Waves of an Adroit hand whose thing is at its goal or near it."""
+    import mujoco
+    import numpy as np
+
+    sim = env.unwrapped
+    model, scratch, set_state = sim.model, mujoco.MjData(sim.model), sim.set_state
+
+    def cosine(qpos):
+        scratch.qpos[:] = qpos
+        mujoco.mj_kinematics(model, scratch)
+        ways = [scratch.site(f"{what}_top").xpos - scratch.site(f"{what}_bottom").xpos for what in ("object", "target")]
+        return ways[0] @ ways[1]
+
+    def open_door(qpos):
+        qpos[28] = rng.uniform(0.0, 1.57)
+
+    def drive_nail(qpos):
+        qpos[26], qpos[28] = rng.uniform(0.05, 0.095), rng.uniform(0.0, 0.1)
+
+    def turn_pen(qpos):
+        turns = [np.concatenate([qpos[:27], rng.uniform(-3.2, 3.2, 3)]) for _ in range(300)]
+        qpos[:] = max(turns, key=cosine)
+
+    def take_ball(qpos):
+        way = model.site("target").pos - model.body("Object").pos
+        qpos[30:33] = way + rng.uniform(-0.08, 0.08, 3)
+
+    things = {"Door": open_door, "Hammer": drive_nail, "Pen": turn_pen, "Relocate": take_ball}
+    move = things[env.spec.name.removeprefix("AdroitHand").removesuffix("Sparse")]
+
+    def set_moved(qpos, qvel):
+        qpos = qpos.copy()
+        move(qpos)
+        set_state(qpos, qvel)
+
+    sim.set_state = set_moved
+    return waves_driver(env, rng)
+
+
+def turned_driver(env, rng):
+    """Small waves of a hand whose block is at its goal or near it."""
+    import numpy as np
+    from gymnasium_robotics.utils import rotations
+
+    sim = env.unwrapped
+
+    def sample_goal():
+        block, angle = sim.data.joint("object:joint").qpos, rng.uniform(0.0, 0.25)
+        turn = np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
+        return np.concatenate([block[:3] + rng.uniform(-0.008, 0.008, 3), rotations.quat_mul(block[3:], turn)])
+
+    sim._sample_goal = sample_goal
+    waves = waves_driver(env, rng)
+    return lambda: np.float32(0.25) * waves()
 
 
 def write_trajectory(path, env_id, driver, steps, seed):
     import numpy as np
 
     env = make(env_id, driver)
-    resets = {"Pendulum": PendulumReset, "MountainCarContinuous": MountainCarReset}
-    resets |= {name + reward: FetchReset for name in FETCH for reward in ("", "Dense")}
-    reset = resets.get(env.spec.name, MujocoReset)(env)
+    resets = {
+        "Pendulum": PendulumReset,
+        "MountainCar": MountainCarReset,
+        "Fetch": FetchReset,
+        "AdroitHand": AdroitReset,
+        "HandManipulate": HandReset,
+        "CustomHand": HandReset,
+    }
+    wanted = (reset for start, reset in resets.items() if env_id.startswith(start))
+    reset = next(wanted, MujocoReset)(env)
     drivers = {
         "random": random_driver,
         "hold": hold_driver,
@@ -500,6 +678,9 @@ def write_trajectory(path, env_id, driver, steps, seed):
         "reach": reach_driver,
         "push": push_driver,
         "pick": pick_driver,
+        "waves": waves_driver,
+        "placed": placed_driver,
+        "turned": turned_driver,
     }
     act = drivers[driver.removeprefix("lasting_")](env, np.random.default_rng(seed))
     f64 = lambda numbers: np.asarray(numbers, dtype="<f8").tobytes()
@@ -516,8 +697,10 @@ def write_trajectory(path, env_id, driver, steps, seed):
         start(seed=seed)
         for _ in range(steps):
             action = act()
-            obs, reward, terminated, truncated, _ = env.step(action)
-            flags = struct.pack("<2B", terminated, truncated)
+            obs, reward, terminated, truncated, info = env.step(action)
+            achieved = info.get("success", info.get("is_success"))
+            says = 0 if achieved is None else 2 + 4 * bool(achieved)
+            flags = struct.pack("<2B", terminated + says, truncated)
             file.write(b"\1" + action.tobytes() + f64(flat(env_id, obs)) + f64(reward) + flags)
             if terminated or truncated:
                 start()
@@ -531,6 +714,7 @@ def main():
     args = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "disable")
     os.environ.setdefault("NPY_DISABLE_CPU_FEATURES", "X86_V4 AVX512_ICL AVX512_SPR")
+    os.environ.setdefault("OPENBLAS_CORETYPE", "Haswell")
     args.out.mkdir(parents=True, exist_ok=True)
     os.chdir(args.out)  # MuJoCo writes MUJOCO_LOG.TXT into the working directory
     wanted = [trajectory for trajectory in TRAJECTORIES if trajectory[0].startswith(args.only)]

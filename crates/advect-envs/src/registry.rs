@@ -6,8 +6,8 @@ use crate::embedded::{
 };
 #[cfg(feature = "mujoco")]
 use crate::mujoco::{
-    AntGoal, AntGoalConfig, FetchConfig, FetchEnv, GymEnv, KitchenConfig, KitchenEnv, MazeConfig,
-    MazeEnv,
+    AdroitEnv, AntGoal, AntGoalConfig, FetchConfig, FetchEnv, GymEnv, HandConfig, HandEnv,
+    KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
 };
 use crate::options::{AT, Options};
 use crate::probe::{Probe, ProbeEnv};
@@ -63,6 +63,14 @@ fn add_mujoco(table: &mut Vec<(&'static str, Build)>) {
     table.push(entry(AntGoal::ID, |options| {
         AntGoal::new(AntGoalConfig::take(options)?)
     }));
+    for id in AdroitEnv::ids() {
+        table.push(entry(id, move |_| AdroitEnv::new(id)));
+    }
+    for id in HandEnv::ids() {
+        table.push(entry(id, move |options| {
+            HandEnv::new(id, HandConfig::take(options)?)
+        }));
+    }
 }
 
 /// The kitchen that an id stands for; its tasks may be any, so that not every id is listed.

@@ -7,7 +7,8 @@ mod common;
 use std::path::Path;
 
 use advect_envs::mujoco::{
-    AntGoal, AntGoalConfig, FetchConfig, FetchEnv, KitchenConfig, KitchenEnv, MazeConfig, MazeEnv,
+    AdroitEnv, AntGoal, AntGoalConfig, FetchConfig, FetchEnv, HandConfig, HandEnv, KitchenConfig,
+    KitchenEnv, MazeConfig, MazeEnv,
 };
 use advect_envs::{Env, TimeLimit, make};
 use advect_rng::Stream;
@@ -132,6 +133,28 @@ fn fetch_picks_and_places_as_in_gymnasium_robotics() {
     replay_fetches("FetchPickAndPlace");
 }
 
+fn replay_adroit(id: &str, path: &Path) -> Covered {
+    let mut env = TimeLimit::new(AdroitEnv::new(id).unwrap());
+    let reset = |env: &mut TimeLimit<AdroitEnv>, start: &Start, obs: &mut [f64]| {
+        let numbers = env.inner().data().model().nq();
+        let (qpos, drawn) = start.qpos.split_at(numbers);
+        env.reset_with(|env| env.reset_to(qpos, &start.qvel, drawn, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
+fn replay_hand(id: &str, path: &Path) -> Covered {
+    let mut env = TimeLimit::new(HandEnv::new(id, HandConfig::default()).unwrap());
+    let reset = |env: &mut TimeLimit<HandEnv>, start: &Start, obs: &mut [f64]| {
+        let block = start.qpos[24..31].try_into().unwrap();
+        let goal = *start.obs.last_chunk().unwrap();
+        env.reset_with(|env| env.reset_to(block, goal, obs))
+            .unwrap();
+    };
+    replay(&mut env, &read(path), reset, same_bits)
+}
+
 #[test]
 fn kitchen_is_gymnasium_robotics() {
     let id = "FrankaKitchen-v1";
@@ -206,5 +229,33 @@ fn replay_ant_goal(path: &Path) -> Covered {
 fn ant_goal_is_the_scripts() {
     if let Some(covered) = replay_task(AntGoal::ID, replay_ant_goal) {
         assert!(covered.truncations >= 18 && covered.rewarded >= 1080);
+    }
+}
+
+#[test]
+fn adroit_hands_are_gymnasium_robotics() {
+    for id in AdroitEnv::ids() {
+        let Some(covered) = replay_task(id, |path| replay_adroit(id, path)) else {
+            return;
+        };
+        let episodes = (covered.truncations, covered.longest_episode);
+        assert_eq!(episodes, (18, 200), "{id}: {covered:?}");
+        assert_eq!(covered.other_rewards, 0, "{id}: {covered:?}");
+        // the tasks are achieved, and not always
+        assert!((10..3000).contains(&covered.achieved), "{id}: {covered:?}");
+    }
+}
+
+#[test]
+fn shadow_hands_are_gymnasium_robotics() {
+    for id in HandEnv::ids() {
+        let Some(covered) = replay_task(id, |path| replay_hand(id, path)) else {
+            return;
+        };
+        assert!(covered.truncations >= 9, "{id}: {covered:?}");
+        assert_eq!(covered.other_rewards, 0, "{id}: {covered:?}");
+        let fm_irl = id.starts_with("Custom");
+        assert_eq!(covered.terminations >= 3, fm_irl, "{id}: {covered:?}");
+        assert!(covered.achieved >= 3, "{id}: {covered:?}");
     }
 }

@@ -20,8 +20,16 @@ fn provisions_once_and_then_only_checks() {
     assert!(root.join("models/gymnasium/half_cheetah.xml").is_file());
     let robots = root.join("models/gymnasium_robotics");
     assert!(robots.join("point/point.xml").is_file());
-    assert!(robots.join("fetch/slide.xml").is_file());
-    assert!(robots.join("stls/fetch/gripper_link.stl").is_file());
+    for file in [
+        "adroit_hand/adroit_pen.xml",
+        "fetch/slide.xml",
+        "hand/manipulate_block.xml",
+        "stls/fetch/gripper_link.stl",
+        "stls/hand/palm.stl",
+        "textures/block.png",
+    ] {
+        assert!(robots.join(file).is_file(), "{file} is missing");
+    }
     let kitchen = robots.join("kitchen_franka");
     assert!(
         kitchen

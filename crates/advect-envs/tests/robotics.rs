@@ -7,28 +7,7 @@ mod common;
 use advect_envs::mujoco::{KitchenConfig, KitchenEnv, KitchenTask, MazeConfig, MazeEnv};
 use advect_envs::{Env, EnvError, TimeLimit, VecEnv, ids, make};
 use advect_rng::Stream;
-
-/// Everything that `steps` random actions return, with resets.
-fn rollout(env: &mut dyn Env, rng: &mut Stream, steps: usize) -> Vec<(Vec<u64>, u64, bool)> {
-    let spec = env.spec().clone();
-    let (mut obs, mut action) = (vec![0.0; spec.obs_dim], vec![0.0; spec.act_dim]);
-    let mut one = || {
-        rng.fill_uniform_range(-1.0, 1.0, &mut action);
-        let step = env.step(&action, &mut obs).unwrap();
-        let bits = obs.iter().map(|o| o.to_bits()).collect();
-        if step.is_last() {
-            env.reset(rng, &mut obs).unwrap();
-        }
-        (bits, step.reward.to_bits(), step.is_last())
-    };
-    (0..steps).map(|_| one()).collect()
-}
-
-fn reset(env: &mut dyn Env, rng: &mut Stream) -> Vec<f64> {
-    let mut obs = vec![0.0; env.spec().obs_dim];
-    env.reset(rng, &mut obs).unwrap();
-    obs
-}
+use common::rollout::{reset, rollout};
 
 #[test]
 fn specs_are_gymnasium_robotics() {

@@ -88,6 +88,7 @@ api! {
     mj_addBufferVFS: fn(*mut *mut Opaque, *const c_char, *const c_void, c_int) -> c_int;
     mj_deleteVFS: fn(*mut *mut Opaque);
     mj_loadXML: fn(*const c_char, *const *mut Opaque, *mut c_char, c_int) -> *mut Opaque;
+    mj_copyModel: fn(*mut Opaque, *const Opaque) -> *mut Opaque;
     mj_deleteModel: fn(*mut Opaque);
     mj_makeData: fn(*const Opaque) -> *mut Opaque;
     mj_deleteData: fn(*mut Opaque);

@@ -17,25 +17,25 @@ pub(crate) mod model {
     pub(crate) const NSITE: usize = 144;
     pub(crate) const NEQ: usize = 472;
     pub(crate) const NMOCAP: usize = 568;
+    pub(crate) const NSENSORDATA: usize = 744;
     /// An f64, not a pointer.
     pub(crate) const TIMESTEP: usize = 792;
-    /// An f32, as is the next.
-    pub(crate) const AZIMUTH: usize = 1112;
-    pub(crate) const ELEVATION: usize = 1116;
     /// An int, as are the next three.
     pub(crate) const OFF_WIDTH: usize = 1132;
     pub(crate) const OFF_HEIGHT: usize = 1136;
     pub(crate) const SHADOW_SIZE: usize = 1148;
     pub(crate) const OFF_SAMPLES: usize = 1152;
-    /// An f64, not a pointer.
-    pub(crate) const EXTENT: usize = 1752;
-    /// Three f64, not a pointer.
-    pub(crate) const CENTRE: usize = 1760;
     pub(crate) const QPOS0: usize = 1792;
+    pub(crate) const BODY_POS: usize = 1912;
+    pub(crate) const BODY_QUAT: usize = 1920;
     pub(crate) const BODY_MASS: usize = 1944;
     /// Points to ints.
     pub(crate) const EQ_TYPE: usize = 4408;
     pub(crate) const EQ_DATA: usize = 4464;
+    pub(crate) const SITE_POS: usize = 2688;
+    /// Ten numbers for each actuator, as is the next.
+    pub(crate) const ACTUATOR_GAINPRM: usize = 4856;
+    pub(crate) const ACTUATOR_BIASPRM: usize = 4864;
     pub(crate) const ACTUATOR_CTRLRANGE: usize = 4992;
 }
 
@@ -51,6 +51,7 @@ pub(crate) mod data {
     pub(crate) const CTRL: usize = 160_736;
     pub(crate) const MOCAP_POS: usize = 160_768;
     pub(crate) const MOCAP_QUAT: usize = 160_776;
+    pub(crate) const SENSORDATA: usize = 160_808;
     pub(crate) const XPOS: usize = 160_840;
     pub(crate) const XQUAT: usize = 160_848;
     pub(crate) const XIPOS: usize = 160_864;
@@ -61,6 +62,16 @@ pub(crate) mod data {
     pub(crate) const QFRC_ACTUATOR: usize = 161_408;
     pub(crate) const QFRC_CONSTRAINT: usize = 161_432;
     pub(crate) const CFRC_EXT: usize = 161_464;
+}
+
+/// Numbers that name kinds of things for `mj_name2id`.
+pub(crate) mod object {
+    /// `mjOBJ_BODY`
+    pub(crate) const BODY: i32 = 1;
+    /// `mjOBJ_SITE`
+    pub(crate) const SITE: i32 = 6;
+    /// `mjOBJ_ACTUATOR`
+    pub(crate) const ACTUATOR: i32 = 19;
 }
 
 /// `mjvScene`: its size, and offsets into it.

@@ -9,8 +9,16 @@ use crate::EnvError;
 /// The library's file name in the wheel.
 const FILE: &str = "libmujoco.so.3.17.0";
 
-/// The folders of Gymnasium-Robotics' models, meshes and textures that `unpack.py` puts there.
-const ROBOTICS: [&str; 5] = ["kitchen_franka", "point", "fetch", "stls/fetch", "textures"];
+/// The folders of Gymnasium-Robotics' models, with the meshes and textures that they name by relative paths.
+const ROBOTICS: [&str; 7] = [
+    "adroit_hand",
+    "fetch",
+    "hand",
+    "kitchen_franka",
+    "point",
+    "stls",
+    "textures",
+];
 
 /// A MuJoCo library with the model files of the Gymnasium tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +97,12 @@ impl Installation {
     /// Checks that all that is provisioned exists.
     pub(super) fn check_all(&self) -> Result<(), EnvError> {
         self.check()?;
-        let folders = ROBOTICS.map(|name| self.robotics.join(name));
-        match folders.into_iter().find(|folder| !folder.is_dir()) {
-            Some(folder) => Err(missing(vec![folder])),
+        let mut folders = ROBOTICS
+            .map(|folder| self.robotics.join(folder))
+            .into_iter();
+        match folders.find(|folder| !folder.is_dir()) {
             None => Ok(()),
+            Some(folder) => Err(missing(vec![folder])),
         }
     }
 }
@@ -182,9 +192,10 @@ mod tests {
         assert!(error.to_string().contains("gymnasium_robotics"), "{error}");
         let error = found.robotics_file("point/point.xml").unwrap_err();
         assert!(error.to_string().contains("point.xml"), "{error}");
-        for name in ROBOTICS {
-            assert!(found.check_all().is_err(), "without {name}");
-            std::fs::create_dir_all(found.robotics.join(name)).unwrap();
+        for folder in ROBOTICS {
+            let error = found.check_all().unwrap_err().to_string();
+            assert!(error.contains(folder), "{error}");
+            std::fs::create_dir_all(found.robotics.join(folder)).unwrap();
         }
         assert_eq!(found.check_all(), Ok(()));
     }

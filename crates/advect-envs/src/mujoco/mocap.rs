@@ -1,18 +1,11 @@
-//! What robots that follow a mocap body need beyond [`super::sim`]: names, welds, mocap poses and the Jacobians of sites.
+//! What robots that follow a mocap body need beyond [`super::sim`]: welds, mocap poses and the Jacobians of sites.
 #![allow(unsafe_code)] // calls into MuJoCo, see `dl`
 
-use std::ffi::{CString, c_int};
+use std::ffi::c_int;
 
 use super::layout::{self, EQ_NUMBERS, WELD};
 use super::sim::{Data, Model};
 use crate::EnvError;
-
-/// Kinds of named things, with the values of `mjtObj`.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    Body = 1,
-    Site = 6,
-}
 
 /// What [`Model::reset_welds`] writes: no offset, and the first number of the quaternion.
 const NO_OFFSET: [f64; 7] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
@@ -26,20 +19,6 @@ pub(super) struct SiteJacobian {
 }
 
 impl Model {
-    /// The index of what has this name.
-    ///
-    /// # Errors
-    /// [`EnvError::MujocoModel`] if nothing has.
-    pub(super) fn id(&self, kind: Kind, name: &str) -> Result<usize, EnvError> {
-        let c_name = CString::new(name).unwrap_or_default();
-        // SAFETY: the model is alive and the name is NUL-terminated.
-        let id = unsafe { (self.api().mj_name2id)(self.as_ptr(), kind as c_int, c_name.as_ptr()) };
-        usize::try_from(id).map_err(|_| EnvError::MujocoModel {
-            model: name.to_owned(),
-            reason: format!("the model has no {kind:?} of this name"),
-        })
-    }
-
     /// Makes every weld hold its bodies together without an offset, as Gymnasium-Robotics' `reset_mocap_welds` does: the
     /// numbers 0 to 6 of its `eq_data` become 0, 0, 0, 0, 0, 0, 1, and the rest of the quaternion stays.
     pub(super) fn reset_welds(&mut self) {
@@ -82,11 +61,6 @@ impl Model {
 }
 
 impl Data {
-    /// Orientation of each body's frame `[nbody * 4]`, as the last step left it.
-    pub(super) fn xquat(&self) -> &[f64] {
-        self.numbers(layout::data::XQUAT, 4 * self.model().nbody())
-    }
-
     /// Rotation matrix of each site `[nsite * 9]`, as the last step left it.
     pub(super) fn site_xmat(&self) -> &[f64] {
         self.numbers(layout::data::SITE_XMAT, 9 * self.model().nsite())

@@ -4,11 +4,13 @@
 //! [`EnvError::MujocoUnavailable`](crate::EnvError::MujocoUnavailable) with the command that mends it.
 //! Exactly version 3.17.0 is accepted, because the memory layout differs between versions.
 
+mod adroit;
 mod ant_goal;
 mod dl;
 mod egl;
 mod fetch;
 mod gym;
+mod hand;
 mod kitchen;
 mod layout;
 mod locate;
@@ -16,14 +18,17 @@ mod maze;
 mod mocap;
 mod models;
 mod provision;
+mod rotation;
 mod screen;
 mod self_test;
 mod sim;
 
+pub use adroit::AdroitEnv;
 pub use ant_goal::{AntGoal, AntGoalConfig};
 pub use dl::take_warnings;
 pub use fetch::{FetchConfig, FetchEnv};
 pub use gym::GymEnv;
+pub use hand::{HandConfig, HandEnv};
 pub use kitchen::{KitchenConfig, KitchenEnv, KitchenTask};
 pub use locate::{Installation, root};
 pub use maze::{MazeConfig, MazeEnv};

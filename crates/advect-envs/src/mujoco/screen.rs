@@ -196,9 +196,17 @@ impl Screen {
         })
     }
 
-    /// Draws `data`, whose model is that of this screen.
-    fn draw(&mut self, data: &Data, width: usize, height: usize) -> Result<Image, EnvError> {
+    /// Draws `data`, whose model is of the family of this screen's, at the positions `qpos`.
+    fn draw(
+        &mut self,
+        data: &Data,
+        qpos: &[f64],
+        width: usize,
+        height: usize,
+    ) -> Result<Image, EnvError> {
+        self.copy.follow(data.model());
         self.copy.set_integration_state(&data.integration_state())?;
+        self.copy.qpos_mut().copy_from_slice(qpos);
         self.copy.forward()?;
         self.buffers.resize(width, height)?;
         self.update()?;
@@ -266,9 +274,19 @@ pub(super) fn free_camera(model: &Model) -> Camera {
     camera
 }
 
-/// The camera `track`, with which Gymnasium's models follow their robot; the free camera if the model has none.
+/// The camera where the environment puts it, or `track`, with which Gymnasium's models follow their robot; the free camera if the model has
+/// neither.
 fn camera(model: &Model) -> Camera {
     let free = free_camera(model);
+    if let Some(view) = model.view() {
+        return Camera {
+            look_at: view.look_at,
+            distance: view.distance,
+            azimuth: view.azimuth,
+            elevation: view.elevation,
+            ..free
+        };
+    }
     // SAFETY: the model is alive and the name is NUL-terminated.
     let id = unsafe { (model.api().mj_name2id)(model.as_ptr(), CAMERA_OBJECT, c"track".as_ptr()) };
     match id >= 0 {
@@ -298,17 +316,23 @@ struct Screens {
 }
 
 impl Screens {
-    fn draw(&mut self, data: &Data, width: usize, height: usize) -> Result<Image, EnvError> {
+    fn draw(
+        &mut self,
+        data: &Data,
+        qpos: &[f64],
+        width: usize,
+        height: usize,
+    ) -> Result<Image, EnvError> {
         self.context.make_current()?;
         let mut screen = self.take(data.model())?;
         // a screen whose drawing failed is not used again
-        let image = screen.draw(data, width, height)?;
+        let image = screen.draw(data, qpos, width, height)?;
         self.screens.push(screen);
         Ok(image)
     }
 
     fn take(&mut self, model: &Arc<Model>) -> Result<Screen, EnvError> {
-        let known = |screen: &Screen| Arc::ptr_eq(screen.copy.model(), model);
+        let known = |screen: &Screen| screen.copy.model().family() == model.family();
         if let Some(index) = self.screens.iter().position(known) {
             return Ok(self.screens.remove(index));
         }
@@ -332,11 +356,16 @@ thread_local! {
     static SCREENS: RefCell<Option<Screens>> = const { RefCell::new(None) };
 }
 
-/// Draws the state of a simulation, of which it works on a copy.
+/// Draws the state of a simulation at the positions `qpos [nq]`; it works on a copy.
 ///
 /// # Errors
 /// [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`], [`EnvError::MujocoFailed`].
-pub(super) fn render(data: &Data, width: usize, height: usize) -> Result<Image, EnvError> {
+pub(super) fn render(
+    data: &Data,
+    qpos: &[f64],
+    width: usize,
+    height: usize,
+) -> Result<Image, EnvError> {
     check_size(width, height)?;
     let draw = |screens: &RefCell<Option<Screens>>| {
         let mut screens = screens
@@ -349,7 +378,7 @@ pub(super) fn render(data: &Data, width: usize, height: usize) -> Result<Image, 
             });
         }
         match &mut *screens {
-            Some(screens) => screens.draw(data, width, height),
+            Some(screens) => screens.draw(data, qpos, width, height),
             None => Err(failed("this thread has no screen")),
         }
     };

@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use super::dl::Api;
 use super::layout::{self, state};
-use super::mocap::Kind;
 use super::screen::{self, Camera, Scene};
-use super::sim::{Data, Model};
+use super::sim::{Data, Field, Kind, Model};
 use crate::EnvError;
 
 const TIMESTEP: f64 = 0.0123;
 const MASS: f64 = 1.75;
 const GEAR: f64 = 7.0;
 const CTRL_RANGE: [f64; 2] = [-0.25, 0.75];
+/// Gain and bias of the actuator.
+const ACTUATOR: [f64; 2] = [2.5, 0.125];
 const BODY: [f64; 3] = [0.5, -0.25, 2.0];
-const CENTRE: [f64; 3] = [0.75, -0.25, 2.0];
-const SITE: [f64; 3] = [0.625, -0.25, 2.0];
+/// Half a turn about the vertical axis.
+const TURNED: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
+const CENTRE: [f64; 3] = [0.25, -0.25, 2.0];
+/// In the body and in the world.
+const LOCAL_SITE: [f64; 3] = [0.125, 0.0, 0.0];
+const SITE: [f64; 3] = [0.375, -0.25, 2.0];
 /// Dry friction of the hinge, at which its constraint force saturates.
 const FRICTION: f64 = 0.375;
 const ANGULAR_VELOCITY: f64 = 3.0;
@@ -25,8 +30,6 @@ const LATER_ANGLE: f64 = 0.625;
 const DRAWING: [i32; 4] = [123, 77, 333, 3];
 const LOOK_AT: [f64; 3] = [0.5, 1.5, 2.5];
 const EXTENT: f64 = 6.0;
-const LATER_LOOK_AT: [f64; 3] = [3.5, 4.5, 5.5];
-const LATER_EXTENT: f64 = 7.0;
 const ANGLES: [f64; 2] = [35.0, -15.0];
 const SHAPES: i32 = 37;
 const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
@@ -34,7 +37,7 @@ const FORCE: [f64; 3] = [11.0, 12.0, 13.0];
 const RELATIVE_POSE: [f64; 10] = [0.0, 0.0, 0.0, 7.0, 8.0, 9.0, 0.0, 0.0, 0.0, 1.0];
 const AFTER_RESET: [f64; 10] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
 
-/// One body on one hinge with one motor, in numbers that occur nowhere else.
+/// One body on one hinge with one motor and two sensors, in numbers that occur nowhere else.
 fn xml() -> String {
     let join = |numbers: &[f64]| {
         let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
@@ -42,10 +45,12 @@ fn xml() -> String {
     };
     format!(
         r#"<mujoco><option timestep="{TIMESTEP}"/><statistic center="{}" extent="{EXTENT}"/><visual>
-        <global offwidth="{}" offheight="{}" azimuth="{}" elevation="{}"/><quality shadowsize="{}" offsamples="{}"/></visual><worldbody><body pos="{}">
+        <global offwidth="{}" offheight="{}" azimuth="{}" elevation="{}"/><quality shadowsize="{}" offsamples="{}"/></visual><worldbody><body name="arm" pos="{}" quat="{}">
         <joint name="hinge" type="hinge" axis="0 1 0" frictionloss="{FRICTION}"/>
-        <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/><site pos="0.125 0 0"/></body></worldbody>
-        <actuator><motor joint="hinge" gear="{GEAR}" ctrllimited="true" ctrlrange="{}"/></actuator></mujoco>"#,
+        <inertial pos="0.25 0 0" mass="{MASS}" diaginertia="0.1 0.2 0.15"/><site name="spot" pos="{}"/></body></worldbody>
+        <actuator><general name="drive" joint="hinge" gear="{GEAR}" ctrllimited="true" ctrlrange="{}"
+        gainprm="{}" biastype="affine" biasprm="{}"/></actuator>
+        <sensor><framepos objtype="site" objname="spot"/><jointvel joint="hinge"/></sensor></mujoco>"#,
         join(&LOOK_AT),
         DRAWING[0],
         DRAWING[1],
@@ -54,7 +59,11 @@ fn xml() -> String {
         DRAWING[2],
         DRAWING[3],
         join(&BODY),
+        join(&TURNED),
+        join(&LOCAL_SITE),
         join(&CTRL_RANGE),
+        ACTUATOR[0],
+        ACTUATOR[1],
     )
 }
 
@@ -63,13 +72,12 @@ fn xml() -> String {
 /// # Errors
 /// The first quantity that differs.
 pub(super) fn run(api: &Arc<Api>) -> Result<(), String> {
-    let mut model =
-        Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
+    let model = Model::compile(api, "self_test.xml", Some(&xml())).map_err(|e| e.to_string())?;
     check_model(&model)?;
+    check_names(&model)?;
+    check_fields(&model)?;
     check_drawing(&model)?;
-    check_camera(&model, LOOK_AT, 1.5 * EXTENT, ANGLES)?;
-    model.look_from(LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0]);
-    check_camera(&model, LATER_LOOK_AT, 1.5 * LATER_EXTENT, [-70.0, 25.0])?;
+    check_camera(&model)?;
     let mut data = Data::new(Arc::new(model)).map_err(|e| e.to_string())?;
     simulate(&mut data).map_err(|e| e.to_string())?;
     check_data(&data)?;
@@ -83,12 +91,13 @@ fn check_model(model: &Model) -> Result<(), String> {
         model.nu(),
         model.nbody(),
         model.nsite(),
+        model.nsensordata(),
     ];
     let sizes = sizes.map(|size| size as f64);
     same(
-        "nq, nv, nu, nbody, nsite",
+        "nq, nv, nu, nbody, nsite, nsensordata",
         &sizes,
-        &[1.0, 1.0, 1.0, 2.0, 1.0],
+        &[1.0, 1.0, 1.0, 2.0, 1.0, 4.0],
     )?;
     same("opt.timestep", &[model.timestep()], &[TIMESTEP])?;
     same("qpos0", model.qpos0(), &[0.0])?;
@@ -111,8 +120,8 @@ fn check_weld(api: &Arc<Api>) -> Result<(), String> {
     same("eq_data", &model.welds()[..10], &RELATIVE_POSE)?;
     model.reset_welds();
     same("eq_data", &model.welds()[..10], &AFTER_RESET)?;
-    let arm = model.id(Kind::Body, "arm").map_err(words)?;
-    let tip = model.id(Kind::Site, "tip").map_err(words)?;
+    let arm = model.index_of(Kind::Body, "arm").map_err(words)?;
+    let tip = model.index_of(Kind::Site, "tip").map_err(words)?;
     same("mj_name2id", &[arm as f64, tip as f64], &[2.0, 0.0])?;
     let mut data = Data::new(Arc::new(model)).map_err(words)?;
     data.forward().map_err(words)?;
@@ -124,6 +133,28 @@ fn check_weld(api: &Arc<Api>) -> Result<(), String> {
     let jacobian = data.site_jacobian(tip).map_err(words)?;
     same("mj_jacSite", &jacobian.position, &[1.0, 0.0, 0.0])?;
     same("mj_jacSite", &jacobian.rotation, &[0.0; 3])
+}
+
+fn check_names(model: &Model) -> Result<(), String> {
+    for (kind, name, wanted) in [
+        (Kind::Body, "arm", 1),
+        (Kind::Site, "spot", 0),
+        (Kind::Actuator, "drive", 0),
+    ] {
+        let found = model.index_of(kind, name);
+        hold("the numbers of the kinds of names", found == Ok(wanted))?;
+    }
+    Ok(())
+}
+
+fn check_fields(model: &Model) -> Result<(), String> {
+    let ten = |first: f64| [first, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    same("body_pos", &model.field(Field::BodyPos)[3..], &BODY)?;
+    same("body_quat", &model.field(Field::BodyQuat)[4..], &TURNED)?;
+    same("site_pos", model.field(Field::SitePos), &LOCAL_SITE)?;
+    let [gain, bias] = ACTUATOR.map(ten);
+    same("actuator_gainprm", model.field(Field::ActuatorGain), &gain)?;
+    same("actuator_biasprm", model.field(Field::ActuatorBias), &bias)
 }
 
 /// The structs that MuJoCo draws with, as far as they can be seen without OpenGL.
@@ -143,18 +174,14 @@ fn check_drawing(model: &Model) -> Result<(), String> {
     hold("mjrContext", screen::default_buffers(model.api()))
 }
 
-fn check_camera(
-    model: &Model,
-    look_at: [f64; 3],
-    distance: f64,
-    [azimuth, elevation]: [f64; 2],
-) -> Result<(), String> {
+fn check_camera(model: &Model) -> Result<(), String> {
+    let [azimuth, elevation] = ANGLES;
     let wanted = Camera {
         kind: 0,
         fixed_id: -1,
         track_body: -1,
-        look_at,
-        distance,
+        look_at: LOOK_AT,
+        distance: 1.5 * EXTENT,
         azimuth,
         elevation,
         orthographic: 0,
@@ -195,11 +222,20 @@ fn check_data(data: &Data) -> Result<(), String> {
     same("qvel", data.qvel(), &[ANGULAR_VELOCITY])?;
     same("ctrl", data.ctrl(), &[CTRL])?;
     same("xpos", &data.xpos()[3..], &BODY)?;
+    same("xquat", &data.xquat()[4..], &TURNED)?;
     same("xipos", &data.xipos()[3..], &CENTRE)?;
     same("site_xpos", data.site_xpos(), &SITE)?;
+    let [x, y, z] = SITE;
+    same(
+        "sensordata",
+        data.sensordata(),
+        &[x, y, z, ANGULAR_VELOCITY],
+    )?;
     same("cinert", &data.cinert()[19..], &[MASS])?;
-    same("cvel", &data.cvel()[6..9], &[0.0, ANGULAR_VELOCITY, 0.0])?;
-    same("qfrc_actuator", data.qfrc_actuator(), &[GEAR * CTRL])?;
+    same("cvel", &data.cvel()[6..9], &[0.0, -ANGULAR_VELOCITY, 0.0])?;
+    let [gain, bias] = ACTUATOR;
+    let force = GEAR * (gain * CTRL + bias);
+    same("qfrc_actuator", data.qfrc_actuator(), &[force])?;
     same("qfrc_constraint", data.qfrc_constraint(), &[-FRICTION])?;
     same("cfrc_ext", &data.cfrc_ext()[9..], &FORCE)
 }

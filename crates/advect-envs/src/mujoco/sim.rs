@@ -1,14 +1,24 @@
 //! Compiled models and simulations: safe access to what [`super::layout`] describes.
 #![allow(unsafe_code)] // reads MuJoCo's structs through checked offsets, see `layout` and `self_test`
 
+mod edit;
+mod view;
+
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dl::{Api, Opaque, guard};
 use super::layout;
-use crate::{EnvError, EnvSpec, Image};
+use crate::{EnvError, EnvSpec};
+
+pub(super) use edit::{Field, Kind};
+pub(super) use view::View;
+
+/// How many models have been compiled.
+static COMPILED: AtomicU64 = AtomicU64::new(0);
 
 /// A compiled model: the constant description that any number of simulations share.
 pub struct Model {
@@ -19,9 +29,12 @@ pub struct Model {
     nu: usize,
     nbody: usize,
     nsite: usize,
+    nsensordata: usize,
+    family: u64,
+    view: Option<View>,
 }
 
-// SAFETY: MuJoCo only reads an mjModel while simulating, and this type gives no way to write to it.
+// SAFETY: MuJoCo only reads an mjModel while simulating, and this type writes to it through `&mut self` only.
 unsafe impl Send for Model {}
 // SAFETY: as above; simulating one model from many threads is documented use.
 unsafe impl Sync for Model {}
@@ -91,12 +104,16 @@ impl Model {
             nu: 0,
             nbody: 0,
             nsite: 0,
+            nsensordata: 0,
+            family: COMPILED.fetch_add(1, Ordering::Relaxed),
+            view: None,
         };
         model.nq = model.size(layout::model::NQ);
         model.nv = model.size(layout::model::NV);
         model.nu = model.size(layout::model::NU);
         model.nbody = model.size(layout::model::NBODY);
         model.nsite = model.size(layout::model::NSITE);
+        model.nsensordata = model.size(layout::model::NSENSORDATA);
         Ok(model)
     }
 
@@ -113,19 +130,6 @@ impl Model {
         for (offset, value) in settings {
             // SAFETY: the model is alive, 3.17.0 keeps this int there, and `&mut self` makes the access exclusive.
             unsafe { self.ptr.byte_add(offset).cast::<c_int>().write(value) }
-        }
-    }
-
-    /// Puts the free camera `distance` away from `look_at`, in these directions in degrees. Only frames read this.
-    pub(super) fn look_from(&mut self, look_at: [f64; 3], distance: f64, directions: [f32; 2]) {
-        use layout::model::{AZIMUTH, CENTRE, ELEVATION, EXTENT};
-        // SAFETY: the model is alive, 3.17.0 keeps numbers of these types there, and `&mut self` makes the access exclusive.
-        unsafe {
-            self.ptr.byte_add(CENTRE).cast().write(look_at);
-            // the free camera stands this far away
-            self.ptr.byte_add(EXTENT).cast().write(distance / 1.5);
-            self.ptr.byte_add(AZIMUTH).cast().write(directions[0]);
-            self.ptr.byte_add(ELEVATION).cast().write(directions[1]);
         }
     }
 
@@ -173,6 +177,16 @@ impl Model {
         self.nsite
     }
 
+    /// Numbers of all sensors together.
+    pub fn nsensordata(&self) -> usize {
+        self.nsensordata
+    }
+
+    /// What a model has in common with its copies, which have the same sizes, shapes and textures, and with no other.
+    pub(super) fn family(&self) -> u64 {
+        self.family
+    }
+
     /// Length of a physics step, seconds.
     pub fn timestep(&self) -> f64 {
         // SAFETY: the model is alive and 3.17.0 keeps this f64 there.
@@ -216,7 +230,7 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from mj_loadXML and is freed once; every Data holds the model by Arc.
+        // SAFETY: the pointer came from mj_loadXML or mj_copyModel and is freed once; every Data holds the model by Arc.
         unsafe { (self.api.mj_deleteModel)(self.ptr.as_ptr()) }
     }
 }
@@ -408,6 +422,16 @@ impl Data {
         self.numbers(layout::data::XPOS, 3 * self.model.nbody)
     }
 
+    /// Rotation of each body's frame `[nbody * 4]`, as the last step left it.
+    pub fn xquat(&self) -> &[f64] {
+        self.numbers(layout::data::XQUAT, 4 * self.model.nbody)
+    }
+
+    /// What the sensors measured `[nsensordata]`, as the last step left it.
+    pub fn sensordata(&self) -> &[f64] {
+        self.numbers(layout::data::SENSORDATA, self.model.nsensordata)
+    }
+
     /// Position of each body's centre of mass `[nbody * 3]`, as the last step left it.
     pub fn xipos(&self) -> &[f64] {
         self.numbers(layout::data::XIPOS, 3 * self.model.nbody)
@@ -471,17 +495,6 @@ impl Data {
         })
     }
 
-    /// Draws the state into a frame, with the model's camera `track`, or its free camera if it has none.
-    ///
-    /// The frame shows the positions of the state, also where derived quantities are one step behind. Each thread keeps the OpenGL
-    /// objects of the last four models that it drew, and these models with them.
-    ///
-    /// # Errors
-    /// [`EnvError::BadFrame`], [`EnvError::EglUnavailable`], [`EnvError::EglFailed`], [`EnvError::MujocoFailed`].
-    pub fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
-        super::screen::render(self, width, height)
-    }
-
     /// Calls into MuJoCo with the simulation, unless an earlier call failed.
     pub(super) fn call(
         &mut self,
@@ -534,12 +547,12 @@ unsafe fn numbers<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a [
     }
 }
 
-/// As [`numbers`], to be written.
+/// As [`numbers`], to write to.
 ///
 /// # Safety
-/// As [`numbers`], and nobody else may use them for `'a`.
+/// There must be such a pointer, to so many numbers that live and that nobody else reads or writes to for `'a`.
 unsafe fn numbers_mut<'a>(base: NonNull<Opaque>, offset: usize, len: usize) -> &'a mut [f64] {
-    // SAFETY: the caller's promise; an empty slice does not need a valid pointer.
+    // SAFETY: the caller's promise; an empty slice does not need a valid pointer, which MuJoCo may not have.
     unsafe {
         let start: *mut f64 = base.byte_add(offset).cast().read();
         match len {

@@ -6,7 +6,7 @@ import zipfile
 
 wheels, target = map(pathlib.Path, sys.argv[1:])
 ROBOTICS = "gymnasium_robotics/envs/assets/"
-FOLDERS = ["kitchen_franka/", "point/", "fetch/", "stls/fetch/", "textures/"]
+FOLDERS = ["adroit_hand", "fetch", "hand", "kitchen_franka", "point", "stls", "textures"]
 
 
 def unpack(wheel_glob, wanted):
@@ -33,7 +33,7 @@ def gymnasium(name):
 
 
 def robotics(name):
-    if name.startswith(tuple(ROBOTICS + folder for folder in FOLDERS)):
+    if name.startswith(tuple(ROBOTICS + folder + "/" for folder in FOLDERS)):
         # the models name their meshes and textures by relative paths
         return pathlib.PurePosixPath("models/gymnasium_robotics", name.removeprefix(ROBOTICS)).parent
     licence = ".dist-info/licenses/" in name or name == ROBOTICS + "LICENSE.md"

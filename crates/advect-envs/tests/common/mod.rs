@@ -3,6 +3,8 @@
 
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test")]
 pub mod reference;
+#[allow(clippy::unwrap_used, reason = "a failed test")]
+pub mod rollout;
 
 /// Whether a missing MuJoCo is a failure.
 pub fn mujoco_is_required() -> bool {

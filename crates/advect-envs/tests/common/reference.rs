@@ -22,6 +22,8 @@ pub enum Record {
         reward: f64,
         terminated: bool,
         truncated: bool,
+        /// Whether the task is achieved, where the environment says that.
+        achieved: Option<bool>,
     },
 }
 
@@ -46,12 +48,16 @@ impl Reader<'_> {
                 obs: self.f64s(obs_dim),
             });
         }
+        let action = (0..nu).map(|_| f32::from_le_bytes(self.bytes())).collect();
+        let (obs, reward) = (self.f64s(obs_dim), self.f64s(1)[0]);
+        let [flags, truncated] = self.bytes();
         Record::Step {
-            action: (0..nu).map(|_| f32::from_le_bytes(self.bytes())).collect(),
-            obs: self.f64s(obs_dim),
-            reward: self.f64s(1)[0],
-            terminated: self.bytes() == [1],
-            truncated: self.bytes() == [1],
+            action,
+            obs,
+            reward,
+            terminated: flags & 1 != 0,
+            truncated: truncated == 1,
+            achieved: (flags & 2 != 0).then_some(flags & 4 != 0),
         }
     }
 }
@@ -77,6 +83,10 @@ pub struct Covered {
     pub truncations: usize,
     /// Steps with a reward other than zero.
     pub rewarded: usize,
+    /// Steps after which the environment said that the task is achieved.
+    pub achieved: usize,
+    /// Steps whose reward has other bits.
+    pub other_rewards: usize,
     pub worst_reward: f64,
 }
 
@@ -88,6 +98,8 @@ impl Covered {
         self.terminations += other.terminations;
         self.truncations += other.truncations;
         self.rewarded += other.rewarded;
+        self.achieved += other.achieved;
+        self.other_rewards += other.other_rewards;
         self.worst_reward = self.worst_reward.max(other.worst_reward);
     }
 }
@@ -115,11 +127,15 @@ pub fn replay<E: Env>(
                 reward,
                 terminated,
                 truncated,
+                achieved,
             } => {
                 let step = env.step(action, &mut found).unwrap();
                 check(&found, obs, index);
                 let flags = (step.terminated, step.truncated);
                 assert_eq!(flags, (*terminated, *truncated), "record {index}");
+                if achieved.is_some() {
+                    assert_eq!(env.is_success(), *achieved, "record {index}");
+                }
                 let error = (step.reward - reward).abs();
                 assert!(
                     error <= 1e-6,
@@ -132,6 +148,8 @@ pub fn replay<E: Env>(
                 covered.terminations += usize::from(*terminated);
                 covered.truncations += usize::from(*truncated);
                 covered.rewarded += usize::from(*reward != 0.0);
+                covered.achieved += usize::from(*achieved == Some(true));
+                covered.other_rewards += usize::from(step.reward.to_bits() != reward.to_bits());
                 covered.worst_reward = covered.worst_reward.max(error);
             }
         }

@@ -3,9 +3,8 @@
 use super::table::Task;
 use crate::EnvError;
 use crate::mujoco::locate::Installation;
-use crate::mujoco::mocap::Kind;
 use crate::mujoco::models;
-use crate::mujoco::sim::{Data, Model};
+use crate::mujoco::sim::{Data, Kind, Model, View};
 
 /// Physics steps per environment step.
 pub(super) const SUBSTEPS: u32 = 20;
@@ -21,10 +20,13 @@ const WAY_HOME: [f64; 3] = [-0.498, 0.005, -0.431];
 pub(super) const FINGERS: usize = 13;
 /// Place of the object in the positions.
 pub(super) const OBJECT: usize = 15;
-/// Gymnasium-Robotics' view: what the camera looks at, from how far, and its azimuth and elevation.
-const LOOK_AT: [f64; 3] = [1.3, 0.75, 0.55];
-const DISTANCE: f64 = 2.5;
-const DIRECTIONS: [f32; 2] = [132.0, -14.0];
+/// Gymnasium-Robotics' view.
+const VIEW: View = View {
+    look_at: [1.3, 0.75, 0.55],
+    distance: 2.5,
+    azimuth: 132.0,
+    elevation: -14.0,
+};
 
 /// Where the parts of the robot stand in the simulation.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +42,10 @@ pub(super) struct Parts {
 impl Parts {
     /// Finds them by name.
     pub(super) fn find(task: &Task, model: &Model) -> Result<Self, EnvError> {
-        let object = task.object.map(|_| model.id(Kind::Site, "object0"));
+        let object = task.object.map(|_| model.index_of(Kind::Site, "object0"));
         Ok(Self {
-            hand: model.id(Kind::Body, "robot0:gripper_link")?,
-            grip: model.id(Kind::Site, "robot0:grip")?,
+            hand: model.index_of(Kind::Body, "robot0:gripper_link")?,
+            grip: model.index_of(Kind::Site, "robot0:grip")?,
             object: object.transpose()?,
         })
     }
@@ -100,8 +102,7 @@ pub(super) fn model(task: &Task) -> Result<std::sync::Arc<Model>, EnvError> {
         let mut model = Model::from_xml_path(&path)?;
         models::check_sizes(&model, task.model, task.sizes)?;
         model.reset_welds();
-        model.look_from(LOOK_AT, DISTANCE, DIRECTIONS);
-        Ok(model)
+        Ok(model.seen_from(VIEW))
     })
 }
 

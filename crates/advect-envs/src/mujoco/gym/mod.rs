@@ -2,7 +2,7 @@
 
 pub(super) mod observation;
 mod reset;
-mod reward;
+pub(super) mod reward;
 pub(super) mod table;
 pub(super) mod task;
 

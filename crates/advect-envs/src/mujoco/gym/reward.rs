@@ -134,7 +134,7 @@ fn coordinates<'a>(
 }
 
 /// `sum_i value(i)^2` in NumPy's order of additions (eight running sums), for at most 128 numbers.
-fn sum_of_squares<T>(len: usize, value: impl Fn(usize) -> T) -> T
+pub(in crate::mujoco) fn sum_of_squares<T>(len: usize, value: impl Fn(usize) -> T) -> T
 where
     T: Copy + Default + Add<Output = T> + Mul<Output = T>,
 {
