@@ -147,7 +147,7 @@ def make(env_id, driver):
     if name == ANT_GOAL:
         register_ant_goal()
         options["contact_forces"] = driver == "touching"
-    if name == FM_IRL_HAND:
+    if name == FM_IRL_HAND and name not in gymnasium.registry:
         register_fm_irl_hand()
     if name == KITCHEN:
         options = {"robot_noise_ratio": 0.0, "object_noise_ratio": 0.0}
