@@ -62,10 +62,16 @@ pub fn advect(verb: &str, args: &[String]) -> Result {
     )
 }
 
+/// Threads of Mesa's software OpenGL beside the one that draws. Environments draw on threads of their own already.
+const MESA_THREADS: &str = "LP_NUM_THREADS";
+
 /// Becomes `cargo fixed.. args..`, so that signals and the exit status are the command's own.
 fn replace(fixed: &[&str], args: &[String]) -> Result {
     let mut command = Command::new(cargo());
     command.args(fixed).args(args);
+    if std::env::var_os(MESA_THREADS).is_none() {
+        command.env(MESA_THREADS, "0");
+    }
     become_command(command)
 }
 

@@ -103,11 +103,12 @@ pub fn collect(
     let seeds = Stream::new(seed, "collect");
     let mut builder: Option<Builder> = None;
     let (mut attempts, mut kept, mut successes) = (0, 0, None);
+    let mut env = make()?;
     while kept < wanted.episodes {
         if attempts >= PATIENCE * wanted.episodes {
             return Err(wanted.gives_up(attempts, kept));
         }
-        let mut episode = Episode::start(make, &seeds, attempts)?;
+        let mut episode = Episode::start(env, &seeds, attempts)?;
         let played = play(&mut episode, behaviour, wanted.successful)?;
         attempts += 1;
         if let Some(success) = played.success {
@@ -120,6 +121,7 @@ pub fn collect(
             record(played, builder.get_or_insert_with(new));
             kept += 1;
         }
+        env = episode.env;
     }
     Ok(Collected {
         dataset: builder.map(Builder::finish).unwrap_or_default(),

@@ -127,12 +127,12 @@ pub(crate) struct Episode {
 }
 
 impl Episode {
+    /// The episode number `index`, whose first state is drawn from a fork of `seeds` of its own.
     pub(crate) fn start(
-        make: &EnvFactory,
+        env: Box<dyn Env>,
         seeds: &Stream,
         index: usize,
     ) -> Result<Self, TrainError> {
-        let env = make()?;
         let (obs, action) = (vec![0.0; env.spec().obs_dim], vec![0.0; env.spec().act_dim]);
         let mut episode = Self {
             index,
@@ -220,7 +220,7 @@ pub fn evaluate(
     agent.begin_evaluation(seeds.fork("agent"));
     let mut all = Vec::with_capacity(episodes);
     for index in 0..episodes {
-        all.push(Episode::start(make, &seeds, index)?);
+        all.push(Episode::start(make()?, &seeds, index)?);
     }
     check_bounds(all[0].env.spec())?;
     while all.iter().any(|episode| !episode.done) {

@@ -28,8 +28,9 @@ pub fn watch(
 ) -> Result<Vec<f64>, TrainError> {
     let seeds = Stream::new(seed, "collect");
     let mut returns = Vec::new();
+    let mut env = make()?;
     for index in 0..episodes {
-        let mut episode = Episode::start(make, &seeds, index)?;
+        let mut episode = Episode::start(env, &seeds, index)?;
         behaviour.begin();
         while see(episode.env.as_ref())?.is_continue() {
             if episode.done {
@@ -43,6 +44,7 @@ pub fn watch(
         if !episode.done {
             break;
         }
+        env = episode.env;
     }
     Ok(returns)
 }
