@@ -5,13 +5,18 @@ use std::path::Path;
 use crate::{TASKS, workspace};
 
 /// The verbs of the `advect` command.
-const VERBS: [&str; 7] = [
+const VERBS: [&str; 12] = [
     "train",
     "eval",
     "report",
+    "render",
     "bench-update",
     "algos",
     "envs",
+    "collect",
+    "demos",
+    "data",
+    "check-env",
     "config",
 ];
 

@@ -104,6 +104,9 @@ fn request_for(algo: &str, env: &str) -> Request {
 }
 
 #[cfg(test)]
+mod pages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
