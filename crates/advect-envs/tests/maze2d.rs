@@ -424,6 +424,17 @@ fn the_expert_of_an_id_succeeds_with_any_of_its_settings() {
 }
 
 #[test]
+fn the_expert_refuses_buffers_of_other_lengths() {
+    let mut expert = advect_envs::experts::expert("Maze2dUMaze-v0")
+        .unwrap()
+        .unwrap();
+    let obs = [0.8, 0.8, 0.0, 0.0, 0.8, 0.8];
+    assert!(expert.act(&obs, &mut [0.0; 2]).is_ok());
+    assert!(expert.act(&obs, &mut [0.0; 3]).is_err());
+    assert!(expert.act(&obs[..5], &mut [0.0; 2]).is_err());
+}
+
+#[test]
 fn settings_that_the_maze_does_not_have_are_refused() {
     for (id, problem) in [
         ("Maze2dMedium-v0@nose=1", "knows noise, coverage"),

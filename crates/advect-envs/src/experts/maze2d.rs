@@ -26,7 +26,16 @@ impl Expert for Maze2dExpert {
     }
 
     fn act(&mut self, obs: &[f64], action: &mut [f32]) -> Result<(), EnvError> {
-        action.copy_from_slice(&waypoint_action(self.layout, obs, &mut self.heading)?);
+        let found = action.len();
+        let Ok(action) = <&mut [f32; 2]>::try_from(action) else {
+            return Err(EnvError::BadLength {
+                id: self.layout.id().to_owned(),
+                what: "action",
+                wanted: 2,
+                found,
+            });
+        };
+        *action = waypoint_action(self.layout, obs, &mut self.heading)?;
         Ok(())
     }
 }
