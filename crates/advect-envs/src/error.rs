@@ -199,6 +199,17 @@ pub enum EnvError {
     },
 }
 
+impl EnvError {
+    /// [`EnvError::UnknownId`] of a family of environments, with all of its ids.
+    #[cfg(feature = "mujoco")]
+    pub(crate) fn not_one_of<'a>(id: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        Self::UnknownId {
+            id: id.to_owned(),
+            nearest: known.map(str::to_owned).collect(),
+        }
+    }
+}
+
 fn shown(paths: &[PathBuf]) -> String {
     let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
     shown.join(", ")

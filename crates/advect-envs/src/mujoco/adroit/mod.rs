@@ -78,10 +78,7 @@ impl AdroitEnv {
     /// [`EnvError::UnknownId`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(id: &str) -> Result<Self, EnvError> {
         let Some(task) = TASKS.into_iter().find(|task| task.ids.contains(&id)) else {
-            return Err(EnvError::UnknownId {
-                id: id.to_owned(),
-                nearest: Self::ids().map(str::to_owned).collect(),
-            });
+            return Err(EnvError::not_one_of(id, Self::ids()));
         };
         let model = models::shared(task.model, || compile(task))?;
         let places = Places::find(task, &model)?;

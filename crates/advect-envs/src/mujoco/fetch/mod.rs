@@ -118,10 +118,7 @@ impl FetchEnv {
     /// [`EnvError::UnknownId`], [`EnvError::BadSetting`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(id: &str, config: FetchConfig) -> Result<Self, EnvError> {
         let Some(row) = ROWS.iter().find(|row| row.id == id) else {
-            return Err(EnvError::UnknownId {
-                id: id.to_owned(),
-                nearest: Self::ids().map(str::to_owned).collect(),
-            });
+            return Err(EnvError::not_one_of(id, Self::ids()));
         };
         config.check(id)?;
         let model = robot::model(&row.task)?;

@@ -52,10 +52,7 @@ impl GymEnv {
     /// [`EnvError::UnknownId`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(id: &str) -> Result<Self, EnvError> {
         let Some(task) = TASKS.iter().find(|task| task.id == id) else {
-            return Err(EnvError::UnknownId {
-                id: id.to_owned(),
-                nearest: Self::ids().map(str::to_owned).collect(),
-            });
+            return Err(EnvError::not_one_of(id, Self::ids()));
         };
         let model = models::shared(task.model, || {
             Model::from_xml_path(&Installation::locate()?.models.join(task.model))

@@ -91,10 +91,7 @@ impl HandEnv {
     /// [`EnvError::UnknownId`], [`EnvError::BadSetting`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(id: &str, config: HandConfig) -> Result<Self, EnvError> {
         let Some(task) = TASKS.iter().find(|task| task.id == id) else {
-            return Err(EnvError::UnknownId {
-                id: id.to_owned(),
-                nearest: Self::ids().map(str::to_owned).collect(),
-            });
+            return Err(EnvError::not_one_of(id, Self::ids()));
         };
         config.check(task)?;
         let model = models::shared(MODEL, || {

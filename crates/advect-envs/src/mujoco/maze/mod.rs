@@ -93,10 +93,7 @@ impl MazeEnv {
     /// [`EnvError::UnknownId`], those of finding and opening MuJoCo, [`EnvError::MujocoModel`].
     pub fn new(id: &str, config: MazeConfig) -> Result<Self, EnvError> {
         let Some(task) = TASKS.iter().find(|task| task.id == id) else {
-            return Err(EnvError::UnknownId {
-                id: id.to_owned(),
-                nearest: Self::ids().map(str::to_owned).collect(),
-            });
+            return Err(EnvError::not_one_of(id, Self::ids()));
         };
         let model = models::shared(&task.model_name(), || compile(task))?;
         let agent = &task.agent;
