@@ -6,7 +6,7 @@ mod common;
 
 use advect_envs::experts::expert;
 use advect_envs::mujoco::{FetchConfig, FetchEnv};
-use advect_envs::{Env, EnvError, VecEnv, ids, make};
+use advect_envs::{Env, EnvError, ids, make};
 use advect_rng::Stream;
 
 const HOLDOUT: &str = "FetchPickAndPlaceDiffHoldout-v0";
@@ -248,18 +248,7 @@ fn threads_change_nothing() {
     if !common::robotics_is_here() {
         return;
     }
-    let run = |threads| {
-        let mut envs = VecEnv::new(|_| make("FetchPush-v4"), 3, threads, 5).unwrap();
-        let (mut out, mut rng) = (envs.buffers(), Stream::new(6, "actions"));
-        let mut actions = [0.0; 12];
-        envs.reset(&mut out).unwrap();
-        for _ in 0..10 {
-            rng.fill_uniform_range(-1.0, 1.0, &mut actions);
-            envs.step(&actions, &mut out).unwrap();
-        }
-        (out, envs.save_state())
-    };
-    assert_eq!(run(1), run(3));
+    common::rollout::threads_change_nothing_in("FetchPush-v4");
 }
 
 /// Episodes, of 100, at whose end the goal is reached.

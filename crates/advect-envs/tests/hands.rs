@@ -7,9 +7,9 @@ mod common;
 use std::f64::consts::PI;
 
 use advect_envs::mujoco::{AdroitEnv, HandConfig, HandEnv};
-use advect_envs::{Env, EnvError, TimeLimit, VecEnv, ids, make};
+use advect_envs::{Env, EnvError, TimeLimit, ids, make};
 use advect_rng::Stream;
-use common::rollout::{reset, rollout};
+use common::rollout::{reset, rollout, threads_change_nothing_in};
 
 const FM_IRL: &str = "CustomHandManipulateBlockRotateZ-v0";
 /// One id for each kind of reset.
@@ -107,18 +107,7 @@ fn environments_on_one_thread_or_many_do_not_disturb_each_other() {
         return;
     }
     for id in ["AdroitHandPen-v1", "AdroitHandRelocate-v1", FM_IRL] {
-        let run = |threads| {
-            let mut envs = VecEnv::new(|_| make(id), 3, threads, 5).unwrap();
-            let (mut out, mut rng) = (envs.buffers(), Stream::new(6, "actions"));
-            let mut actions = vec![0.0; 3 * envs.spec().act_dim];
-            envs.reset(&mut out).unwrap();
-            for _ in 0..10 {
-                rng.fill_uniform_range(-1.0, 1.0, &mut actions);
-                envs.step(&actions, &mut out).unwrap();
-            }
-            (out, envs.save_state())
-        };
-        assert_eq!(run(1), run(3), "{id}");
+        threads_change_nothing_in(id);
     }
 }
 

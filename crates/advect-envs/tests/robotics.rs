@@ -5,9 +5,9 @@
 mod common;
 
 use advect_envs::mujoco::{KitchenConfig, KitchenEnv, KitchenTask, MazeConfig, MazeEnv};
-use advect_envs::{Env, EnvError, TimeLimit, VecEnv, ids, make};
+use advect_envs::{Env, EnvError, TimeLimit, ids, make};
 use advect_rng::Stream;
-use common::rollout::{reset, rollout};
+use common::rollout::{reset, rollout, threads_change_nothing_in};
 
 #[test]
 fn specs_are_gymnasium_robotics() {
@@ -117,18 +117,7 @@ fn threads_change_nothing() {
         return;
     }
     for id in ["FrankaKitchen-v1/complete", "PointMaze_Large-v3"] {
-        let run = |threads| {
-            let mut envs = VecEnv::new(|_| make(id), 3, threads, 5).unwrap();
-            let (mut out, mut rng) = (envs.buffers(), Stream::new(6, "actions"));
-            let mut actions = vec![0.0; 3 * envs.spec().act_dim];
-            envs.reset(&mut out).unwrap();
-            for _ in 0..10 {
-                rng.fill_uniform_range(-1.0, 1.0, &mut actions);
-                envs.step(&actions, &mut out).unwrap();
-            }
-            (out, envs.save_state())
-        };
-        assert_eq!(run(1), run(3), "{id}");
+        threads_change_nothing_in(id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Episodes of any environment.
 
-use advect_envs::Env;
+use advect_envs::{Env, VecEnv, make};
 use advect_rng::Stream;
 
 /// Everything that `steps` random actions return, with resets.
@@ -24,4 +24,20 @@ pub fn reset(env: &mut dyn Env, rng: &mut Stream) -> Vec<f64> {
     let mut obs = vec![0.0; env.spec().obs_dim];
     env.reset(rng, &mut obs).unwrap();
     obs
+}
+
+/// A vector on one thread and on three: the same results and states, to the bit.
+pub fn threads_change_nothing_in(id: &str) {
+    let run = |threads| {
+        let mut envs = VecEnv::new(|_| make(id), 3, threads, 5).unwrap();
+        let (mut out, mut rng) = (envs.buffers(), Stream::new(6, "actions"));
+        let mut actions = vec![0.0; 3 * envs.spec().act_dim];
+        envs.reset(&mut out).unwrap();
+        for _ in 0..10 {
+            rng.fill_uniform_range(-1.0, 1.0, &mut actions);
+            envs.step(&actions, &mut out).unwrap();
+        }
+        (out, envs.save_state())
+    };
+    assert_eq!(run(1), run(3), "{id}");
 }

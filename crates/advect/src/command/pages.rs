@@ -39,15 +39,36 @@ fn commands(page: &str) -> Vec<String> {
     found
 }
 
-/// The words behind `advect` or `cargo xtask`, if it is a verb of ours.
+/// The words behind `advect`, or behind `cargo xtask` if that forwards them here.
 fn ours(command: &str) -> Option<Vec<&str>> {
-    let words = command
-        .strip_prefix("advect ")
-        .or_else(|| command.strip_prefix("cargo xtask "))?;
+    if let Some(words) = command.strip_prefix("advect ") {
+        return Some(words.split_whitespace().collect());
+    }
+    let words = command.strip_prefix("cargo xtask ")?;
     let words: Vec<&str> = words.split_whitespace().collect();
     let verbs = Cli::command();
     let verb = words.first().copied().unwrap_or_default();
     verbs.find_subcommand(verb).map(|_| words)
+}
+
+fn parse(words: Vec<&str>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("advect").chain(words))
+}
+
+#[test]
+fn a_verb_or_an_option_that_does_not_exist_is_found() {
+    for command in [
+        "advect tarin sac",
+        "advect train --sedd 1",
+        "cargo xtask eval",
+    ] {
+        let words = ours(command);
+        assert!(
+            words.is_some_and(|words| parse(words).is_err()),
+            "{command}"
+        );
+    }
+    assert!(ours("cargo xtask test").is_none(), "not forwarded");
 }
 
 #[test]
@@ -64,7 +85,7 @@ fn every_command_on_a_page_can_be_typed() -> std::io::Result<()> {
             let Some(words) = ours(&command) else {
                 continue;
             };
-            let parsed = Cli::try_parse_from(std::iter::once("advect").chain(words));
+            let parsed = parse(words);
             assert!(
                 parsed.is_ok(),
                 "{}: `{command}`: {:?}",
