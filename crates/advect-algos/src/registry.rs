@@ -5,16 +5,76 @@ use advect_rl::{Agent, ConfigError};
 use candle_core::Device;
 use documented::DocumentedFields;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::Table;
 
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig, Variant};
+use crate::off_policy::OffPolicyConfig;
 use crate::sac::{SacAgent, SacConfig};
+
+/// What the rest of the program has to know of an algorithm.
+struct Algorithm {
+    name: &'static str,
+    defaults: fn() -> Result<Table, AlgoError>,
+    describe: fn(&str) -> Option<&'static str>,
+    make: fn(&Table, Dims, u64, &Device) -> Made,
+}
+
+type Made = Result<Box<dyn Agent>, AlgoError>;
+
+/// An entry of [`ALGORITHMS`]: name, configuration type, its defaults, and how an agent is made of a configuration.
+macro_rules! algorithm {
+    ($name:literal, $config:ty, $defaults:expr, $new:expr) => {
+        Algorithm {
+            name: $name,
+            defaults: || to_table($name, &$defaults),
+            describe: describe::<$config>,
+            make: |table, dims, seed, device| {
+                let config: $config = read($name, &$defaults, table)?;
+                Ok(Box::new(($new)(config, dims, seed, device)?))
+            },
+        }
+    };
+}
+
+/// All algorithms, in the order of their names.
+const ALGORITHMS: [Algorithm; 3] = [
+    algorithm!(
+        "flame-m",
+        FlameConfig,
+        FlameConfig::of(Variant::M),
+        |config, dims, seed, device| { FlameAgent::new(Variant::M, config, dims, seed, device) }
+    ),
+    algorithm!(
+        "flame-r",
+        FlameConfig,
+        FlameConfig::of(Variant::R),
+        |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
+    ),
+    algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
+];
+
+fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {
+    let own = C::get_field_docs(key);
+    own.or_else(|_| OffPolicyConfig::get_field_docs(key)).ok()
+}
+
+fn find(name: &str) -> Result<&'static Algorithm, AlgoError> {
+    let unknown = || AlgoError::UnknownAlgorithm {
+        name: name.to_owned(),
+        nearest: nearest_names(name, names()),
+    };
+    ALGORITHMS
+        .iter()
+        .find(|algorithm| algorithm.name == name)
+        .ok_or_else(unknown)
+}
 
 /// The names that [`make`] knows.
 pub fn names() -> Vec<&'static str> {
-    vec!["flame-m", "flame-r", "sac"]
+    ALGORITHMS.iter().map(|algorithm| algorithm.name).collect()
 }
 
 /// The complete default configuration of an algorithm.
@@ -22,20 +82,12 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// [`AlgoError::UnknownAlgorithm`] with the nearest names.
 pub fn default_config(name: &str) -> Result<Table, AlgoError> {
-    match name {
-        "flame-m" => to_table("flame-m", &FlameConfig::of(Variant::M)),
-        "flame-r" => to_table("flame-r", &FlameConfig::of(Variant::R)),
-        "sac" => to_table("sac", &SacConfig::default()),
-        _ => Err(unknown(name)),
-    }
+    (find(name)?.defaults)()
 }
 
 /// What a key of an algorithm's configuration means, as its documentation says.
-pub fn describe(algo: &str, key: &str) -> Option<&'static str> {
-    match algo {
-        "sac" => SacConfig::get_field_docs(key).ok(),
-        _ => FlameConfig::get_field_docs(key).ok(),
-    }
+pub fn describe_key(algo: &str, key: &str) -> Option<&'static str> {
+    (find(algo).ok()?.describe)(key)
 }
 
 /// An agent of that name with its defaults changed by `config`, parameters drawn from `seed`.
@@ -53,58 +105,19 @@ pub fn describe(algo: &str, key: &str) -> Option<&'static str> {
 /// assert!(error.to_string().starts_with("unknown algorithm `flame`; nearest names: flame-"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn make(
-    name: &str,
-    config: &Table,
-    dims: Dims,
-    seed: u64,
-    device: &Device,
-) -> Result<Box<dyn Agent>, AlgoError> {
-    match name {
-        "flame-m" => flame(Variant::M, config, dims, seed, device),
-        "flame-r" => flame(Variant::R, config, dims, seed, device),
-        "sac" => {
-            let config: SacConfig = from_table(config).map_err(|source| AlgoError::Config {
-                algo: "sac",
-                source,
-            })?;
-            Ok(Box::new(SacAgent::new(config, dims, seed, device)?))
-        }
-        _ => Err(unknown(name)),
-    }
+pub fn make(name: &str, config: &Table, dims: Dims, seed: u64, device: &Device) -> Made {
+    (find(name)?.make)(config, dims, seed, device)
 }
 
-fn flame(
-    variant: Variant,
-    config: &Table,
-    dims: Dims,
-    seed: u64,
-    device: &Device,
-) -> Result<Box<dyn Agent>, AlgoError> {
-    let config = flame_config(variant, config)?;
-    Ok(Box::new(FlameAgent::new(
-        variant, config, dims, seed, device,
-    )?))
-}
-
-/// A variant's defaults changed by `config`.
-///
-/// # Errors
-/// [`AlgoError::Config`] for an unknown key or a wrong type.
-pub fn flame_config(variant: Variant, config: &Table) -> Result<FlameConfig, AlgoError> {
-    let mut complete = default_config(variant.name())?;
-    complete.extend(config.clone());
-    from_table(&complete).map_err(|source| AlgoError::Config {
-        algo: variant.name(),
-        source,
-    })
-}
-
-fn unknown(name: &str) -> AlgoError {
-    AlgoError::UnknownAlgorithm {
-        name: name.to_owned(),
-        nearest: nearest_names(name, names()),
-    }
+/// `defaults` changed by `given`.
+fn read<C: Serialize + DeserializeOwned + Default>(
+    algo: &'static str,
+    defaults: &C,
+    given: &Table,
+) -> Result<C, AlgoError> {
+    let mut complete = to_table(algo, defaults)?;
+    complete.extend(given.clone());
+    from_table(&complete).map_err(|source| AlgoError::Config { algo, source })
 }
 
 /// A configuration as a complete table.

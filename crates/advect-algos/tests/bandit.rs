@@ -2,8 +2,9 @@
 
 mod common;
 
+use advect_algos::candidates::softmax_weights;
 use advect_algos::flame::config::Variant;
-use advect_algos::flame::proposals::{ProposalNoise, propose, weights};
+use advect_algos::flame::proposals::{ProposalNoise, propose};
 use advect_algos::flame::{Generator, policy_m, policy_r};
 use advect_flow::{TimeConvention, TimeSampler};
 use advect_kernels::optim::{Adam, AdamConfig};
@@ -77,7 +78,7 @@ fn loss(
             let proposals = propose(TimeConvention::NoiseUp, &act, &t, &noise, false)?;
             let v_bar = proposals.mean_velocity(
                 TimeConvention::NoiseUp,
-                &weights(&q_values(&proposals.act)?, ALPHA)?,
+                &softmax_weights(&q_values(&proposals.act)?, ALPHA)?,
             )?;
             Ok(policy_m::shared_loss(net, theta, obs, &proposals.z, (&r, &t), &v_bar, None)?.loss)
         }
@@ -90,7 +91,7 @@ fn loss(
             let proposals = propose(TimeConvention::DataUp, &act, &tau, &noise, false)?;
             let u_bar = proposals.mean_velocity(
                 TimeConvention::DataUp,
-                &weights(&q_values(&proposals.act)?, ALPHA)?,
+                &softmax_weights(&q_values(&proposals.act)?, ALPHA)?,
             )?;
             policy_r::shared_loss(net, theta, obs, &proposals.z, &tau, &u_bar)
         }

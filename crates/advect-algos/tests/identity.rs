@@ -2,10 +2,9 @@
 
 mod common;
 
+use advect_algos::candidates::{effective_fraction, softmax_weights};
 use advect_algos::flame::config::Variant;
-use advect_algos::flame::proposals::{
-    ProposalNoise, Proposals, effective_fraction, propose, weights,
-};
+use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose};
 use advect_algos::flame::{Generator, policy_m, policy_r};
 use advect_flow::{TimeConvention, TimeSampler};
 use advect_kernels::{Params, init, random};
@@ -47,7 +46,7 @@ fn problem(variant: Variant, path: TimeConvention) -> Result<Problem> {
         levels: random::uniform(&mut stream, 0.0, 1.0, (ROWS, K, DIMS.act), &device)?,
     };
     let proposals = propose(path, &act, &t, &noise, false)?;
-    let weights = weights(&proposals.act.sqr()?.sum(2)?, 0.3)?;
+    let weights = softmax_weights(&proposals.act.sqr()?.sum(2)?, 0.3)?;
     Ok(Problem {
         generator,
         params,

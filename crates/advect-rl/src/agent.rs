@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use advect_rng::Stream;
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::batch::Batch;
 use crate::state::{StateDict, StateError};
@@ -53,6 +53,19 @@ impl Metrics {
     /// Sets one metric.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
         self.values.insert(name.into(), value);
+    }
+
+    /// Sets one metric to a scalar tensor's value; waits for the device.
+    ///
+    /// # Errors
+    /// If the tensor is no scalar.
+    pub fn insert_tensor(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: &Tensor,
+    ) -> Result<()> {
+        self.insert(name, value.to_dtype(DType::F64)?.to_scalar()?);
+        Ok(())
     }
 
     /// The metric of that name.

@@ -1,10 +1,13 @@
 //! Twin critics: an ensemble of Q networks on `concat(obs, act)` with slowly moving targets.
 
-use advect_kernels::optim::{Adam, AdamConfig};
+use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::{Mlp, Params, Precision};
 use candle_core::{D, Result, Tensor};
 
+use crate::agent::Metrics;
+use crate::batch::Batch;
+use crate::learned::Averaged;
 use crate::state::{StateDict, StateError};
 
 /// The shape of a Q network; its parameters `[E, P]` live elsewhere.
@@ -136,9 +139,7 @@ pub fn td_target(
 #[derive(Debug)]
 pub struct TwinCritic {
     net: CriticNet,
-    online: Params,
-    target: Params,
-    adam: Adam,
+    params: Averaged,
 }
 
 impl TwinCritic {
@@ -147,14 +148,8 @@ impl TwinCritic {
     /// # Errors
     /// If the parameters are no ensemble of this network.
     pub fn new(net: CriticNet, online: Params, adam: AdamConfig) -> Result<Self> {
-        let target = online.duplicate()?;
-        let adam = Adam::new(&online, adam)?;
-        Ok(Self {
-            net,
-            online,
-            target,
-            adam,
-        })
+        let params = Averaged::new(online, adam)?;
+        Ok(Self { net, params })
     }
 
     /// The shape of one critic.
@@ -164,12 +159,31 @@ impl TwinCritic {
 
     /// The online parameters.
     pub fn online(&self) -> &Params {
-        &self.online
+        self.params.online.params()
     }
 
     /// The target parameters.
     pub fn target(&self) -> &Params {
-        &self.target
+        self.params.average()
+    }
+
+    /// `min_e Q_e(obs, act)` of the online critics, a constant in their parameters; differentiable in `act`.
+    ///
+    /// # Shapes
+    /// `obs [B, o]`, `act [B, d]` -> `[B]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn min_q(&self, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
+        self.net.min_q(&self.online().detached(), obs, act)
+    }
+
+    /// As [`TwinCritic::min_q`] with the targets.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn target_min_q(&self, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
+        self.net.min_q(&self.target().detached(), obs, act)
     }
 
     /// Gradient of `loss` with respect to the online parameters, flat like [`Params::tensor`].
@@ -177,14 +191,34 @@ impl TwinCritic {
     /// # Errors
     /// If the loss does not depend on them.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
-        let gradients = loss.backward()?;
-        let missing = || {
-            candle_core::Error::Msg("the critic loss does not depend on the online critics".into())
-        };
-        gradients
-            .get(self.online.var())
-            .cloned()
-            .ok_or_else(missing)
+        self.params.online.gradient(loss)
+    }
+
+    /// One Adam step on [`td_loss`] of the batch's actions; returns the gradient and adds `critic/loss`, `critic/q`,
+    /// `critic/target` and `critic/grad_norm`.
+    ///
+    /// # Shapes
+    /// `y [B]` -> the gradient, flat like [`Params::tensor`].
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn learn(
+        &mut self,
+        batch: &Batch,
+        y: &Tensor,
+        lr: f64,
+        metrics: &mut Metrics,
+    ) -> Result<Tensor> {
+        let q = self
+            .net
+            .q_values(self.online().tensor(), &batch.obs, &batch.act)?;
+        let loss = td_loss(&q, y)?;
+        let gradient = self.gradient(&loss)?;
+        metrics.insert("critic/grad_norm", self.step(&gradient, lr)?);
+        metrics.insert_tensor("critic/loss", &loss)?;
+        metrics.insert_tensor("critic/q", &q.mean_all()?)?;
+        metrics.insert_tensor("critic/target", &y.mean_all()?)?;
+        Ok(gradient)
     }
 
     /// One Adam step; returns the gradient's norm before clipping.
@@ -192,7 +226,7 @@ impl TwinCritic {
     /// # Errors
     /// If the gradient has another shape.
     pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<f64> {
-        self.adam.step(&self.online, gradient, lr)
+        self.params.online.step(gradient, lr)
     }
 
     /// `target <- (1 - tau) target + tau online`.
@@ -200,7 +234,12 @@ impl TwinCritic {
     /// # Errors
     /// What the kernel reports.
     pub fn update_target(&self, tau: f64) -> Result<()> {
-        self.target.lerp_towards(&self.online, tau)
+        self.params.update_average(tau)
+    }
+
+    /// Online parameters and targets, for a hash over both.
+    pub fn buffers(&self) -> [&Params; 2] {
+        self.params.buffers()
     }
 
     /// Writes parameters, targets and optimiser as `{prefix}/...`.
@@ -208,9 +247,7 @@ impl TwinCritic {
     /// # Errors
     /// If the device cannot be read.
     pub fn save(&self, prefix: &str, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_params(format!("{prefix}/online"), &self.online)?;
-        out.put_params(format!("{prefix}/target"), &self.target)?;
-        out.put_adam(&format!("{prefix}/adam"), &self.adam)
+        self.params.save(prefix, out)
     }
 
     /// Continues from what [`TwinCritic::save`] wrote.
@@ -218,8 +255,6 @@ impl TwinCritic {
     /// # Errors
     /// If an entry is missing or has another shape.
     pub fn load(&mut self, prefix: &str, from: &StateDict) -> std::result::Result<(), StateError> {
-        from.load_params(&format!("{prefix}/online"), &self.online)?;
-        from.load_params(&format!("{prefix}/target"), &self.target)?;
-        from.load_adam(&format!("{prefix}/adam"), &mut self.adam)
+        self.params.load(prefix, from)
     }
 }

@@ -1,9 +1,10 @@
 //! `flame.*`: what both variants of FLAME share.
 
+use advect_algos::candidates::softmax_weights;
 use advect_algos::flame::act::{Generation, best_of};
 use advect_algos::flame::config::{TdEntropy, Variant};
 use advect_algos::flame::critic::soft_value;
-use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose, weights};
+use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose};
 use advect_algos::flame::{FlameConfig, Generator};
 use advect_flow::TimeConvention;
 use advect_kernels::{Activation, Params, Precision};
@@ -68,7 +69,7 @@ impl Weighted {
         let q = critics
             .net
             .min_q_candidates(&params, &obs, &proposals.act, Precision::F32)?;
-        let weights = weights(&q, config.weight_temperature(case.config("alpha")?))?;
+        let weights = softmax_weights(&q, config.weight_temperature(case.config("alpha")?))?;
         Ok(Self {
             proposals,
             q,
@@ -167,7 +168,7 @@ fn act(case: &Case) -> Result<Outputs> {
     )?;
     Ok(Outputs::new()
         .with("candidates", best.candidates)
-        .with("score", best.score)
-        .with("index", best.index.to_dtype(DType::F32)?)
+        .with("score", best.ranked.score)
+        .with("index", best.ranked.index.to_dtype(DType::F32)?)
         .with("action", best.action))
 }

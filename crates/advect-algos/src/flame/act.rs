@@ -2,19 +2,18 @@
 
 use advect_kernels::Precision;
 use advect_rl::CriticNet;
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::generator::Generator;
+use crate::candidates::{Ranked, rank};
 
 /// Candidates, their scores and the choice.
 #[derive(Debug, Clone)]
 pub struct BestOf {
     /// Unclipped actions `[B, P, d]`.
     pub candidates: Tensor,
-    /// `min(Q1, Q2)` of the unclipped actions `[B, P]`.
-    pub score: Tensor,
-    /// First index of the largest score `[B]`, u32.
-    pub index: Tensor,
+    /// Scores of the unclipped actions.
+    pub ranked: Ranked,
     /// The chosen action, clipped to `[-1, 1]` `[B, d]`.
     pub action: Tensor,
 }
@@ -57,23 +56,10 @@ pub fn best_of(
         (xi * base_std)?
     };
     let candidates = generator.candidates(policy, obs, &z, n_gen, precision)?;
-    let score = critic.min_q_candidates(critics, obs, &candidates, precision)?;
-    let index = score.argmax(D::Minus1)?;
-    let action = select(&candidates, &index)?.clamp(-1.0, 1.0)?;
+    let ranked = rank(critic, critics, obs, &candidates, precision)?;
     Ok(BestOf {
+        action: ranked.action.clamp(-1.0, 1.0)?,
         candidates,
-        score,
-        index,
-        action,
+        ranked,
     })
-}
-
-/// `candidates[b, index[b]]`: `[B, P, d]` and `[B]` to `[B, d]`.
-fn select(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
-    let (rows, _, d) = candidates.dims3()?;
-    let index = index
-        .reshape((rows, 1, 1))?
-        .broadcast_as((rows, 1, d))?
-        .contiguous()?;
-    candidates.gather(&index, 1)?.squeeze(1)
 }

@@ -1,23 +1,29 @@
 //! The agent: one update in the order of flame.md section 8.
 
-use advect_kernels::{Params, random};
-use advect_rl::critic::{td_loss, td_target};
+use advect_kernels::optim::AdamConfig;
+use advect_kernels::{Activation, Params, random};
+use advect_rl::critic::td_target;
 use advect_rl::temperature::entropy_gradient;
-use advect_rl::{ActMode, Agent, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic};
+use advect_rl::{
+    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
+};
 use advect_rng::Stream;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::act::{Generation, best_of};
 use super::config::{FlameConfig, LossRows, TdEntropy, Trace, Variant};
 use super::critic::soft_value;
 use super::entropy::{Estimator, mean_flow_entropy, rectified_flow_entropy};
 use super::generator::Generator;
-use super::proposals::{ProposalNoise, Proposals, effective_fraction, propose, weights};
-use super::state::{AlphaState, PolicyState, Streams, critics};
+use super::proposals::{ProposalNoise, Proposals, propose};
+use super::state::AlphaState;
 use super::{policy_m, policy_r};
+use crate::candidates::{effective_fraction, softmax_weights};
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::evaluation::normals_per_observation;
+use crate::networks::{CriticSpec, HAIKU, drawn};
+use crate::streams::Streams;
 
 /// FLAME-M or FLAME-R.
 #[derive(Debug)]
@@ -28,7 +34,7 @@ pub struct FlameAgent {
     dims: Dims,
     device: Device,
     generator: Generator,
-    policy: PolicyState,
+    policy: Averaged,
     critic: TwinCritic,
     alpha: AlphaState,
     streams: Streams,
@@ -58,11 +64,20 @@ impl FlameAgent {
         let table = crate::registry::to_table(variant.name(), &config)?;
         let generator = Generator::new(variant, dims.obs, dims.act, &config.hidden)?;
         let init = Stream::new(seed, "flame/init");
+        let layout = generator.layout().clone();
+        let policy = drawn(layout, HAIKU, &mut init.fork("policy"), device)?;
+        let adam = AdamConfig::default();
+        let critic = CriticSpec {
+            hidden: &config.hidden,
+            activation: Activation::Mish,
+            init: HAIKU,
+            adam,
+        };
         Ok(Self {
-            policy: PolicyState::new(&generator, &mut init.fork("policy"), device)?,
-            critic: critics(&config, dims, &init.fork("critic"), device)?,
+            policy: Averaged::new(policy, adam)?,
+            critic: critic.build(dims, &init.fork("critic"), device)?,
             alpha: AlphaState::new(config.init_alpha, device)?,
-            streams: Streams::new(seed),
+            streams: Streams::new("flame", seed),
             evaluation: Stream::new(seed, "flame/evaluation"),
             device: device.clone(),
             updates: 0,
@@ -86,12 +101,12 @@ impl FlameAgent {
 
     /// Parameters of the online policy.
     pub fn policy(&self) -> &Params {
-        &self.policy.online
+        self.policy.online.params()
     }
 
     /// Parameters of the averaged policy, which acts.
     pub fn average_policy(&self) -> &Params {
-        &self.policy.average
+        self.policy.average()
     }
 
     /// The critics.
@@ -159,7 +174,7 @@ impl FlameAgent {
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
         let shape = self.candidate_shape(obs.dim(0)?);
         let xi = random::normal(&mut self.streams.explore, shape, &self.device)?;
-        let action = self.choose(&self.policy.average, obs, &xi)?;
+        let action = self.choose(self.policy.average(), obs, &xi)?;
         let noise = random::normal(&mut self.streams.explore, action.dims(), &self.device)?;
         action + (noise * self.config.noise_std(self.alpha.alpha))?
     }
@@ -168,14 +183,14 @@ impl FlameAgent {
         let shape = self.candidate_shape(obs.dim(0)?);
         let xi =
             normals_per_observation(&self.evaluation, obs, shape.1 * shape.2)?.reshape(shape)?;
-        self.choose(&self.policy.average, obs, &xi)
+        self.choose(self.policy.average(), obs, &xi)
     }
 
     /// `a'` at the next states: best of `P` of the online policy (step 2).
     fn next_action(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let shape = self.candidate_shape(next_obs.dim(0)?);
         let xi = random::normal(&mut self.streams.next_action, shape, &self.device)?;
-        self.choose(&self.policy.online, next_obs, &xi)
+        self.choose(self.policy.online.params(), next_obs, &xi)
     }
 
     fn add_td_noise(&mut self, next_act: &Tensor) -> Result<Tensor> {
@@ -202,7 +217,7 @@ impl FlameAgent {
             return Ok(None);
         }
         let shape = next_act.dims();
-        let params = self.policy.online.detached();
+        let params = self.policy.online.params().detached();
         let estimator = self.estimator();
         let source = match &self.generator {
             Generator::M(_) => random::normal(&mut self.streams.entropy, shape, &self.device)?,
@@ -235,12 +250,10 @@ impl FlameAgent {
         let next_act = self.next_action(&batch.next_obs)?;
         let entropy = self.next_entropy(&batch.next_obs, &next_act)?;
         let next_act = self.add_td_noise(&next_act)?;
-        let net = self.critic.net();
-        let q_next = net.min_q(&self.critic.target().detached(), &batch.next_obs, &next_act)?;
+        let q_next = self.critic.target_min_q(&batch.next_obs, &next_act)?;
         let FlameConfig {
             td_entropy,
             reward_scale,
-            gamma,
             critic_lr,
             ..
         } = self.config;
@@ -250,19 +263,12 @@ impl FlameAgent {
             &batch.terminated,
             &value,
             reward_scale,
-            gamma,
+            self.config.off_policy.gamma,
         )?;
-        let q = net.q_values(self.critic.online().tensor(), &batch.obs, &batch.act)?;
-        let loss = td_loss(&q, &y)?;
-        let gradient = self.critic.gradient(&loss)?;
-        let norm = self.critic.step(&gradient, critic_lr)?;
+        let gradient = self.critic.learn(batch, &y, critic_lr, metrics)?;
         if self.config.critic_double_step {
             self.critic.step(&gradient, critic_lr)?;
         }
-        metrics.insert("critic/loss", scalar(&loss)?);
-        metrics.insert("critic/grad_norm", norm);
-        metrics.insert("critic/q", scalar(&q.detach().mean_all()?)?);
-        metrics.insert("critic/target", scalar(&y.mean_all()?)?);
         Ok(entropy)
     }
 
@@ -308,7 +314,7 @@ impl FlameAgent {
             self.critic
                 .net()
                 .min_q_candidates(&critics, &batch.obs, &proposals.act, precision)?;
-        let weights = weights(&q, self.config.weight_temperature(self.alpha.alpha))?;
+        let weights = softmax_weights(&q, self.config.weight_temperature(self.alpha.alpha))?;
         Ok((proposals, weights))
     }
 
@@ -321,7 +327,7 @@ impl FlameAgent {
         weights: &Tensor,
     ) -> Result<Tensor> {
         use advect_flow::TimeConvention::{DataUp, NoiseUp};
-        let params = self.policy.online.tensor();
+        let params = self.policy.online.params().tensor();
         let shared = self.config.policy_loss_rows == LossRows::Shared;
         let t = &times.t;
         match (&self.generator, &times.r) {
@@ -376,7 +382,7 @@ impl FlameAgent {
         let shape = (obs.dim(0)?, self.dims.act);
         let xi = random::normal(&mut self.streams.policy, shape, &self.device)?;
         let (critic, critics) = (self.critic.net(), self.critic.target().detached());
-        let params = self.policy.online.tensor();
+        let params = self.policy.online.params().tensor();
         let dpg = policy_m::dpg_loss(
             net,
             params,
@@ -394,20 +400,14 @@ impl FlameAgent {
         let times = self.draw_times(batch.obs.dim(0)?)?;
         let (proposals, weights) = self.propose(batch, &times)?;
         let mut loss = self.policy_loss(&batch.obs, &times, &proposals, &weights)?;
-        metrics.insert("policy/loss", scalar(&loss)?);
-        metrics.insert("policy/weight_ess", scalar(&effective_fraction(&weights)?)?);
+        metrics.insert_tensor("policy/loss", &loss)?;
+        metrics.insert_tensor("policy/weight_ess", &effective_fraction(&weights)?)?;
         if let Some(dpg) = self.dpg_loss(&batch.obs)? {
-            metrics.insert("policy/dpg_loss", scalar(&dpg)?);
+            metrics.insert_tensor("policy/dpg_loss", &dpg)?;
             loss = (loss + (dpg * self.config.dpg_coef)?)?;
         }
-        let gradients = loss.backward()?;
-        let missing =
-            || candle_core::Error::Msg("the policy loss does not depend on the policy".into());
-        let gradient = gradients
-            .get(self.policy.online.var())
-            .ok_or_else(missing)?;
-        let lr = self.config.policy_schedule().at(self.policy.adam.steps());
-        let norm = self.policy.adam.step(&self.policy.online, gradient, lr)?;
+        let lr = self.config.policy_schedule().at(self.policy.online.steps());
+        let norm = self.policy.online.descend(&loss, lr)?;
         metrics.insert("policy/grad_norm", norm);
         metrics.insert("policy/lr", lr);
         Ok(())
@@ -415,7 +415,7 @@ impl FlameAgent {
 
     /// Step 7, eq. (10).
     fn update_temperature(&mut self, entropy: &Tensor, metrics: &mut Metrics) -> Result<()> {
-        metrics.insert("temperature/entropy", scalar(&entropy.mean_all()?)?);
+        metrics.insert_tensor("temperature/entropy", &entropy.mean_all()?)?;
         if self.temperature_due() {
             let gradient = entropy_gradient(entropy, self.config.target_entropy(self.dims.act))?;
             self.alpha
@@ -428,15 +428,10 @@ impl FlameAgent {
 
     /// Step 8.
     fn update_averages(&self) -> Result<()> {
-        self.critic.update_target(self.config.ema_tau)?;
-        self.policy
-            .average
-            .lerp_towards(&self.policy.online, self.config.ema_tau)
+        let tau = self.config.off_policy.ema_tau;
+        self.critic.update_target(tau)?;
+        self.policy.update_average(tau)
     }
-}
-
-fn scalar(x: &Tensor) -> Result<f64> {
-    x.to_dtype(DType::F64)?.to_scalar()
 }
 
 impl Agent for FlameAgent {
@@ -445,7 +440,7 @@ impl Agent for FlameAgent {
     }
 
     fn loop_settings(&self) -> LoopSettings {
-        self.config.loop_settings()
+        self.config.off_policy.loop_settings()
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
@@ -478,7 +473,7 @@ impl Agent for FlameAgent {
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         out.put_scalar("updates", self.updates);
-        self.policy.save(out)?;
+        self.policy.save("policy", out)?;
         self.critic.save("critic", out)?;
         self.alpha.temperature.save("temperature", out)?;
         self.streams.save(out);
@@ -486,7 +481,7 @@ impl Agent for FlameAgent {
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.policy.load(from)?;
+        self.policy.load("policy", from)?;
         self.critic.load("critic", from)?;
         self.alpha.load(from)?;
         self.streams = Streams::load(from)?;
@@ -495,12 +490,12 @@ impl Agent for FlameAgent {
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let critic = [self.critic.online(), self.critic.target()];
-        let policy = [&self.policy.online, &self.policy.average];
-        let all = policy
+        let nets = self
+            .policy
+            .buffers()
             .into_iter()
-            .chain(critic)
-            .chain([self.alpha.temperature.log_alpha()]);
+            .chain(self.critic.buffers());
+        let all = nets.chain([self.alpha.temperature.log_alpha()]);
         crate::hash::combined(all)
     }
 

@@ -1,13 +1,14 @@
 //! Every switch and constant of FLAME.
 
 use advect_flow::{TimeConvention, TimeSampler};
-use advect_kernels::Precision;
 use advect_kernels::schedule::Schedule;
-use advect_rl::LoopSettings;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
+use crate::off_policy::OffPolicyConfig;
+use crate::scoring::Scoring;
+use crate::validate::{at_least_one, narrowest, positive, unit_interval};
 
 /// Which flow is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,50 +125,15 @@ pub enum Times {
     LogitNormal,
 }
 
-/// Arithmetic of candidate generation and scoring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scoring {
-    /// Single precision.
-    F32,
-    /// bf16 products with f32 sums.
-    Bf16,
-}
-
-impl From<Scoring> for Precision {
-    fn from(scoring: Scoring) -> Self {
-        match scoring {
-            Scoring::F32 => Self::F32,
-            Scoring::Bf16 => Self::Bf16,
-        }
-    }
-}
-
 /// FLAME's configuration. Sources: flame.md sections 2 to 8; (C) is the authors' code, whose defaults these are unless
 /// the comment says "consistent".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
-#[serde(deny_unknown_fields)]
 pub struct FlameConfig {
-    /// Environments that step together, `E`; with one update per vector step, updates to data is `1/E`. 1; (C) 5 on its
-    /// command line, 1 to 10 in its history. See `docs/algorithms/flame.md`.
-    pub num_envs: usize,
-    /// Transitions of uniform random actions before the agent acts. (C) 30,000.
-    pub warmup_transitions: u64,
-    /// Whether the warm-up counts as environment steps. (C) no.
-    pub warmup_counts: bool,
-    /// Updates after every vector step. (C) 1.
-    pub updates_per_vector_step: u32,
-    /// Transitions in a minibatch, `B`. (C) 256.
-    pub batch_size: usize,
-    /// Transitions that the replay keeps. (C) 1e6.
-    pub replay_capacity: usize,
-
-    /// Discount. (C) 0.99.
-    pub gamma: f64,
+    #[serde(flatten)]
+    /// Data collection, replay, discount and moving average.
+    pub off_policy: OffPolicyConfig,
     /// Factor on the reward in the critic's target. (C) 0.2.
     pub reward_scale: f64,
-    /// Step of the moving averages of target critics and behaviour policy. (C) 0.005.
-    pub ema_tau: f64,
     /// Hidden widths of critics and policy. (C) three times 256, Mish.
     pub hidden: Vec<usize>,
 
@@ -278,15 +244,13 @@ impl FlameConfig {
 
     fn flame_m() -> Self {
         Self {
-            num_envs: 1,
-            warmup_transitions: 30_000,
-            warmup_counts: false,
-            updates_per_vector_step: 1,
-            batch_size: 256,
-            replay_capacity: 1_000_000,
-            gamma: 0.99,
+            // (C): 30,000 random transitions that do not count; 5 environments on its command line, 1 to 10 in its history.
+            off_policy: OffPolicyConfig {
+                warmup_transitions: 30_000,
+                warmup_counts: false,
+                ..OffPolicyConfig::default()
+            },
             reward_scale: 0.2,
-            ema_tau: 0.005,
             hidden: vec![256; 3],
             critic_lr: 3e-4,
             policy_lr: 3e-4,
@@ -325,18 +289,6 @@ impl FlameConfig {
             init_alpha: 0.01,
             fix_alpha: false,
             scoring: Scoring::F32,
-        }
-    }
-
-    /// What the training loop has to know.
-    pub fn loop_settings(&self) -> LoopSettings {
-        LoopSettings {
-            num_envs: self.num_envs,
-            warmup_transitions: self.warmup_transitions,
-            warmup_counts: self.warmup_counts,
-            updates_per_vector_step: self.updates_per_vector_step,
-            batch_size: self.batch_size,
-            replay_capacity: self.replay_capacity,
         }
     }
 
@@ -399,6 +351,7 @@ impl FlameConfig {
     /// # Errors
     /// [`AlgoError::Value`] with the key, what is wrong and the fix.
     pub fn validate(&self, variant: Variant) -> Result<(), AlgoError> {
+        self.off_policy.validate()?;
         self.validate_counts()?;
         self.validate_ranges()?;
         if variant == Variant::R {
@@ -415,49 +368,25 @@ impl FlameConfig {
     }
 
     fn validate_counts(&self) -> Result<(), AlgoError> {
-        let counts = [
-            ("num_envs", self.num_envs as u64),
-            ("batch_size", self.batch_size as u64),
-            ("replay_capacity", self.replay_capacity as u64),
-            (
-                "hidden",
-                self.hidden.iter().copied().min().unwrap_or(0) as u64,
-            ),
+        at_least_one(&[
+            ("hidden", narrowest(&self.hidden)),
             ("delay_update", self.delay_update),
             ("delay_alpha_update", self.delay_alpha_update),
             ("best_of", self.best_of as u64),
             ("n_gen", self.n_gen as u64),
             ("num_proposals", self.num_proposals as u64),
             ("n_ent", self.n_ent as u64),
-        ];
-        match counts.iter().find(|(_, count)| *count == 0) {
-            Some((key, _)) => Err(AlgoError::value(key, "0", "give at least 1")),
-            None => Ok(()),
-        }
+        ])
     }
 
     fn validate_ranges(&self) -> Result<(), AlgoError> {
-        let positive = [
+        positive(&[
             ("init_alpha", self.init_alpha),
             ("alpha_floor", self.alpha_floor),
             ("base_std", self.base_std),
             ("reward_scale", self.reward_scale),
-        ];
-        if let Some((key, value)) = positive.iter().find(|(_, v)| !(v.is_finite() && *v > 0.0)) {
-            return Err(AlgoError::value(key, value, "give a positive number"));
-        }
-        let unit = [
-            ("gamma", self.gamma),
-            ("ema_tau", self.ema_tau),
-            ("meanflow_r_eq_t_frac", self.meanflow_r_eq_t_frac),
-        ];
-        if let Some((key, value)) = unit.iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
-            return Err(AlgoError::value(
-                key,
-                value,
-                "give a number between 0 and 1",
-            ));
-        }
+        ])?;
+        unit_interval(&[("meanflow_r_eq_t_frac", self.meanflow_r_eq_t_frac)])?;
         if !(0.0 < self.time_low && self.time_low < self.time_high && self.time_high < 1.0) {
             let found = format!("[{}, {}]", self.time_low, self.time_high);
             return Err(AlgoError::value(

@@ -11,7 +11,6 @@ pub mod generator;
 pub mod policy_m;
 pub mod policy_r;
 pub mod proposals;
-mod rows;
 mod state;
 
 pub use agent::FlameAgent;

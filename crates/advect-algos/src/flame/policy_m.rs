@@ -8,7 +8,7 @@ use advect_rl::CriticNet;
 use candle_core::{Result, Tensor};
 
 use super::proposals::Proposals;
-use super::rows::{repeat_rows, weighted_rows_loss};
+use crate::rows::{repeat_rows, weighted_rows_loss};
 
 /// A policy loss with the quantities in it.
 #[derive(Debug, Clone)]

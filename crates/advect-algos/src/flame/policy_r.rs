@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::config::KReduction;
 use super::proposals::Proposals;
-use super::rows::{repeat_rows, weighted_rows_loss};
+use crate::rows::{repeat_rows, weighted_rows_loss};
 
 /// `c` of the loss: 1 for a sum over proposals, `1/K` for a mean.
 pub fn reduction_factor(reduction: KReduction, num_proposals: usize) -> f64 {

@@ -1,9 +1,10 @@
-//! Proposals from the posterior of the noised action, and their weights (flame.md eq. 3 and 4).
+//! Proposals from the posterior of the noised action (flame.md eq. 3); their weights (eq. 4) are
+//! [`softmax_weights`](crate::candidates::softmax_weights).
 
 use advect_flow::TimeConvention;
 use advect_flow::flow_matching::weighted_mean;
 use advect_kernels::truncnorm;
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 /// Noise, times and levels of one policy loss.
 #[derive(Debug, Clone)]
@@ -45,31 +46,6 @@ pub fn propose(
     let (c_a, c_eps) = path.coefficients(time)?;
     let (act, eps) = truncnorm::propose(&z, &c_a, &c_eps, &noise.levels)?;
     Ok(Proposals { z, act, eps })
-}
-
-/// `w = softmax_k(q / temperature)`.
-///
-/// # Shapes
-/// `q` `[B, K]` to `[B, K]`.
-///
-/// # Errors
-/// If the device fails.
-pub fn weights(q: &Tensor, temperature: f64) -> Result<Tensor> {
-    let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
-    let odds = (above * temperature.recip())?.exp()?;
-    odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)
-}
-
-/// Effective sample size over `K`, mean over rows: `mean_b 1 / (K sum_k w_k^2)`.
-///
-/// # Shapes
-/// `weights` `[B, K]` to a scalar.
-///
-/// # Errors
-/// If the device fails.
-pub fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
-    let k = weights.dim(1)? as f64;
-    weights.sqr()?.sum(1)?.recip()?.mean_all()? / k
 }
 
 impl Proposals {

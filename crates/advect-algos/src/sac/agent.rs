@@ -1,21 +1,23 @@
 //! The agent: critics, actor, temperature and targets in one update.
 
-use advect_kernels::optim::{Adam, AdamConfig};
-use advect_kernels::{Activation, Params, init, random};
-use advect_rl::critic::{td_loss, td_target};
+use advect_kernels::init::Init;
+use advect_kernels::optim::AdamConfig;
+use advect_kernels::{Activation, random};
+use advect_rl::critic::td_target;
 use advect_rl::temperature::sac_gradient;
 use advect_rl::{
-    ActMode, Agent, Batch, CriticNet, LoopSettings, Metrics, StateDict, StateError, Temperature,
+    ActMode, Agent, Batch, Learned, LoopSettings, Metrics, StateDict, StateError, Temperature,
     TwinCritic,
 };
 use advect_rng::Stream;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 use super::config::SacConfig;
 use super::policy::GaussianPolicy;
 use super::{actor, critic};
 use crate::dims::Dims;
 use crate::error::AlgoError;
+use crate::networks::{CriticSpec, drawn};
 
 /// Soft actor-critic with a learned temperature.
 #[derive(Debug)]
@@ -25,8 +27,7 @@ pub struct SacAgent {
     dims: Dims,
     device: Device,
     policy: GaussianPolicy,
-    actor: Params,
-    actor_adam: Adam,
+    actor: Learned,
     critic: TwinCritic,
     temperature: Temperature,
     explore: Stream,
@@ -50,12 +51,18 @@ impl SacAgent {
         let policy = GaussianPolicy::new(dims.obs, dims.act, &config.hidden)?;
         let init = Stream::new(seed, "sac/init");
         let layout = policy.layout();
-        let values = init::draw(&layout, init::Init::FanInUniform, &mut init.fork("actor"));
-        let actor = Params::from_vec(layout, None, values, device)?;
+        let actor = drawn(layout, Init::FanInUniform, &mut init.fork("actor"), device)?;
+        let adam = AdamConfig::default();
+        let critic = CriticSpec {
+            hidden: &config.hidden,
+            activation: Activation::Relu,
+            init: Init::FanInUniform,
+            adam,
+        };
         Ok(Self {
-            actor_adam: Adam::new(&actor, AdamConfig::default())?,
-            critic: critics(&config, dims, &init.fork("critic"), device)?,
-            temperature: Temperature::new(config.init_alpha, AdamConfig::default(), device)?,
+            actor: Learned::new(actor, adam)?,
+            critic: critic.build(dims, &init.fork("critic"), device)?,
+            temperature: Temperature::new(config.init_alpha, adam, device)?,
             explore: Stream::new(seed, "sac/explore"),
             learn: Stream::new(seed, "sac/learn"),
             device: device.clone(),
@@ -64,7 +71,6 @@ impl SacAgent {
             table,
             dims,
             policy,
-            actor,
         })
     }
 
@@ -74,56 +80,33 @@ impl SacAgent {
 
     fn update_critic(&mut self, batch: &Batch, alpha: f64, metrics: &mut Metrics) -> Result<()> {
         let eps = self.noise(batch.obs.dim(0)?)?;
-        let next = self
-            .policy
-            .sample(&self.actor.detached(), &batch.next_obs, &eps)?;
-        let net = self.critic.net();
-        let q_next = net.min_q(
-            &self.critic.target().detached(),
-            &batch.next_obs,
-            &next.action,
-        )?;
+        let params = self.actor.params().detached();
+        let next = self.policy.sample(&params, &batch.next_obs, &eps)?;
+        let q_next = self.critic.target_min_q(&batch.next_obs, &next.action)?;
         let value = critic::soft_value(&q_next, &next.log_prob, alpha)?;
-        let y = td_target(
-            &batch.reward,
-            &batch.terminated,
-            &value,
-            1.0,
-            self.config.gamma,
-        )?;
-        let q = net.q_values(self.critic.online().tensor(), &batch.obs, &batch.act)?;
-        let loss = td_loss(&q, &y)?;
-        let gradient = self.critic.gradient(&loss)?;
-        let norm = self.critic.step(&gradient, self.config.critic_lr)?;
-        metrics.insert("critic/loss", scalar(&loss)?);
-        metrics.insert("critic/grad_norm", norm);
-        metrics.insert("critic/q", scalar(&q.detach().mean_all()?)?);
+        let gamma = self.config.off_policy.gamma;
+        let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
+        self.critic
+            .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())
     }
 
     /// One actor step; returns `log pi` of the sampled actions `[B]`.
     fn update_actor(&mut self, obs: &Tensor, alpha: f64, metrics: &mut Metrics) -> Result<Tensor> {
         let eps = self.noise(obs.dim(0)?)?;
-        let sample = self.policy.sample(self.actor.tensor(), obs, &eps)?;
-        let q = self
-            .critic
-            .net()
-            .min_q(&self.critic.online().detached(), obs, &sample.action)?;
+        let sample = self
+            .policy
+            .sample(self.actor.params().tensor(), obs, &eps)?;
+        let q = self.critic.min_q(obs, &sample.action)?;
         let loss = actor::loss(&sample.log_prob, &q, alpha)?;
-        let gradients = loss.backward()?;
-        let missing =
-            || candle_core::Error::Msg("the actor loss does not depend on the actor".into());
-        let gradient = gradients.get(self.actor.var()).ok_or_else(missing)?;
-        let norm = self
-            .actor_adam
-            .step(&self.actor, gradient, self.config.actor_lr)?;
-        metrics.insert("policy/loss", scalar(&loss)?);
+        let norm = self.actor.descend(&loss, self.config.actor_lr)?;
+        metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert("policy/grad_norm", norm);
         Ok(sample.log_prob.detach())
     }
 
     fn update_temperature(&mut self, log_prob: &Tensor, metrics: &mut Metrics) -> Result<()> {
-        metrics.insert("temperature/entropy", -scalar(&log_prob.mean_all()?)?);
+        metrics.insert_tensor("temperature/entropy", &log_prob.mean_all()?.neg()?)?;
         if !self.config.fix_alpha {
             let gradient = sac_gradient(log_prob, self.config.target_entropy(self.dims.act))?;
             self.temperature.step(&gradient, self.config.alpha_lr)?;
@@ -132,30 +115,17 @@ impl SacAgent {
     }
 }
 
-fn critics(config: &SacConfig, dims: Dims, stream: &Stream, device: &Device) -> Result<TwinCritic> {
-    let net = CriticNet::new(dims.obs, dims.act, &config.hidden, Activation::Relu)?;
-    let layout = net.layout();
-    let draw = |name: &str| init::draw(&layout, init::Init::FanInUniform, &mut stream.fork(name));
-    let values = [draw("q1"), draw("q2")].concat();
-    let online = Params::from_vec(layout.clone(), Some(2), values, device)?;
-    TwinCritic::new(net, online, AdamConfig::default())
-}
-
-fn scalar(x: &Tensor) -> Result<f64> {
-    x.to_dtype(DType::F64)?.to_scalar()
-}
-
 impl Agent for SacAgent {
     fn name(&self) -> &'static str {
         "sac"
     }
 
     fn loop_settings(&self) -> LoopSettings {
-        self.config.loop_settings()
+        self.config.off_policy.loop_settings()
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
-        let params = self.actor.detached();
+        let params = self.actor.params().detached();
         if mode == ActMode::Evaluate {
             return self.policy.mode(&params, obs);
         }
@@ -173,7 +143,7 @@ impl Agent for SacAgent {
         self.update_critic(batch, alpha, &mut metrics)?;
         let log_prob = self.update_actor(&batch.obs, alpha, &mut metrics)?;
         self.update_temperature(&log_prob, &mut metrics)?;
-        self.critic.update_target(self.config.ema_tau)?;
+        self.critic.update_target(self.config.off_policy.ema_tau)?;
         metrics.insert("temperature/alpha", alpha);
         self.updates += 1;
         Ok(metrics)
@@ -181,8 +151,7 @@ impl Agent for SacAgent {
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         out.put_scalar("updates", self.updates);
-        out.put_params("actor/params", &self.actor)?;
-        out.put_adam("actor/adam", &self.actor_adam)?;
+        self.actor.save("actor", out)?;
         self.critic.save("critic", out)?;
         self.temperature.save("temperature", out)?;
         out.put_stream("streams/explore", &self.explore);
@@ -191,8 +160,7 @@ impl Agent for SacAgent {
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        from.load_params("actor/params", &self.actor)?;
-        from.load_adam("actor/adam", &mut self.actor_adam)?;
+        self.actor.load("actor", from)?;
         self.critic.load("critic", from)?;
         self.temperature.load("temperature", from)?;
         self.explore = from.stream("streams/explore")?;
@@ -202,9 +170,8 @@ impl Agent for SacAgent {
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let critics = [self.critic.online(), self.critic.target()];
-        let others = [&self.actor, self.temperature.log_alpha()];
-        crate::hash::combined(others.into_iter().chain(critics))
+        let others = [self.actor.params(), self.temperature.log_alpha()];
+        crate::hash::combined(others.into_iter().chain(self.critic.buffers()))
     }
 
     fn config_toml(&self) -> toml::Table {

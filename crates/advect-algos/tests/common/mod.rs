@@ -15,7 +15,6 @@ pub fn small(variant: Variant) -> FlameConfig {
         hidden: vec![32, 32],
         best_of: 4,
         num_proposals: 6,
-        batch_size: 16,
         n_gen: if variant == Variant::M { 1 } else { 3 },
         ..FlameConfig::of(variant)
     }

@@ -36,7 +36,7 @@ fn commented(toml: &str, algo: &str) -> String {
         let key = line.split_once(" = ").map(|(key, _)| key);
         let meaning = key.and_then(|key| {
             if in_agent {
-                registry::describe(algo, key)
+                registry::describe_key(algo, key)
             } else {
                 RunConfig::describe(key)
             }

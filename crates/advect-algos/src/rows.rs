@@ -1,4 +1,4 @@
-//! The losses on one row per proposal: the reference form of eq. (6).
+//! One row per candidate of a state.
 
 use candle_core::{Result, Tensor};
 
