@@ -62,6 +62,11 @@ const TASKS: &[Task] = &[
         run: |args| forward::advect("algos", args),
     },
     Task {
+        name: "presets",
+        about: "list the presets of the algorithms",
+        run: |args| forward::advect("presets", args),
+    },
+    Task {
         name: "envs",
         about: "list the environments",
         run: |args| forward::advect("envs", args),

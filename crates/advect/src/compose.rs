@@ -58,6 +58,8 @@ pub struct Request {
     pub algo: Option<String>,
     /// Environment id.
     pub env: Option<String>,
+    /// Preset, see [`presets::find`].
+    pub preset: Option<String>,
     /// Environment steps.
     pub steps: Option<u64>,
     /// Seed.
@@ -76,7 +78,7 @@ pub struct Request {
 
 /// The complete configuration of a new run.
 ///
-/// The order, later wins: defaults, preset of the pair of algorithm and environment, file, fields of the request,
+/// The order, later wins: defaults, preset or file, fields of the request,
 /// `settings`. A setting is one of the run if the run has a key of that name, else one of the algorithm; `agent.key`
 /// always means the algorithm's.
 ///
@@ -116,7 +118,7 @@ impl<T: Clone> CloneIntoSome<T> for Option<T> {
 fn preset(request: &Request) -> Result<RunConfig, ConfigError> {
     let algo = request.algo.as_deref().unwrap_or(presets::DEMO_ALGO);
     let env = request.env.as_deref().unwrap_or(presets::DEMO_ENV);
-    let config = RunConfig::from_toml(presets::find(algo, env).unwrap_or_default())?;
+    let config = RunConfig::from_toml(presets::find(algo, env, request.preset.as_deref())?)?;
     Ok(RunConfig {
         algo: algo.into(),
         env: env.into(),

@@ -1,27 +1,117 @@
-//! Settings that were tried for an algorithm on an environment, on top of the defaults.
+//! Named settings of an algorithm, on top of its defaults.
 
-/// Algorithm, environment, and the settings as the text of a partial `config.toml`.
-const PRESETS: [(&str, &str, &str); 1] = [(
-    "flame-m",
-    "MultiGoal-v0",
-    include_str!("../presets/flame-m-MultiGoal-v0.toml"),
-)];
+use advect_rl::config::{ConfigError, nearest_names};
 
 /// The algorithm that is trained when none is named.
 pub const DEMO_ALGO: &str = "flame-m";
 /// The environment that is trained on when none is named.
 pub const DEMO_ENV: &str = "MultiGoal-v0";
 
-/// The partial `config.toml` for `algo` on `env`, if there is one.
+/// The preset that every algorithm has: its defaults, which are the paper's settings.
+pub const PAPER: &str = "paper";
+/// The preset that is taken on its environment when none is named.
+pub const TUNED: &str = "tuned";
+
+/// A partial `config.toml`. Its first comment says what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preset {
+    /// Algorithm.
+    pub algo: &'static str,
+    /// What `--preset` takes.
+    pub name: &'static str,
+    /// The only environment that it is for; empty for any.
+    pub env: &'static str,
+    /// The settings.
+    pub text: &'static str,
+}
+
+/// All presets that change something.
+pub const PRESETS: &[Preset] = &[Preset {
+    algo: "flame-m",
+    name: TUNED,
+    env: "MultiGoal-v0",
+    text: include_str!("../presets/flame-m-MultiGoal-v0.toml"),
+}];
+
+impl Preset {
+    /// What it is for: its comment above the first setting, on one line.
+    pub fn about(&self) -> String {
+        let comments = self.text.lines().map_while(|line| line.strip_prefix("# "));
+        comments.collect::<Vec<_>>().join(" ")
+    }
+
+    fn fits(&self, algo: &str, env: &str) -> bool {
+        self.algo == algo && (self.env.is_empty() || self.env == env)
+    }
+}
+
+/// The partial `config.toml` of the preset `name` for `algo` on `env`: one for this environment comes before one for any.
+/// Without a name, [`TUNED`] if there is one for this environment.
+///
+/// # Errors
+/// A name that the algorithm does not have for this environment, with those that it has.
 ///
 /// ```
-/// use advect::presets::{DEMO_ALGO, DEMO_ENV, find};
-/// assert!(find(DEMO_ALGO, DEMO_ENV).is_some());
-/// assert!(find("sac", "Nowhere-v0").is_none());
+/// use advect::presets::{DEMO_ALGO, DEMO_ENV, PAPER, find};
+/// assert!(!find(DEMO_ALGO, DEMO_ENV, None)?.is_empty());
+/// assert_eq!(find(DEMO_ALGO, DEMO_ENV, Some(PAPER))?, "");
+/// assert_eq!(find("sac", "Nowhere-v0", None)?, "");
+/// assert!(find("sac", "Nowhere-v0", Some("quick")).is_err());
+/// # Ok::<(), advect_rl::ConfigError>(())
 /// ```
-pub fn find(algo: &str, env: &str) -> Option<&'static str> {
-    PRESETS
-        .iter()
-        .find(|(a, e, _)| (*a, *e) == (algo, env))
-        .map(|(_, _, text)| *text)
+pub fn find(algo: &str, env: &str, name: Option<&str>) -> Result<&'static str, ConfigError> {
+    let fitting = || PRESETS.iter().filter(|preset| preset.fits(algo, env));
+    let wanted = name.unwrap_or(TUNED);
+    let named = fitting().filter(|preset| preset.name == wanted);
+    match named.max_by_key(|preset| preset.env.len()) {
+        Some(preset) => Ok(preset.text),
+        None if name.is_none() || name == Some(PAPER) => Ok(""),
+        None => Err(unknown(wanted, fitting().map(|preset| preset.name))),
+    }
+}
+
+fn unknown(name: &str, others: impl Iterator<Item = &'static str>) -> ConfigError {
+    let known: Vec<&str> = std::iter::once(PAPER).chain(others).collect();
+    ConfigError::Value {
+        key: "preset".into(),
+        problem: format!(
+            "there is no `{name}` for this algorithm and environment; nearest: {}",
+            nearest_names(name, known).join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::{Request, configure};
+
+    #[test]
+    fn every_preset_is_a_configuration_and_says_what_it_is_for() {
+        for preset in PRESETS {
+            let env = [preset.env, DEMO_ENV][usize::from(preset.env.is_empty())];
+            let request = Request {
+                algo: Some(preset.algo.into()),
+                env: Some(env.into()),
+                preset: Some(preset.name.into()),
+                ..Request::default()
+            };
+            let config = configure(&request).unwrap();
+            let plain = configure(&Request {
+                preset: Some(PAPER.into()),
+                ..request
+            });
+            assert_ne!(config, plain.unwrap(), "{preset:?} changes nothing");
+            assert!(preset.about().len() > 20, "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_preset_is_refused_with_the_nearest() {
+        let error = find(DEMO_ALGO, DEMO_ENV, Some("tune")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "preset: there is no `tune` for this algorithm and environment; nearest: tuned, paper"
+        );
+    }
 }

@@ -28,6 +28,8 @@ pub enum Verb {
     BenchUpdate(BenchArgs),
     /// List the algorithms
     Algos,
+    /// List the presets: algorithm, name, environment, what it is for
+    Presets,
     /// List the environments
     Envs,
     /// Record episodes of a trained agent, of an expert written by hand or of random actions as a file of transitions
@@ -52,6 +54,10 @@ pub struct TrainArgs {
     /// Environment, see `advect envs`, or `gym:ID` for one of Gymnasium in Python [default: MultiGoal-v0]
     #[arg(long, value_name = "ID")]
     pub env: Option<String>,
+    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
+    /// the environment, else `paper`]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub preset: Option<String>,
     /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<String>,
@@ -155,6 +161,10 @@ pub struct BenchArgs {
     /// Width of the actions
     #[arg(long, value_name = "M", value_parser = dimension)]
     pub act_dim: usize,
+    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
+    /// the environment, else `paper`]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// A setting of the algorithm, `key=value`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
@@ -225,6 +235,10 @@ pub struct ConfigArgs {
     /// Environment
     #[arg(long, value_name = "ID", default_value = "MultiGoal-v0")]
     pub env: String,
+    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
+    /// the environment, else `paper`]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -1,14 +1,28 @@
 //! `advect algos`, `advect envs`, `advect config`.
 
 use super::args::ConfigArgs;
-use super::{print, request_for};
+use super::print;
 use advect::algos::registry;
-use advect::compose;
+use advect::compose::{self, Request};
+use advect::presets::PRESETS;
 use advect::rl::RunConfig;
 
 /// `advect algos`: the names, one per line.
 pub fn algos() -> anyhow::Result<()> {
     registry::names().iter().try_for_each(|name| print(name))
+}
+
+/// `advect presets`: those that change something, one per line.
+pub fn presets() -> anyhow::Result<()> {
+    PRESETS.iter().try_for_each(|preset| {
+        let env = [preset.env, "any"][usize::from(preset.env.is_empty())];
+        print(&format!(
+            "{} {} {env}: {}",
+            preset.algo,
+            preset.name,
+            preset.about()
+        ))
+    })
 }
 
 /// What an id may also be; printed beside the list, not in it.
@@ -23,7 +37,13 @@ pub fn envs() -> anyhow::Result<()> {
 
 /// `advect config`: a complete configuration that `train --config` takes.
 pub fn config(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = compose::configure(&request_for(&args.algo, &args.env))?;
+    let request = Request {
+        algo: Some(args.algo.clone()),
+        env: Some(args.env.clone()),
+        preset: args.preset.clone(),
+        ..Request::default()
+    };
+    let config = compose::configure(&request)?;
     print(commented(&config.to_toml()?, &config.algo).trim_end())
 }
 

@@ -14,7 +14,6 @@ mod render;
 mod report;
 mod train;
 
-use advect::compose::Request;
 use anyhow::Context;
 use args::{Cli, ComputeArgs, DeviceChoice, Verb};
 use std::io::{ErrorKind, Write};
@@ -28,6 +27,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Report(args) => report::run(&args)?,
         Verb::BenchUpdate(args) => bench::run(&args)?,
         Verb::Algos => lists::algos()?,
+        Verb::Presets => lists::presets()?,
         Verb::Envs => lists::envs()?,
         Verb::Collect(args) => data::collect_episodes(&args)?,
         Verb::Render(args) => render::run(&args)?,
@@ -92,15 +92,6 @@ fn settings(pairs: &[(String, String)]) -> Vec<String> {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect()
-}
-
-/// A request for the defaults of `algo` on `env`.
-fn request_for(algo: &str, env: &str) -> Request {
-    Request {
-        algo: Some(algo.into()),
-        env: Some(env.into()),
-        ..Request::default()
-    }
 }
 
 #[cfg(test)]

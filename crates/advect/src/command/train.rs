@@ -58,6 +58,7 @@ fn request(args: &TrainArgs) -> anyhow::Result<Request> {
     Ok(Request {
         algo: args.algo.clone(),
         env: args.env.clone(),
+        preset: args.preset.clone(),
         steps: args.steps,
         seed: args.seed,
         device: args.compute.device_name(),
