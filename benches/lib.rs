@@ -1,8 +1,18 @@
 //! What the benches share: networks and data of the sizes that the algorithms use, drawn from named streams.
 
+pub mod python;
+
 use advect_kernels::{Activation, Mlp, ParamLayout, Params};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
+
+/// The middle of the values, or the mean of the two in the middle; `None` of none.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len();
+    (n > 0).then(|| 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]))
+}
 
 /// A tensor of standard normals.
 ///

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Steps per second of Gymnasium and EnvPool, asked for by `cargo xtask bench envs --peers`.
 
-Reads lines {"peer": NAME, "id": ID, "envs": N, "threads": T, "seconds": S} and answers each with {"rate": R} or {"missing": WHY}.
+Reads lines {"peer": NAME, "id": ID, "envs": N, "threads": T, "seconds": S} and answers each with {"value": R} or {"missing": WHY}.
 Peers: gymnasium (its synchronous vector of N environments), envpool (its synchronous mode), envpool-async (2 N environments of which
 N answer at a time). Uniform random actions, drawn before; resets included.
 
@@ -108,7 +108,7 @@ def rate(peer, env_id, envs, threads, seconds):
 def answer(request):
     peer, env_id = request["peer"], request["id"]
     try:
-        return {"rate": rate(peer, env_id, request["envs"], request["threads"], request["seconds"])}
+        return {"value": rate(peer, env_id, request["envs"], request["threads"], request["seconds"])}
     except Exception as error:  # whatever a peer raises for an id that it does not have
         return {"missing": f"{type(error).__name__}: {error}".splitlines()[0]}
 

@@ -10,10 +10,10 @@ from importlib import metadata
 FLAG = "--in-private-environment"
 
 
-def ensure(name, pinned):
+def ensure(name, pinned, make=True):
     """Returns if the running Python has exactly the `pinned` packages; else runs the script again in an environment that has.
 
-    The environment is $XDG_CACHE_HOME/advect/NAME-py311 (or ~/.cache/advect/...); it is made if it is not there.
+    The environment is $XDG_CACHE_HOME/advect/NAME-py311 (or ~/.cache/advect/...); it is made if it is not there, unless `make` is false.
     """
     if sys.version_info < (3, 11):
         sys.exit(f"Python 3.11 or newer is needed for the pinned packages; this is {sys.version}")
@@ -27,6 +27,8 @@ def ensure(name, pinned):
     folder = pathlib.Path(cache) / "advect" / (name + "-py{0}{1}".format(*sys.version_info))
     python = folder / "bin" / "python"
     print(f"using the packages in {folder}", file=sys.stderr, flush=True)
+    if not python.exists() and not make:
+        sys.exit(f"there is no {folder}")
     if not python.exists():
         venv.create(folder, with_pip=True)
     requirements = [f"{package}=={version}" for package, version in pinned.items()]

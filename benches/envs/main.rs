@@ -7,10 +7,11 @@ mod own;
 mod peers;
 mod report;
 
+use advect_benches::python::Peers;
 use anyhow::Context;
 use clap::Parser;
 use own::Own;
-use peers::{Peer, Peers};
+use peers::{Peer, SCRIPT};
 use report::Row;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,7 +67,8 @@ fn main() -> anyhow::Result<()> {
         [] => DEFAULT.map(str::to_owned).into(),
         given => given.to_vec(),
     };
-    let mut peers = cli.peers.then(|| Peers::start(&cli.python)).transpose()?;
+    let start = || Peers::start(&cli.python, SCRIPT, &[]);
+    let mut peers = cli.peers.then(start).transpose()?;
     let mut rows = Vec::new();
     for id in &ids {
         eprintln!("{id}");
@@ -96,7 +98,7 @@ fn measure(cli: &Cli, id: &str, mut peers: Option<&mut Peers>) -> anyhow::Result
             continue;
         };
         for (peer, rates) in Peer::ALL.into_iter().zip(&mut row.peers) {
-            rates.extend(peers.rate(peer, id, cli)?);
+            rates.extend(peer.rate(peers, id, cli)?);
         }
     }
     Ok(row)

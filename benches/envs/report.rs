@@ -3,6 +3,7 @@
 use super::Cli;
 use super::peers::Peer;
 use advect::machine::Machine;
+use advect_benches::median;
 use serde_json::json;
 
 /// Steps per second of one environment, a figure per round.
@@ -28,13 +29,6 @@ impl Row {
         let medians = self.peers[1..].iter().filter_map(|rates| median(rates));
         medians.max_by(f64::total_cmp)
     }
-}
-
-fn median(rates: &[f64]) -> Option<f64> {
-    let mut sorted = rates.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len();
-    (n > 0).then(|| 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]))
 }
 
 /// A table in Markdown: medians, and the ratios of advect on several threads.

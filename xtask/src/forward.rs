@@ -10,21 +10,19 @@ pub fn build(args: &[String]) -> Result {
     replace(&["build", "--release", "--workspace"], args)
 }
 
-const BENCH_ENVS: [&str; 7] = [
-    "run",
-    "--release",
-    "--package",
-    "advect-benches",
-    "--bin",
-    "bench-envs",
-    "--",
-];
+/// A program of the benches with its arguments.
+fn bench_program(name: &str, args: &[String]) -> Result {
+    let run = ["run", "--release", "--package", "advect-benches", "--bin"];
+    replace(&[&run[..], &[name, "--"]].concat(), args)
+}
 
-/// The criterion benches, one timed update (`bench update ...` is `advect bench-update ...`), or the environments (`bench envs`).
+/// The criterion benches, one timed update (`bench update ...` is `advect bench-update ...`), the updates beside other packages
+/// (`bench peers`) or the environments (`bench envs`).
 pub fn bench(args: &[String]) -> Result {
     match args.split_first() {
         Some((first, rest)) if first == "update" => advect("bench-update", rest),
-        Some((first, rest)) if first == "envs" => replace(&BENCH_ENVS, rest),
+        Some((first, rest)) if first == "envs" => bench_program("bench-envs", rest),
+        Some((first, rest)) if first == "peers" => bench_program("bench-peers", rest),
         _ => replace(&["bench", "--package", "advect-benches"], args),
     }
 }

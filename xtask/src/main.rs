@@ -33,7 +33,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        about: "criterion benches; `bench update --algo A ... --json` times one update, `bench envs [--peers]` the environments",
+        about: "criterion benches; `bench update --algo A ... --json` times one update, `bench peers` compares updates with other packages, `bench envs [--peers]` environments",
         run: forward::bench,
     },
     Task {
@@ -60,6 +60,11 @@ const TASKS: &[Task] = &[
         name: "algos",
         about: "list the algorithms",
         run: |args| forward::advect("algos", args),
+    },
+    Task {
+        name: "modes",
+        about: "[ALGO...]: train on two toy tasks and draw which modes each policy keeps",
+        run: |args| forward::advect("modes", args),
     },
     Task {
         name: "presets",

@@ -1,12 +1,14 @@
 //! `cargo xtask setup WHAT`: provisions what a job needs.
 
+use std::process::Command;
+
 use advect_envs::mujoco;
 
-use crate::{Result, unknown};
+use crate::{Result, unknown, workspace};
 
 const PARTS: [&str; 3] = ["mujoco", "cuda", "peers"];
 
-/// Provisions MuJoCo; the CUDA compiler and the peer libraries are not available yet.
+/// Provisions MuJoCo or the peer libraries; the CUDA compiler is not available yet.
 pub fn run(args: &[String]) -> Result {
     let [part] = args else {
         return Err(format!("setup takes one of {}", PARTS.join(", ")).into());
@@ -17,12 +19,24 @@ pub fn run(args: &[String]) -> Result {
             println!("{}", root.display());
             Ok(())
         }
-        "cuda" | "peers" => Err(format!(
-            "`setup {part}` is not available yet: it comes with the part of advect that needs it; \
+        "peers" => peers(),
+        "cuda" => Err(
+            "`setup cuda` is not available yet: it comes with the part of advect that needs it; \
              nothing that works today does"
-        )
-        .into()),
+                .into(),
+        ),
         _ => Err(unknown("part", part, PARTS.into_iter()).into()),
+    }
+}
+
+/// Installs the packages that `bench peers` measures, in a private Python environment.
+fn peers() -> Result {
+    let script = workspace::root().join("scripts/update_peers.py");
+    let status = Command::new("python3").arg(&script).arg("--setup").status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("setup peers: {} ended with {status}", script.display()).into()),
+        Err(e) => Err(format!("setup peers needs python3 (3.11 or newer) on the path: {e}").into()),
     }
 }
 
@@ -32,10 +46,8 @@ mod tests {
 
     #[test]
     fn parts_that_are_not_there_yet_are_errors() {
-        for part in ["cuda", "peers"] {
-            let error = run(&[part.to_owned()]).unwrap_err().to_string();
-            assert!(error.contains("not available yet"), "{error}");
-        }
+        let error = run(&["cuda".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("not available yet"), "{error}");
         let error = run(&["mujocco".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("the nearest are `mujoco`"), "{error}");
     }

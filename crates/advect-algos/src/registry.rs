@@ -77,6 +77,14 @@ pub fn names() -> Vec<&'static str> {
     ALGORITHMS.iter().map(|algorithm| algorithm.name).collect()
 }
 
+/// The name as [`names`] has it.
+///
+/// # Errors
+/// [`AlgoError::UnknownAlgorithm`] with the nearest names.
+pub fn resolve(name: &str) -> Result<&'static str, AlgoError> {
+    Ok(find(name)?.name)
+}
+
 /// The complete default configuration of an algorithm.
 ///
 /// # Errors

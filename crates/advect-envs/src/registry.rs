@@ -2,7 +2,7 @@
 
 use crate::embedded::{
     AcrobotContinuous, CartPoleSwingUp, Maze2d, Maze2dConfig, MazeLayout, MountainCarContinuous,
-    MultiGoal, Pendulum, Reacher2d,
+    MultiGoal, Pendulum, Reacher2d, TwoModeBandit,
 };
 #[cfg(feature = "mujoco")]
 use crate::mujoco::{
@@ -21,6 +21,7 @@ type Build = Box<dyn Fn(&str, &mut Options) -> Result<Box<dyn Env>, EnvError>>;
 fn table() -> Vec<(&'static str, Build)> {
     let mut table = vec![
         entry("MultiGoal-v0", |_| Ok(MultiGoal::new())),
+        entry("TwoModeBandit-v0", |_| Ok(TwoModeBandit::new())),
         entry("Pendulum-v1", |_| Ok(Pendulum::new())),
         entry("MountainCarContinuous-v0", |_| {
             Ok(MountainCarContinuous::new())

@@ -228,8 +228,29 @@ pub fn agent(config: &RunConfig, device: &Device) -> Result<Box<dyn Agent>, Comp
     )?)
 }
 
-/// The same agent without a choice among candidates (`best_of = 1`): each of its actions is one sample of the policy. `None`
-/// for an algorithm that does not choose.
+/// A copy of the agent that does not choose among candidates (every setting that ends in `best_of` is 1): each of its actions is one
+/// sample of the policy.
+///
+/// # Errors
+/// What the algorithm reports.
+pub fn sampler(
+    config: &RunConfig,
+    agent: &dyn Agent,
+    device: &Device,
+) -> Result<Box<dyn Agent>, ComposeError> {
+    let mut config = config.clone();
+    let counts = config.agent.iter_mut();
+    counts
+        .filter(|(key, _)| chooses(key))
+        .for_each(|(_, count)| *count = 1.into());
+    let mut state = StateDict::new();
+    agent.save(&mut state).map_err(TrainError::State)?;
+    let mut sampler = self::agent(&config, device)?;
+    sampler.load(&state).map_err(TrainError::State)?;
+    Ok(sampler)
+}
+
+/// [`sampler`], or `None` for an algorithm that does not choose among candidates.
 ///
 /// # Errors
 /// What the algorithm reports.
@@ -238,16 +259,13 @@ pub fn unranked(
     agent: &dyn Agent,
     device: &Device,
 ) -> Result<Option<Box<dyn Agent>>, ComposeError> {
-    let mut config = config.clone();
-    match config.agent.get_mut("best_of") {
-        None => return Ok(None),
-        Some(best_of) => *best_of = 1.into(),
-    }
-    let mut state = StateDict::new();
-    agent.save(&mut state).map_err(TrainError::State)?;
-    let mut sampler = self::agent(&config, device)?;
-    sampler.load(&state).map_err(TrainError::State)?;
-    Ok(Some(sampler))
+    let any = config.agent.keys().any(|key| chooses(key));
+    any.then(|| sampler(config, agent, device)).transpose()
+}
+
+/// Whether a setting is a number of candidates to choose from.
+fn chooses(key: &str) -> bool {
+    key.ends_with("best_of")
 }
 
 /// Creates the run directory `out/<algo>-<env>-s<seed>` and prepares the run.

@@ -7,6 +7,7 @@ pub use advect_kernels as kernels;
 pub use advect_rl as rl;
 pub use advect_rng as rng;
 
+pub mod bandit;
 pub mod compose;
 pub mod curves;
 pub mod device;

@@ -1,6 +1,7 @@
 //! Environments that need nothing but this crate.
 
 mod acrobot;
+mod bandit;
 mod cartpole;
 pub mod maze2d;
 mod mountain_car;
@@ -24,6 +25,7 @@ mod colour {
 }
 
 pub use acrobot::AcrobotContinuous;
+pub use bandit::TwoModeBandit;
 pub use cartpole::CartPoleSwingUp;
 pub use maze2d::{Maze2d, Maze2dConfig, MazeLayout, waypoint_action};
 pub use mountain_car::MountainCarContinuous;

@@ -2,6 +2,7 @@
 
 use super::data::CollectArgs;
 use super::demos::DemosArgs;
+use super::modes::ModesArgs;
 use super::render::RenderArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub enum Verb {
     Render(RenderArgs),
     /// Make a set of demonstrations with one command, or list the sets
     Demos(DemosArgs),
+    /// Train algorithms on two toy tasks with several good ways to act, and draw which of them each policy keeps
+    Modes(ModesArgs),
     /// Files of transitions
     Data(DataArgs),
     /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed

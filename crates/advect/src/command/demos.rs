@@ -2,12 +2,12 @@
 
 mod recipe;
 
+use super::again::step;
 use super::print;
 use anyhow::{Context, bail};
 use clap::Args;
 use recipe::{Recipe, recipes};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Arguments of `demos`.
 #[derive(Debug, Args)]
@@ -43,18 +43,4 @@ fn listed(recipe: &Recipe, out: &Path) -> String {
         .map(|words| format!("    advect {}", words.join(" ")));
     let lines: Vec<String> = lines.collect();
     format!("{}: {}\n{}", recipe.name, recipe.about, lines.join("\n"))
-}
-
-/// Runs one command as a process of its own, so that it can be repeated by hand and goes on after an interrupt.
-fn step(words: &[String]) -> anyhow::Result<()> {
-    eprintln!("advect {}", words.join(" "));
-    let program = std::env::current_exe().context("cannot find this program's file")?;
-    let status = Command::new(program)
-        .args(words)
-        .status()
-        .context("cannot start this program again")?;
-    if status.success() {
-        return Ok(());
-    }
-    bail!("`advect {}` ended with {status}", words.join(" "))
 }

@@ -1,6 +1,7 @@
 //! The verbs of the command.
 
 mod actor;
+mod again;
 pub mod args;
 mod bench;
 mod check_env;
@@ -8,6 +9,7 @@ mod data;
 mod demos;
 mod eval;
 mod lists;
+mod modes;
 mod pictures;
 mod progress;
 mod render;
@@ -32,6 +34,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Collect(args) => data::collect_episodes(&args)?,
         Verb::Render(args) => render::run(&args)?,
         Verb::Demos(args) => demos::run(&args)?,
+        Verb::Modes(args) => modes::run(&args)?,
         Verb::Data(args) => data::run(&args)?,
         Verb::CheckEnv(args) => check_env::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,

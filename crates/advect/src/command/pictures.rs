@@ -1,10 +1,10 @@
 //! The pictures of a run directory.
 
-use advect::multi_goal::{self, Behaviour};
 use advect::plot::{PlotError, learning_curve, write_svg};
 use advect::rl::{Agent, RunConfig};
-use advect::{compose, curves, device};
+use advect::{bandit, compose, curves, device, multi_goal};
 use anyhow::Context;
+use candle_core::Device;
 use std::path::Path;
 
 /// Name of the learning curve in a run directory.
@@ -19,9 +19,15 @@ pub fn draw_all(
     agent: &mut dyn Agent,
 ) -> anyhow::Result<Vec<String>> {
     let mut lines = vec![draw_curve(run, config)?];
-    if config.env == multi_goal::ID {
-        lines.push(draw_policy(run, config, agent)?);
-    }
+    let device = device::open(&config.device)?;
+    let (svg, summary) = match config.env.as_str() {
+        multi_goal::ID => draw_goals(config, agent, &device)?,
+        bandit::ID => draw_bandit(config, agent, &device)?,
+        _ => return Ok(lines),
+    };
+    let path = run.join(POLICY_FILE);
+    write_svg(&path, &svg)?;
+    lines.push(format!("policy: {} ({summary})", path.display()));
     Ok(lines)
 }
 
@@ -38,11 +44,15 @@ pub fn draw_curve(run: &Path, config: &RunConfig) -> anyhow::Result<String> {
     ))
 }
 
-fn draw_policy(run: &Path, config: &RunConfig, agent: &mut dyn Agent) -> anyhow::Result<String> {
-    let device = device::open(&config.device)?;
-    let mut sampler = compose::unranked(config, agent, &device)?;
+/// Picture and summary of a policy on the multi-goal plane.
+fn draw_goals(
+    config: &RunConfig,
+    agent: &mut dyn Agent,
+    device: &Device,
+) -> anyhow::Result<(String, String)> {
+    let mut sampler = compose::unranked(config, agent, device)?;
     let unranked = sampler.as_mut().map(|sampler| sampler.as_mut());
-    let behaviour = Behaviour::observe(agent, unranked, config.seed, &device)
+    let behaviour = multi_goal::Behaviour::observe(agent, unranked, config.seed, device)
         .context("cannot draw the policy")?;
     let reached = behaviour.goals_reached();
     let goals = reached.iter().filter(|&&n| n > 0).count();
@@ -51,14 +61,28 @@ fn draw_policy(run: &Path, config: &RunConfig, agent: &mut dyn Agent) -> anyhow:
         reached.iter().sum::<usize>(),
         behaviour.trajectories.len()
     );
-    write_svg(
-        &run.join(POLICY_FILE),
-        &behaviour.draw(&format!("{}: {summary}", title(config)))?,
-    )?;
-    Ok(format!(
-        "policy: {} ({summary})",
-        run.join(POLICY_FILE).display()
-    ))
+    let svg = behaviour.draw(&format!("{}: {summary}", title(config)))?;
+    Ok((svg, summary))
+}
+
+/// Picture and summary of a policy on the two-mode bandit: its samples, before anything chooses among them.
+fn draw_bandit(
+    config: &RunConfig,
+    agent: &dyn Agent,
+    device: &Device,
+) -> anyhow::Result<(String, String)> {
+    let mut sampler = compose::sampler(config, agent, device)?;
+    let behaviour =
+        bandit::Behaviour::observe(sampler.as_mut(), device).context("cannot draw the policy")?;
+    let [lower, higher] = behaviour.mode_shares();
+    let summary = format!(
+        "{:.0} % near -0.6, {:.0} % near 0.6, mean reward {:.2}",
+        1e2 * lower,
+        1e2 * higher,
+        behaviour.mean_reward()
+    );
+    let svg = behaviour.draw(&format!("{}: {summary}", config.algo))?;
+    Ok((svg, summary))
 }
 
 fn title(config: &RunConfig) -> String {

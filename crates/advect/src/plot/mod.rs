@@ -4,11 +4,15 @@
 
 mod contour;
 mod curve;
+mod density;
 mod policy;
+mod sheet;
 
 pub use contour::{Segment, contour};
 pub use curve::{Curve, EvaluationPoint, learning_curve};
+pub use density::{DensityPicture, density_picture};
 pub use policy::{PolicyPicture, Trajectory, policy_picture};
+pub use sheet::sheet;
 
 use plotters::prelude::RGBColor;
 use std::path::{Path, PathBuf};

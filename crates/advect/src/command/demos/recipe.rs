@@ -1,5 +1,6 @@
 //! Which sets there are, as the commands that make them.
 
+use crate::command::again::words;
 use std::path::Path;
 
 /// How a set is made.
@@ -62,10 +63,6 @@ impl Training {
         let run = out.join("runs").join(format!("{ALGO}-{}-s0", self.env));
         run.display().to_string()
     }
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split(' ').map(str::to_owned).collect()
 }
 
 /// Every set, in the order of the list.

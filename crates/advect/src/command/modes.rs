@@ -1,0 +1,56 @@
+//! `advect modes`: which of several equally good ways to act a policy keeps.
+
+use super::again::{step, words};
+use super::pictures::POLICY_FILE;
+use super::print;
+use advect::plot::{sheet, write_svg};
+use advect::rl::RunConfig;
+use advect::{bandit, multi_goal};
+use anyhow::Context;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// The algorithms that are compared where none is named.
+const ALGOS: [&str; 4] = ["fmer", "flame-m", "qvpo", "sac"];
+/// The tasks, and how many of their pictures stand beside each other.
+const TASKS: [(&str, usize); 2] = [(bandit::ID, 4), (multi_goal::ID, 2)];
+
+/// Arguments of `modes`.
+#[derive(Debug, Args)]
+pub struct ModesArgs {
+    /// Algorithms, see `advect algos` [default: fmer flame-m qvpo sac]
+    pub algos: Vec<String>,
+    /// Folder of the runs and of the pictures
+    #[arg(long, value_name = "DIR", default_value = "modes")]
+    pub out: PathBuf,
+}
+
+/// `advect modes`: trains each algorithm on the two-mode bandit and on the multi-goal plane, and puts the pictures of the policies
+/// side by side.
+pub fn run(args: &ModesArgs) -> anyhow::Result<()> {
+    let named: Vec<&str> = args.algos.iter().map(String::as_str).collect();
+    let algos = if named.is_empty() { &ALGOS[..] } else { &named };
+    for (env, columns) in TASKS {
+        let pictures = algos.iter().map(|algo| policy(&args.out, algo, env));
+        let pictures = pictures.collect::<anyhow::Result<Vec<_>>>()?;
+        let path = args.out.join(format!("{env}.svg"));
+        write_svg(&path, &sheet(&pictures, columns))?;
+        print(&format!("{env}: {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Trains, or goes on training, and reads the picture of the policy.
+fn policy(out: &Path, algo: &str, env: &str) -> anyhow::Result<String> {
+    let runs = out.join("runs");
+    let mut command = words(&format!("train {algo} --env {env} --resume --quiet --out"));
+    command.push(runs.display().to_string());
+    step(&command)?;
+    let config = RunConfig {
+        algo: algo.into(),
+        env: env.into(),
+        ..RunConfig::default()
+    };
+    let picture = runs.join(config.run_name()).join(POLICY_FILE);
+    std::fs::read_to_string(&picture).with_context(|| format!("cannot read {}", picture.display()))
+}
