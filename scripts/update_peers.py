@@ -20,6 +20,66 @@ import time
 import private_python
 
 PINNED = {
+    "absl-py": "2.5.1",
+    "aiofiles": "25.1.0",
+    "attrs": "26.1.0",
+    "cloudpickle": "3.1.2",
+    "decorator": "5.3.1",
+    "dm-tree": "0.1.10",
+    "etils": "1.15.0",
+    "Farama-Notifications": "0.0.6",
+    "filelock": "4.2.11",
+    "flax": "0.12.8",
+    "fsspec": "2026.9.0",
+    "gast": "0.7.0",
+    "gymnasium": "1.4.0",
+    "humanize": "4.17.0",
+    "jax": "0.10.2",
+    "jaxlib": "0.10.2",
+    "Jinja2": "3.1.6",
+    "markdown-it-py": "4.3.0",
+    "MarkupSafe": "3.0.4",
+    "mdurl": "0.1.2",
+    "ml_dtypes": "0.6.0",
+    "mpmath": "1.3.0",
+    "msgpack": "1.2.4",
+    "networkx": "3.6.1",
+    "numpy": "2.4.6",
+    "nvidia-cublas": "13.4.1.3",
+    "nvidia-cuda-cupti": "13.2.86",
+    "nvidia-cuda-nvrtc": "13.2.86",
+    "nvidia-cuda-runtime": "13.2.86",
+    "nvidia-cudnn-cu13": "9.26.0.51",
+    "nvidia-cufft": "12.2.0.57",
+    "nvidia-cufile": "1.17.1.22",
+    "nvidia-cusolver": "12.2.0.11",
+    "nvidia-cusparse": "12.7.10.12",
+    "nvidia-cusparselt-cu13": "0.8.1",
+    "nvidia-nccl-cu13": "2.30.7",
+    "nvidia-nvjitlink": "13.5.37",
+    "nvidia-nvshmem-cu13": "3.7.2",
+    "opt_einsum": "3.4.0",
+    "optax": "0.2.8",
+    "orbax-checkpoint": "0.12.8",
+    "prometheus_client": "0.26.0",
+    "protobuf": "7.36.2",
+    "Pygments": "2.21.0",
+    "PyYAML": "6.0.3",
+    "rich": "15.0.0",
+    "sbx-rl": "0.28.0",
+    "scipy": "1.17.1",
+    "simplejson": "4.3.0",
+    "six": "1.17.0",
+    "stable_baselines3": "2.9.2",
+    "sympy": "1.14.0",
+    "tensorstore": "0.1.86",
+    "tfp-nightly": "0.26.0.dev20261027",
+    "torch": "2.15.0",
+    "tqdm": "4.70.1",
+    "treescope": "0.1.10",
+    "typing_extensions": "4.16.0",
+    "wrapt": "2.5.2",
+    "zipp": "4.1.2",
 }
 # Transitions in the replay, random.
 TRANSITIONS = 10_000
@@ -65,15 +125,9 @@ def fill(replay, obs_dim, act_dim):
 
 
 def update(agent, count):
-    """`count` updates, one call of `train` each, as a training loop makes them."""
+    """`count` updates, one call of `train` each, as a training loop makes them; `train` ends with reading its losses."""
     for _ in range(count):
-        agent._n_updates += 0
         agent.train(gradient_steps=1, batch_size=BATCH)
-    waits = getattr(getattr(agent, "qf", None) or getattr(agent.policy, "qf_state", None), "params", None)
-    if waits is not None:
-        import jax
-
-        jax.block_until_ready(waits)
 
 
 def seconds(request):

@@ -25,13 +25,25 @@ pub struct Preset {
     pub text: &'static str,
 }
 
+/// A [`TUNED`] preset, from the file `presets/<algo>-<env>.toml`.
+macro_rules! tuned {
+    ($algo:literal, $env:literal) => {
+        Preset {
+            algo: $algo,
+            name: TUNED,
+            env: $env,
+            text: include_str!(concat!("../presets/", $algo, "-", $env, ".toml")),
+        }
+    };
+}
+
 /// All presets that change something.
-pub const PRESETS: &[Preset] = &[Preset {
-    algo: "flame-m",
-    name: TUNED,
-    env: "MultiGoal-v0",
-    text: include_str!("../presets/flame-m-MultiGoal-v0.toml"),
-}];
+pub const PRESETS: &[Preset] = &[
+    tuned!("flame-m", "MultiGoal-v0"),
+    tuned!("flame-m", "TwoModeBandit-v0"),
+    tuned!("sac", "MultiGoal-v0"),
+    tuned!("sac", "TwoModeBandit-v0"),
+];
 
 impl Preset {
     /// What it is for: its comment above the first setting, on one line.
