@@ -3,7 +3,7 @@
 use advect_kernels::Precision;
 use advect_rl::CriticNet;
 use advect_rl::TwinCritic;
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 /// Scores of candidates and the best of them.
 #[derive(Debug, Clone)]
@@ -65,12 +65,20 @@ pub(crate) fn best(
 /// # Errors
 /// On a shape mismatch.
 pub fn select(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
-    let (rows, _, d) = candidates.dims3()?;
+    select_many(candidates, &index.unsqueeze(1)?)?.squeeze(1)
+}
+
+/// `candidates[b, index[b, m]]`: `[B, P, d]` and `[B, M]` to `[B, M, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn select_many(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
+    let ((rows, count), d) = (index.dims2()?, candidates.dim(2)?);
     let index = index
-        .reshape((rows, 1, 1))?
-        .broadcast_as((rows, 1, d))?
+        .unsqueeze(2)?
+        .broadcast_as((rows, count, d))?
         .contiguous()?;
-    candidates.gather(&index, 1)?.squeeze(1)
+    candidates.contiguous()?.gather(&index, 1)
 }
 
 /// `w = softmax_k(q / temperature)`.
@@ -84,6 +92,34 @@ pub fn softmax_weights(q: &Tensor, temperature: f64) -> Result<Tensor> {
     let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
     let odds = (above * temperature.recip())?.exp()?;
     odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)
+}
+
+/// One candidate per level, with the weights as probabilities: the first `k` with `w_1 + .. + w_k > level`.
+///
+/// # Shapes
+/// `weights` `[B, K]` that sum to one, `levels` `[B, M]` in `[0, 1)` to indices `[B, M]`, u32.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn resample(weights: &Tensor, levels: &Tensor) -> Result<Tensor> {
+    let last = weights.dim(1)?.saturating_sub(1) as f64;
+    let mass = weights.cumsum(1)?.unsqueeze(1)?;
+    let below = mass.broadcast_le(&levels.unsqueeze(2)?)?;
+    let count = below.to_dtype(DType::F32)?.sum(2)?;
+    count.clamp(0.0, last)?.to_dtype(DType::U32)
+}
+
+/// `KL(w || 1/K) = log K + sum_k w_k log w_k` of every row's weights.
+///
+/// # Shapes
+/// `weights` `[B, K]` to `[B]`.
+///
+/// # Errors
+/// If the device fails.
+pub fn kl_from_uniform(weights: &Tensor) -> Result<Tensor> {
+    let log_k = (weights.dim(1)? as f64).ln();
+    let log_w = weights.maximum(f32::MIN_POSITIVE)?.log()?;
+    (weights * log_w)?.sum(D::Minus1)? + log_k
 }
 
 /// Effective sample size of every row's weights, `1 / sum_k w_k^2`.

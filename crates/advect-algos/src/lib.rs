@@ -5,6 +5,7 @@ mod dims;
 mod error;
 mod evaluation;
 pub mod flame;
+pub mod fmer;
 mod hash;
 mod networks;
 pub mod off_policy;
@@ -12,6 +13,7 @@ pub mod registry;
 pub mod rows;
 pub mod sac;
 pub mod scoring;
+pub mod squash;
 mod streams;
 mod validate;
 

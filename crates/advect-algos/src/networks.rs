@@ -26,6 +26,24 @@ pub(crate) fn drawn(
     Params::from_vec(layout, None, values, device)
 }
 
+/// As [`drawn`] with the weights of the last layer times `factor`.
+pub(crate) fn drawn_with_last_layer(
+    layout: impl Into<Arc<ParamLayout>>,
+    scheme: Init,
+    factor: f64,
+    stream: &mut Stream,
+    device: &Device,
+) -> Result<Params> {
+    let layout = layout.into();
+    let mut values = init::draw(&layout, scheme, stream);
+    let mut entries = layout.entries().iter().rev();
+    if let Some(last) = entries.find(|entry| entry.shape.len() == 2) {
+        let weights = &mut values[last.range()];
+        weights.iter_mut().for_each(|w| *w *= factor as f32);
+    }
+    Params::from_vec(layout, None, values, device)
+}
+
 /// What twin critics are made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CriticSpec<'a> {

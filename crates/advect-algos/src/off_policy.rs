@@ -58,6 +58,18 @@ impl OffPolicyConfig {
         }
     }
 
+    /// Environment steps taken at the time of an update, after `updates` others.
+    pub fn env_step(&self, updates: u64) -> u64 {
+        let envs = self.num_envs.max(1) as u64;
+        let warmup = if self.warmup_counts {
+            self.warmup_transitions.next_multiple_of(envs)
+        } else {
+            0
+        };
+        let vector_steps = updates / u64::from(self.updates_per_vector_step.max(1)) + 1;
+        warmup + vector_steps * envs
+    }
+
     /// Refuses what makes no sense.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use toml::Table;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig, Variant};
+use crate::fmer::{FmerAgent, FmerConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::sac::{SacAgent, SacConfig};
 
@@ -40,7 +41,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 3] = [
+const ALGORITHMS: [Algorithm; 4] = [
     algorithm!(
         "flame-m",
         FlameConfig,
@@ -53,6 +54,7 @@ const ALGORITHMS: [Algorithm; 3] = [
         FlameConfig::of(Variant::R),
         |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!("fmer", FmerConfig, FmerConfig::default(), FmerAgent::new),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
 ];
 

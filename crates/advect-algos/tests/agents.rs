@@ -23,6 +23,9 @@ fn small_settings(name: &str) -> &'static str {
         "flame-m" | "flame-r" => {
             "hidden = [32, 32]\nbest_of = 4\nnum_proposals = 6\nn_gen = 2\nn_ent = 2\ndelay_alpha_update = 3"
         }
+        "fmer" => {
+            "hidden = [32, 32]\nn_steps = 4\nnum_candidates = 6\neval_best_of = 4\ntd_best_of = 2\nbehaviour_best_of = 2"
+        }
         _ => "hidden = [32, 32]",
     }
 }

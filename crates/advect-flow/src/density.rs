@@ -18,6 +18,8 @@ pub enum Volume<'a> {
     Trace,
     /// `h probe' J probe`: first order, one probe `[B, d]` per row for all steps, `E[probe probe'] = I`.
     Hutchinson(&'a Tensor),
+    /// `h probe' J probe - (h^2/2) probe' J J probe`: second order, the same probe in both terms.
+    SecondOrder(&'a Tensor),
     /// `log|det(I + h J)|`: exact for the discrete map, whatever the number of steps.
     LogDet,
 }
@@ -95,15 +97,31 @@ fn step_volume(
             Ok((value, (trace(&jacobian)? * h)?))
         }
         Volume::Hutchinson(probe) => {
-            expect_dims("transport", "probe", probe, x.dims())?;
-            let (value, along) = field.jvp(x, span, probe)?;
+            let (value, along) = along(field, x, span, probe)?;
             Ok((value, ((probe * along)?.sum(1)? * h)?))
+        }
+        Volume::SecondOrder(probe) => {
+            let (value, first) = along(field, x, span, probe)?;
+            let (_, second) = field.jvp(x, span, &first)?;
+            let series = ((first * h)? - (second * (0.5 * h * h))?)?;
+            Ok((value, (probe * series)?.sum(1)?))
         }
         Volume::LogDet => {
             let (value, jacobian) = field.jacobian(x, span)?;
             Ok((value, log_abs_det_step(&jacobian, h)?))
         }
     }
+}
+
+/// Value and derivative along a probe.
+fn along(
+    field: &impl DifferentiableField,
+    x: &Tensor,
+    span: Span,
+    probe: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    expect_dims("transport", "probe", probe, x.dims())?;
+    field.jvp(x, span, probe)
 }
 
 /// Trace of every matrix: `[B, d, d]` to `[B]`.

@@ -57,6 +57,25 @@ impl NetConfig {
             time: TimeEmbedding::flame()?,
         })
     }
+
+    /// FMER's network (fmer.md section 2.3): `[u, s, e]`, `n_freq` Fourier frequencies and the time itself.
+    pub fn fmer(
+        obs_dim: usize,
+        act_dim: usize,
+        hidden: &[usize],
+        activation: Activation,
+        n_freq: usize,
+    ) -> Self {
+        Self {
+            prefix: "policy".into(),
+            obs_dim,
+            act_dim,
+            hidden: hidden.to_vec(),
+            activation,
+            order: InputOrder::LatentFirst,
+            time: TimeEmbedding::fourier(n_freq),
+        }
+    }
 }
 
 /// A field `f_theta(s, z, t_1..t_T)` over observation, latent action and `T` flow times.

@@ -13,8 +13,26 @@ use crate::field::{Field, Grid, Span};
 /// # Errors
 /// On a shape mismatch.
 pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> {
-    let step = |x: Tensor, span: Span| &x + (field.value(&x, span)? * span.length())?;
-    grid.spans().try_fold(x0.clone(), step)
+    grid.spans()
+        .try_fold(x0.clone(), |x, span| step(field, &x, span))
+}
+
+/// As [`integrate`], and keeps all points `x_0 ..= x_N`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn trajectory(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Vec<Tensor>> {
+    let mut points = vec![x0.clone()];
+    grid.spans().try_fold(x0.clone(), |x, span| {
+        let next = step(field, &x, span)?;
+        points.push(next.clone());
+        Ok::<_, candle_core::Error>(next)
+    })?;
+    Ok(points)
+}
+
+fn step(field: &impl Field, x: &Tensor, span: Span) -> Result<Tensor> {
+    x + (field.value(x, span)? * span.length())?
 }
 
 /// Integrates an instantaneous velocity with any fixed-step solver; any shape that the field takes.

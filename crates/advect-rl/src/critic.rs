@@ -72,8 +72,28 @@ impl CriticNet {
         self.q_values(params, obs, act)?.min(0)
     }
 
-    /// `min_e Q_e(obs_b, act_bk)` of `K` candidates per state, without gradient; the observation's share of the first
-    /// layer is computed once per state.
+    /// `Q_e(obs_b, act_bk)` of `K` candidates per state, without gradient; the observation's share of the first layer
+    /// is computed once per state.
+    ///
+    /// # Shapes
+    /// `params [E, P]`, `obs [B, o]`, `act [B, K, d]` -> `[E, B, K]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn q_candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        act: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let q = self
+            .mlp
+            .forward_shared(params, obs, act, self.obs_dim, precision)?;
+        q.squeeze(D::Minus1)
+    }
+
+    /// The minimum over the members of [`CriticNet::q_candidates`].
     ///
     /// # Shapes
     /// `params [E, P]`, `obs [B, o]`, `act [B, K, d]` -> `[B, K]`.
@@ -87,10 +107,7 @@ impl CriticNet {
         act: &Tensor,
         precision: Precision,
     ) -> Result<Tensor> {
-        let q = self
-            .mlp
-            .forward_shared(params, obs, act, self.obs_dim, precision)?;
-        q.squeeze(D::Minus1)?.min(0)
+        self.q_candidates(params, obs, act, precision)?.min(0)
     }
 }
 
@@ -133,6 +150,17 @@ pub fn td_target(
     let discount = terminated.affine(-gamma, gamma)?;
     let y = ((reward * reward_scale)? + (discount * value)?)?;
     Ok(y.detach())
+}
+
+/// `V = Q - alpha log pi(a | s)`: the value of a maximum-entropy policy from one action of it.
+///
+/// # Shapes
+/// `q` and `log_prob [B]` -> `[B]`.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn soft_value(q: &Tensor, log_prob: &Tensor, alpha: f64) -> Result<Tensor> {
+    q - (log_prob * alpha)?
 }
 
 /// The online critics `[E, P]`, their targets and their optimiser.

@@ -1,8 +1,8 @@
 //! `sac.*`: soft actor-critic.
 
-use advect_algos::sac::{GaussianPolicy, SacConfig, actor, critic};
+use advect_algos::sac::{GaussianPolicy, SacConfig, actor};
 use advect_kernels::{Activation, Params};
-use advect_rl::critic::{td_loss, td_target};
+use advect_rl::critic::{soft_value, td_loss, td_target};
 use advect_rl::temperature::sac_gradient;
 
 use super::critics::{Critics, gradient};
@@ -47,7 +47,7 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
     let next_obs = case.input("next_obs")?;
     let next = policy.sample(&params.detached(), &next_obs, &case.input("eps")?)?;
     let q_next = targets.min_q(&next_obs, &next.action)?;
-    let value = critic::soft_value(&q_next, &next.log_prob, case.config("alpha")?)?;
+    let value = soft_value(&q_next, &next.log_prob, case.config("alpha")?)?;
     let (reward, terminated) = (case.input("reward")?, case.input("terminated")?);
     let y = td_target(&reward, &terminated, &value, 1.0, case.config("gamma")?)?;
     let q = critics.net.q_values(

@@ -8,7 +8,7 @@ use advect_rl::CriticNet;
 use candle_core::{Result, Tensor};
 
 use super::proposals::Proposals;
-use crate::rows::{repeat_rows, weighted_rows_loss};
+use crate::rows::{Coordinates, repeat_rows, weighted_rows_loss};
 
 /// A policy loss with the quantities in it.
 #[derive(Debug, Clone)]
@@ -66,11 +66,12 @@ pub fn row_loss(
     let k = weights.dim(1)?;
     let (obs, z) = (repeat_rows(obs, k)?, repeat_rows(&proposals.z, k)?);
     let (r, t) = (repeat_rows(r, k)?, repeat_rows(t, k)?);
-    let v = TimeConvention::NoiseUp
+    let velocity = TimeConvention::NoiseUp
         .velocity(&proposals.act, &proposals.eps)?
         .flatten(0, 1)?;
-    let target = meanflow::target(net, params, &obs, &z, &r, &t, &v)?.target;
-    weighted_rows_loss(&net.forward(params, &obs, &z, [&r, &t])?, &target, weights)
+    let target = meanflow::target(net, params, &obs, &z, &r, &t, &velocity)?.target;
+    let v = net.forward(params, &obs, &z, [&r, &t])?;
+    weighted_rows_loss(&v, &target, weights, Coordinates::Mean)
 }
 
 /// The `-Q` term of eq. (7).

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::config::KReduction;
 use super::proposals::Proposals;
-use crate::rows::{repeat_rows, weighted_rows_loss};
+use crate::rows::{Coordinates, repeat_rows, weighted_rows_loss};
 
 /// `c` of the loss: 1 for a sum over proposals, `1/K` for a mean.
 pub fn reduction_factor(reduction: KReduction, num_proposals: usize) -> f64 {
@@ -58,5 +58,6 @@ pub fn row_loss(
     let target = TimeConvention::DataUp
         .velocity(&proposals.act, &proposals.eps)?
         .flatten(0, 1)?;
-    weighted_rows_loss(&net.forward(params, &obs, &z, [&tau])?, &target, weights)
+    let v = net.forward(params, &obs, &z, [&tau])?;
+    weighted_rows_loss(&v, &target, weights, Coordinates::Mean)
 }

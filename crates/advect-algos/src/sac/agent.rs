@@ -3,7 +3,7 @@
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Activation, random};
-use advect_rl::critic::td_target;
+use advect_rl::critic::{soft_value, td_target};
 use advect_rl::temperature::sac_gradient;
 use advect_rl::{
     ActMode, Agent, Batch, Learned, LoopSettings, Metrics, StateDict, StateError, Temperature,
@@ -12,9 +12,9 @@ use advect_rl::{
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
+use super::actor;
 use super::config::SacConfig;
 use super::policy::GaussianPolicy;
-use super::{actor, critic};
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::networks::{CriticSpec, drawn};
@@ -83,7 +83,7 @@ impl SacAgent {
         let params = self.actor.params().detached();
         let next = self.policy.sample(&params, &batch.next_obs, &eps)?;
         let q_next = self.critic.target_min_q(&batch.next_obs, &next.action)?;
-        let value = critic::soft_value(&q_next, &next.log_prob, alpha)?;
+        let value = soft_value(&q_next, &next.log_prob, alpha)?;
         let gamma = self.config.off_policy.gamma;
         let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
         self.critic

@@ -3,7 +3,6 @@
 pub mod actor;
 pub mod agent;
 pub mod config;
-pub mod critic;
 pub mod policy;
 
 pub use agent::SacAgent;

@@ -1,9 +1,11 @@
 //! The tanh-squashed Gaussian policy.
 
-use std::f64::consts::{LN_2, PI};
+use std::f64::consts::PI;
 
 use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{Result, Tensor};
+
+use crate::squash::log_tanh_slope;
 
 /// Bounds of `log sigma`.
 const LOG_STD: (f64, f64) = (-20.0, 2.0);
@@ -96,29 +98,11 @@ impl GaussianPolicy {
     }
 }
 
-/// `log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u))`, stable for any `u`.
-fn log_tanh_slope(u: &Tensor) -> Result<Tensor> {
-    let x = (u * -2.0)?;
-    let softplus = (x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
-    (u + softplus)?.affine(-2.0, 2.0 * LN_2)
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
 
     use super::*;
-
-    #[test]
-    fn slope_of_tanh_is_stable_and_right() -> Result<()> {
-        let u = Tensor::new(&[0.0f32, 0.5, -2.0, 40.0], &Device::Cpu)?;
-        let found = log_tanh_slope(&u)?.to_vec1::<f32>()?;
-        for (value, u) in found.iter().zip([0.0f64, 0.5, -2.0]) {
-            assert!((f64::from(*value) - (1.0 - u.tanh().powi(2)).ln()).abs() < 1e-6);
-        }
-        assert!((found[3] - (2.0 * LN_2 as f32 - 80.0)).abs() < 1e-4);
-        Ok(())
-    }
 
     #[test]
     fn density_of_the_squashed_gaussian_integrates_to_one() -> Result<()> {

@@ -1,0 +1,266 @@
+//! The policy's part of an update: candidates of one rollout, regression pairs, entropy (fmer.md sections 3 to 5).
+
+use advect_kernels::random;
+use advect_rl::{Batch, Metrics};
+use candle_core::{DType, Result, Tensor};
+
+use super::agent::FmerAgent;
+use super::config::{Divergence, DualEntropy, EntropyMode, LocalNodes};
+use super::entropy::{Density, Local, Nodes, density, unrolled, velocity_and_divergence};
+use super::policy::Rollout;
+use super::wcfm::Pairs;
+use crate::candidates::{resample, select, select_many};
+use crate::rows::repeat_rows;
+use crate::squash::unsquash;
+
+/// Above this size an action counts as saturated.
+const SATURATED: f64 = 0.99;
+
+/// Candidates of a minibatch's states; one rollout serves weights, regression, entropy and metrics.
+pub(super) struct Pool {
+    /// Source noise of the policy's candidates `[B, K, d]`.
+    z: Tensor,
+    /// Their trajectories, where somebody takes them.
+    nodes: Vec<Tensor>,
+    /// Endpoints of all candidates, added ones last `[B, K', d]`.
+    latent: Tensor,
+    /// `tanh(latent)`.
+    pub action: Tensor,
+    /// Density of the policy's candidates, one row each, where the weights take it.
+    pub density: Option<Density>,
+}
+
+/// What an update knows of the entropy; scalars.
+pub(super) struct EntropyTerm {
+    /// Added to the policy's loss.
+    pub loss: Option<Tensor>,
+    /// Entropy in nats.
+    pub entropy: Tensor,
+    /// Estimate of the integral of the divergence.
+    pub divergence: Tensor,
+}
+
+impl EntropyTerm {
+    fn local(local: &Local, alpha: f64) -> Result<Self> {
+        Ok(Self {
+            loss: Some(local.loss(alpha)?),
+            ..Self::observed(local)?
+        })
+    }
+
+    /// The value without a loss.
+    fn observed(local: &Local) -> Result<Self> {
+        Ok(Self {
+            loss: None,
+            entropy: local.entropy()?,
+            divergence: local.divergence.mean_all()?,
+        })
+    }
+}
+
+impl FmerAgent {
+    /// `K` candidates per state of the anchor policy, and the added ones (section 3.1).
+    pub(super) fn candidates(
+        &mut self,
+        batch: &Batch,
+        mode: EntropyMode,
+        metrics: &mut Metrics,
+    ) -> Result<Pool> {
+        let shape = (batch.obs.dim(0)?, self.config.num_candidates, self.dims.act);
+        let z = random::normal(&mut self.streams.policy, shape, &self.device)?;
+        let (Rollout { nodes, latent }, density) = self.generate(&batch.obs, &z, mode)?;
+        latent_metrics(&latent, metrics)?;
+        let mut parts = vec![latent];
+        parts.extend(self.added(&batch.act)?);
+        let latent = Tensor::cat(&parts, 1)?;
+        Ok(Pool {
+            z,
+            nodes,
+            action: latent.tanh()?,
+            latent,
+            density,
+        })
+    }
+
+    fn generate(
+        &mut self,
+        obs: &Tensor,
+        z: &Tensor,
+        mode: EntropyMode,
+    ) -> Result<(Rollout, Option<Density>)> {
+        let params = self.policy(self.config.candidate_source).detached();
+        let sampler = self.config.sampler();
+        if mode != EntropyMode::Weights {
+            let rollout = sampler.rollout(&self.net, &params, obs, z)?;
+            return Ok((rollout, None));
+        }
+        let rows = z.flatten(0, 1)?;
+        let density = self.density(&params, &repeat_rows(obs, z.dim(1)?)?, &rows)?;
+        let latent = sampler.clamp(&density.latent)?.reshape(z.shape())?;
+        let nodes = Vec::new();
+        Ok((Rollout { nodes, latent }, Some(density)))
+    }
+
+    fn density(&mut self, params: &Tensor, obs: &Tensor, z: &Tensor) -> Result<Density> {
+        let probe = self.density_probe(z)?;
+        let volume = self.config.log_prob.volume(&probe);
+        density(&self.net, params, obs, z, self.config.n_steps, volume)
+    }
+
+    /// Signs where the log-density takes a probe.
+    pub(super) fn density_probe(&mut self, like: &Tensor) -> Result<Tensor> {
+        if self.config.log_prob.takes_probe() {
+            random::rademacher(&mut self.streams.entropy, like.dims(), &self.device)
+        } else {
+            like.zeros_like()
+        }
+    }
+
+    /// Signs where a differentiated divergence takes a probe.
+    fn divergence_probe(&mut self, like: &Tensor) -> Result<Option<Tensor>> {
+        match self.config.divergence {
+            Divergence::Exact => Ok(None),
+            Divergence::Hutchinson => {
+                random::rademacher(&mut self.streams.entropy, like.dims(), &self.device).map(Some)
+            }
+        }
+    }
+
+    /// Latents of candidates that are not the policy's.
+    fn added(&mut self, replayed: &Tensor) -> Result<Vec<Tensor>> {
+        let (rows, d) = replayed.dims2()?;
+        let mut actions = Vec::new();
+        if self.config.include_replay_action {
+            actions.push(replayed.unsqueeze(1)?);
+        }
+        if self.config.n_uniform > 0 {
+            let shape = (rows, self.config.n_uniform, d);
+            let stream = &mut self.streams.policy;
+            actions.push(random::uniform(stream, -1.0, 1.0, shape, &self.device)?);
+        }
+        let sampler = self.config.sampler();
+        let latents = actions.iter().map(|act| sampler.clamp(&unsquash(act)?));
+        latents.collect()
+    }
+
+    /// W-CFM and entropy losses, both differentiable in the policy.
+    pub(super) fn losses(
+        &mut self,
+        obs: &Tensor,
+        pool: &Pool,
+        weights: &Tensor,
+        mode: EntropyMode,
+    ) -> Result<(Tensor, EntropyTerm)> {
+        let (pairs, weights) = self.pairs(obs, &pool.latent, weights)?;
+        let params = self.policy.online.params().tensor().clone();
+        let shared = self.config.local_nodes == LocalNodes::Interpolants;
+        let (v, mut term) = if mode == EntropyMode::Local && shared {
+            let probe = self.divergence_probe(&pairs.u_tau)?;
+            let Pairs {
+                obs, u_tau, tau, ..
+            } = &pairs;
+            let probe = probe.as_ref();
+            let (v, divergence) =
+                velocity_and_divergence(&self.net, &params, obs, u_tau, tau, probe)?;
+            let local = Local::new(u_tau, &v, divergence)?;
+            (v, EntropyTerm::local(&local, self.alpha())?)
+        } else {
+            let v = pairs.velocity(&self.net, &params)?;
+            (v, self.entropy_term(obs, pool, &params, mode)?)
+        };
+        if mode == EntropyMode::Local && self.config.dual_entropy == DualEntropy::H1 {
+            let first = pool.z.narrow(1, 0, 1)?.squeeze(1)?;
+            term.entropy = self.density(&params.detach(), obs, &first)?.entropy()?;
+        }
+        Ok((pairs.loss(&v, &weights)?, term))
+    }
+
+    /// Regression pairs with their weights: all candidates, or rows drawn by weight (section 4).
+    fn pairs(
+        &mut self,
+        obs: &Tensor,
+        latent: &Tensor,
+        weights: &Tensor,
+    ) -> Result<(Pairs, Tensor)> {
+        let (rows, count) = (latent.dim(0)?, self.config.wcfm_rows);
+        let stream = &mut self.streams.policy;
+        let (latent, weights) = if count == 0 {
+            (latent.clone(), weights.clone())
+        } else {
+            let levels = random::uniform(stream, 0.0, 1.0, (rows, count), &self.device)?;
+            let drawn = select_many(latent, &resample(weights, &levels)?)?;
+            let equal = (count as f64).recip();
+            (drawn, (levels.ones_like()? * equal)?)
+        };
+        let z = random::normal(stream, latent.dims(), &self.device)?;
+        let tau = random::uniform(stream, 0.0, 1.0, weights.dims(), &self.device)?;
+        Ok((Pairs::new(obs, &latent, &z, &tau)?, weights))
+    }
+
+    /// The entropy apart from the regression (section 5).
+    fn entropy_term(
+        &mut self,
+        obs: &Tensor,
+        pool: &Pool,
+        params: &Tensor,
+        mode: EntropyMode,
+    ) -> Result<EntropyTerm> {
+        match (mode, &pool.density) {
+            (EntropyMode::Unrolled, _) => self.unrolled_term(obs, pool, params),
+            (EntropyMode::Weights, Some(density)) => Ok(EntropyTerm {
+                loss: None,
+                entropy: density.entropy()?,
+                divergence: density.log_volume.mean_all()?,
+            }),
+            (EntropyMode::Local, _) => {
+                let local = self.local(obs, pool, params)?;
+                EntropyTerm::local(&local, self.alpha())
+            }
+            _ => EntropyTerm::observed(&self.local(obs, pool, &params.detach())?),
+        }
+    }
+
+    fn local(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<Local> {
+        let nodes = self.nodes(obs, &pool.nodes)?;
+        let probe = self.divergence_probe(&nodes.u)?;
+        Local::at(&self.net, params, &nodes, probe.as_ref())
+    }
+
+    /// One random point on the trajectory of each of the first `entropy_nodes` candidates.
+    fn nodes(&mut self, obs: &Tensor, trajectory: &[Tensor]) -> Result<Nodes> {
+        let (count, steps) = (self.config.entropy_nodes, trajectory.len());
+        let first = |u: &Tensor| u.narrow(1, 0, count);
+        let points: Vec<Tensor> = trajectory.iter().map(first).collect::<Result<_>>()?;
+        let points = Tensor::stack(&points, 2)?.flatten(0, 1)?;
+        let stream = &mut self.streams.entropy;
+        let index = random::indices(stream, steps as u32, points.dim(0)?, &self.device)?;
+        Ok(Nodes {
+            obs: repeat_rows(obs, count)?,
+            u: select(&points, &index)?,
+            tau: (index.to_dtype(DType::F32)? / steps as f64)?,
+        })
+    }
+
+    fn unrolled_term(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<EntropyTerm> {
+        let rows = self.config.unrolled_states.min(obs.dim(0)?);
+        let obs = obs.narrow(0, 0, rows)?;
+        let z = pool.z.narrow(1, 0, 1)?.squeeze(1)?.narrow(0, 0, rows)?;
+        let probe = self.divergence_probe(&z)?;
+        let n_steps = self.config.n_steps;
+        let unrolled = unrolled(&self.net, params, &obs, &z, n_steps, probe.as_ref())?;
+        Ok(EntropyTerm {
+            loss: Some((&unrolled.entropy * -self.alpha())?),
+            entropy: unrolled.entropy,
+            divergence: unrolled.divergence,
+        })
+    }
+}
+
+/// Mean and largest |u|, and the share of saturated actions.
+fn latent_metrics(latent: &Tensor, metrics: &mut Metrics) -> Result<()> {
+    let size = latent.abs()?;
+    let saturated = size.ge(SATURATED.atanh())?.to_dtype(DType::F32)?;
+    metrics.insert_tensor("policy/latent_mean", &size.mean_all()?)?;
+    metrics.insert_tensor("policy/latent_max", &size.max_all()?)?;
+    metrics.insert_tensor("policy/saturated", &saturated.mean_all()?)
+}

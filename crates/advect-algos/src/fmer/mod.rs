@@ -1,0 +1,16 @@
+//! FMER: flow-matching policies by mirror descent with entropy constraints (arXiv 2603.17685; fmer.md).
+//!
+//! One file per equation; noise is an argument everywhere but in [`agent`].
+
+pub mod agent;
+pub mod config;
+pub mod critic;
+pub mod dual;
+pub mod entropy;
+mod improvement;
+pub mod policy;
+pub mod wcfm;
+pub mod weights;
+
+pub use agent::FmerAgent;
+pub use config::FmerConfig;
