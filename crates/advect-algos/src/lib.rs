@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod alpha;
 pub mod candidates;
 mod dims;
 mod error;
 mod evaluation;
 pub mod flame;
+pub mod generator;
 mod hash;
 mod networks;
 pub mod off_policy;
