@@ -5,17 +5,20 @@ mod common;
 use std::error::Error;
 
 use advect_algos::candidates::softmax_weights;
+use advect_algos::dpmd::DpmdConfig;
 use advect_algos::fpmd::{self, FpmdAgent, FpmdConfig};
 use advect_algos::generator::{Generator, Variant};
 use advect_algos::noisy_best_of::weights::ValueScore;
 use advect_algos::noisy_best_of::{
-    DiffusionConfig, DiffusionPolicy, MirrorConfig, NoisyBestOfConfig, Policy,
+    DiffusionConfig, DiffusionPolicy, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective,
+    Policy,
 };
 use advect_algos::rows::{repeat_rows, weighted_rows_loss};
-use advect_algos::{Scoring, dpmd, registry, sdac};
+use advect_algos::sdac::SdacConfig;
+use advect_algos::{Dims, OffPolicyConfig, Scoring, dpmd, registry, sdac};
 use advect_flow::{MeanVelocityNet, NetConfig, VelocityNet};
 use advect_kernels::{ParamLayout, Params, Precision, init, random};
-use advect_rl::{ActMode, Agent};
+use advect_rl::{ActMode, Agent, Batch};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor};
 use common::{DIMS, batch, max_abs};
@@ -481,6 +484,121 @@ fn policy_and_averages_rest_on_odd_updates_and_the_temperature_for_250() -> Test
         );
     }
     Ok(())
+}
+
+/// Settings with which a one-step task is learned in seconds.
+fn quick() -> NoisyBestOfConfig {
+    NoisyBestOfConfig {
+        hidden: vec![32, 32],
+        best_of: 8,
+        critic_lr: 3e-3,
+        policy_lr: 2e-3,
+        policy_lr_end: 2e-3,
+        init_alpha: 0.5,
+        alpha_lr: 0.0,
+        ..NoisyBestOfConfig::default()
+    }
+}
+
+/// The averaged policy follows within the few updates of a test.
+fn quick_averages() -> OffPolicyConfig {
+    OffPolicyConfig {
+        ema_tau: 0.02,
+        ..OffPolicyConfig::default()
+    }
+}
+
+/// Mean and deviation of single samples of the policy, before and after it learned the task `-10 (a - 0.4)^2`.
+fn learn<P: Policy, O: Objective<P>>(
+    mut agent: NoisyBestOf<P, O>,
+    updates: usize,
+) -> Result<[(f32, f32); 2]> {
+    let (rows, device) = (64, Device::Cpu);
+    let obs = Tensor::zeros((rows, 1), DType::F32, &device)?;
+    let mut stream = Stream::new(0, "one-step task");
+    let before = samples(&agent)?;
+    for _ in 0..updates {
+        let act = random::uniform(&mut stream, -1.0, 1.0, (rows, 1), &device)?;
+        let reward = ((&act - 0.4)?.sqr()? * -10.0)?.squeeze(1)?;
+        let terminated = reward.ones_like()?;
+        agent.update(&Batch {
+            obs: obs.clone(),
+            next_obs: obs.clone(),
+            act,
+            reward,
+            terminated,
+        })?;
+    }
+    Ok([before, samples(&agent)?])
+}
+
+fn samples<P: Policy, O: Objective<P>>(agent: &NoisyBestOf<P, O>) -> Result<(f32, f32)> {
+    let (policy, params) = (agent.policy(), agent.average_policy_params().detached());
+    let noise = normal("samples", &[1, 1000, policy.noise_width()])?;
+    let obs = Tensor::zeros((1, 1), DType::F32, &Device::Cpu)?;
+    let act = policy.candidates(&params, &obs, &noise, Precision::F32)?;
+    let mean = act.mean_all()?.to_scalar::<f32>()?;
+    let variance = (act - f64::from(mean))?.sqr()?.mean_all()?;
+    Ok((mean, variance.sqrt()?.to_scalar()?))
+}
+
+/// Not the choice among the samples but the samples themselves come to the best action.
+fn assert_concentrates<P: Policy, O: Objective<P>>(agent: NoisyBestOf<P, O>) -> Result<()> {
+    let name = agent.name();
+    let [(_, before), (mean, std)] = learn(agent, 600)?;
+    println!("{name}: {mean} +- {std}, at first +- {before}");
+    assert!(
+        (mean - 0.4).abs() < 0.1 && std < 0.5 * before,
+        "{name}: {mean} +- {std}, at first +- {before}"
+    );
+    Ok(())
+}
+
+const LINE: Dims = Dims { obs: 1, act: 1 };
+
+#[test]
+fn fpmd_concentrates_on_the_best_action() -> TestResult {
+    for variant in [Variant::R, Variant::M] {
+        let config = FpmdConfig {
+            shared: quick(),
+            off_policy: quick_averages(),
+            ..FpmdConfig::of(variant)
+        };
+        assert_concentrates(fpmd::agent(variant, config, LINE, 0, &Device::Cpu)?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn dpmd_concentrates_on_the_best_action() -> TestResult {
+    let mut config = DpmdConfig {
+        shared: quick(),
+        off_policy: quick_averages(),
+        ..DpmdConfig::default()
+    };
+    config.diffusion.n_diffusion = 10;
+    Ok(assert_concentrates(dpmd::agent(
+        config,
+        LINE,
+        0,
+        &Device::Cpu,
+    )?)?)
+}
+
+#[test]
+fn sdac_concentrates_on_the_best_action() -> TestResult {
+    let mut config = SdacConfig {
+        shared: quick(),
+        off_policy: quick_averages(),
+        ..SdacConfig::default()
+    };
+    config.diffusion.n_diffusion = 10;
+    Ok(assert_concentrates(sdac::agent(
+        config,
+        LINE,
+        0,
+        &Device::Cpu,
+    )?)?)
 }
 
 /// The moments see every update; their start and rate are those of the authors' code.

@@ -22,9 +22,9 @@ pub struct DiffusionConfig {
     pub n_diffusion: usize,
     /// `beta_k` rises linearly from `beta_scale beta_first` to `beta_scale beta_last`. (C) 0.8.
     pub beta_scale: f64,
-    /// See `beta_scale`. (C) 1e-4.
+    /// First `beta` before the factor. (C) 1e-4.
     pub beta_first: f64,
-    /// See `beta_scale`. (C) 0.999.
+    /// Last `beta` before the factor. (C) 0.999.
     pub beta_last: f64,
 }
 

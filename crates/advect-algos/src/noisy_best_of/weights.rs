@@ -143,6 +143,30 @@ mod tests {
         })
     }
 
+    /// Values in the hundreds, as late in training: the standardised form ranks them, the authors' form is at its clip.
+    #[test]
+    fn only_standardised_weights_tell_large_values_apart() -> Result<()> {
+        let far = Moments {
+            mean: 408.0,
+            ..MOMENTS
+        };
+        let q = (tensor()? + 400.0)?;
+        let weights = |form| mirror_weights(&far.score(&q, form)?, 3.0, 1.0)?.to_vec1::<f32>();
+        let near = mirror_weights(
+            &MOMENTS.score(&tensor()?, ValueScore::Standardised)?,
+            3.0,
+            1.0,
+        )?;
+        for (far, near) in weights(ValueScore::Standardised)?
+            .into_iter()
+            .zip(near.to_vec1::<f32>()?)
+        {
+            assert!((far - near).abs() < 1e-4 * near);
+        }
+        assert_eq!(weights(ValueScore::RepoPrecedence)?, [3f32.exp(); 5]);
+        Ok(())
+    }
+
     #[test]
     fn moments_are_moving_averages_of_the_batch_moments() -> Result<()> {
         let mut moments = Moments::default();
