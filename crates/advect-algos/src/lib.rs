@@ -1,18 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+mod alpha;
 pub mod candidates;
 mod dims;
+pub mod dpmd;
 mod error;
 mod evaluation;
 pub mod flame;
 pub mod fmer;
+pub mod fpmd;
+pub mod generator;
 mod hash;
 mod networks;
+pub mod noisy_best_of;
 pub mod off_policy;
 pub mod registry;
 pub mod rows;
 pub mod sac;
 pub mod scoring;
+pub mod sdac;
 pub mod squash;
 mod streams;
 mod validate;

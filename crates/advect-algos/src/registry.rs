@@ -9,11 +9,17 @@ use serde::de::DeserializeOwned;
 use toml::Table;
 
 use crate::dims::Dims;
+use crate::dpmd::DpmdConfig;
 use crate::error::AlgoError;
-use crate::flame::{FlameAgent, FlameConfig, Variant};
+use crate::flame::{FlameAgent, FlameConfig};
 use crate::fmer::{FmerAgent, FmerConfig};
+use crate::fpmd::FpmdConfig;
+use crate::generator::Variant;
+use crate::noisy_best_of::{DiffusionConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::sac::{SacAgent, SacConfig};
+use crate::sdac::SdacConfig;
+use crate::{dpmd, fpmd, sdac};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -25,13 +31,18 @@ struct Algorithm {
 
 type Made = Result<Box<dyn Agent>, AlgoError>;
 
-/// An entry of [`ALGORITHMS`]: name, configuration type, its defaults, and how an agent is made of a configuration.
+/// An entry of [`ALGORITHMS`]: name, configuration type, the types of the parts that are flattened into it beside
+/// [`OffPolicyConfig`], its defaults, and how an agent is made of a configuration.
 macro_rules! algorithm {
-    ($name:literal, $config:ty, $defaults:expr, $new:expr) => {
+    ($name:literal, $config:ty $(| $part:ty)*, $defaults:expr, $new:expr) => {
         Algorithm {
             name: $name,
             defaults: || to_table($name, &$defaults),
-            describe: describe::<$config>,
+            describe: |key| {
+                let own = describe::<$config>(key);
+                own$(.or_else(|| describe::<$part>(key)))*
+                    .or_else(|| describe::<OffPolicyConfig>(key))
+            },
             make: |table, dims, seed, device| {
                 let config: $config = read($name, &$defaults, table)?;
                 Ok(Box::new(($new)(config, dims, seed, device)?))
@@ -41,7 +52,13 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 4] = [
+const ALGORITHMS: [Algorithm; 8] = [
+    algorithm!(
+        "dpmd",
+        DpmdConfig | NoisyBestOfConfig | MirrorConfig | DiffusionConfig,
+        DpmdConfig::default(),
+        dpmd::agent
+    ),
     algorithm!(
         "flame-m",
         FlameConfig,
@@ -55,12 +72,29 @@ const ALGORITHMS: [Algorithm; 4] = [
         |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
     ),
     algorithm!("fmer", FmerConfig, FmerConfig::default(), FmerAgent::new),
+    algorithm!(
+        "fpmd-m",
+        FpmdConfig | NoisyBestOfConfig | MirrorConfig,
+        FpmdConfig::of(Variant::M),
+        |config, dims, seed, device| { fpmd::agent(Variant::M, config, dims, seed, device) }
+    ),
+    algorithm!(
+        "fpmd-r",
+        FpmdConfig | NoisyBestOfConfig | MirrorConfig,
+        FpmdConfig::of(Variant::R),
+        |config, dims, seed, device| { fpmd::agent(Variant::R, config, dims, seed, device) }
+    ),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
+    algorithm!(
+        "sdac",
+        SdacConfig | NoisyBestOfConfig | DiffusionConfig,
+        SdacConfig::default(),
+        sdac::agent
+    ),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {
-    let own = C::get_field_docs(key);
-    own.or_else(|_| OffPolicyConfig::get_field_docs(key)).ok()
+    C::get_field_docs(key).ok()
 }
 
 fn find(name: &str) -> Result<&'static Algorithm, AlgoError> {

@@ -26,6 +26,11 @@ fn small_settings(name: &str) -> &'static str {
         "fmer" => {
             "hidden = [32, 32]\nn_steps = 4\nnum_candidates = 6\neval_best_of = 4\ntd_best_of = 2\nbehaviour_best_of = 2"
         }
+        "fpmd-m" | "fpmd-r" => "hidden = [32, 32]\nbest_of = 4\nn_gen = 2\ndelay_alpha_update = 3",
+        "dpmd" => "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\ndelay_alpha_update = 3",
+        "sdac" => {
+            "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\nnum_noises = 6\ndelay_alpha_update = 3"
+        }
         _ => "hidden = [32, 32]",
     }
 }
@@ -550,6 +555,26 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
     for (name, text) in [("flame-m", flame), ("flame-r", flame), ("sac", sac)] {
         let found = bandit(name, text, 800, reward)?;
         assert!((found - 0.4).abs() < 0.1, "{name} takes {found}");
+    }
+    Ok(())
+}
+
+#[test]
+fn agents_with_noisy_best_actions_find_the_best_action_of_a_one_step_task() -> TestResult {
+    let reward = |a: f32| -10.0 * (a - 0.4).powi(2);
+    let common = "hidden = [32, 32]\nbest_of = 8\ninit_alpha = 0.5\nalpha_lr = 0.0\ncritic_lr = 3e-3\n\
+                  policy_lr = 2e-3\npolicy_lr_end = 2e-3\nema_tau = 0.02\n";
+    let cases = [
+        ("fpmd-r", ""),
+        ("fpmd-r", "one_step_eval = true"),
+        ("fpmd-m", ""),
+        ("fpmd-m", "one_step_eval = true"),
+        ("dpmd", "n_diffusion = 10"),
+        ("sdac", "n_diffusion = 10\nnum_noises = 16"),
+    ];
+    for (name, own) in cases {
+        let found = bandit(name, &format!("{common}{own}"), 600, reward)?;
+        assert!((found - 0.4).abs() < 0.1, "{name} ({own}) takes {found}");
     }
     Ok(())
 }

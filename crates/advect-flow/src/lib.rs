@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod density;
+pub mod diffusion;
 mod error;
 pub mod field;
 pub mod flow_matching;
@@ -9,6 +10,7 @@ pub mod network;
 pub mod sampler;
 pub mod time_embedding;
 
+pub use diffusion::{NoiseSchedule, ReverseChain};
 pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span, StepTimes};
 pub use flow_matching::TimeConvention;
 pub use meanflow::TimeSampler;

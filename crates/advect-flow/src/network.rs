@@ -10,9 +10,9 @@ use advect_kernels::{Activation, Mlp, ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
 use crate::error::{expect_dims, shape_error};
-use crate::time_embedding::TimeEmbedding;
+use crate::time_embedding::{TimeEmbedding, TimeFeatures};
 
-/// Order of the trunk's input columns; the embedded times always come last.
+/// Order of the trunk's input columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InputOrder {
     /// `[obs, z, e(t)]` (FLAME).
@@ -20,6 +20,8 @@ pub enum InputOrder {
     ObsFirst,
     /// `[z, obs, e(t)]` (FMER, FM-IRL).
     LatentFirst,
+    /// `[z, e(t), obs]` (QVPO, DIPO).
+    LatentTimeObs,
 }
 
 /// Sizes and parts of a (mean-)velocity network.
@@ -75,6 +77,26 @@ impl NetConfig {
             order: InputOrder::LatentFirst,
             time: TimeEmbedding::fourier(n_freq),
         }
+    }
+
+    /// QVPO's noise-prediction network (baselines.md section 2): Mish, `[z, e, obs]`, the step's index in a sinusoid of
+    /// width `time_dim`, then `time_dim` to `time_hidden` (Mish) to `time_dim`.
+    ///
+    /// # Errors
+    /// If `time_dim` is below two or `time_hidden` is zero.
+    pub fn denoiser(
+        obs_dim: usize,
+        act_dim: usize,
+        hidden: &[usize],
+        time_dim: usize,
+        time_hidden: usize,
+    ) -> Result<Self> {
+        let features = TimeFeatures::rldt(time_dim);
+        Ok(Self {
+            order: InputOrder::LatentTimeObs,
+            time: TimeEmbedding::with_mlp(features, time_hidden, time_dim, Activation::Mish)?,
+            ..Self::flame(obs_dim, act_dim, hidden)?
+        })
     }
 }
 
@@ -215,7 +237,7 @@ impl<const T: usize> FlowNet<T> {
         let x = self.input(params, obs, z, times)?;
         let width = T * self.config.time.dim();
         let still_times = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
-        let x_dot = self.join(&obs.zeros_like()?, z_dot, &[still_times])?;
+        let x_dot = self.join(&obs.zeros_like()?, &[z_dot], &[still_times])?;
         self.trunk
             .jvp_tracked(&self.trunk_params(params)?, &x, &x_dot)
     }
@@ -259,9 +281,8 @@ impl<const T: usize> FlowNet<T> {
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
         let params = params.detach();
-        let mut parts = vec![obs.detach()];
-        parts.extend(self.embed(&params, times, obs.dim(0)?)?);
-        let context = Tensor::cat(&parts, 1)?;
+        let embedded = self.embed(&params, times, obs.dim(0)?)?;
+        let context = self.join(&obs.detach(), &[], &embedded)?;
         self.trunk.forward_shared(
             &self.trunk_params(&params)?,
             &context,
@@ -275,7 +296,7 @@ impl<const T: usize> FlowNet<T> {
     fn slot(&self) -> usize {
         match self.config.order {
             InputOrder::ObsFirst => self.config.obs_dim,
-            InputOrder::LatentFirst => 0,
+            InputOrder::LatentFirst | InputOrder::LatentTimeObs => 0,
         }
     }
 
@@ -307,14 +328,15 @@ impl<const T: usize> FlowNet<T> {
             .collect()
     }
 
-    /// The trunk's input row `[obs, z, e..]` in the configured order.
-    fn join(&self, obs: &Tensor, z: &Tensor, embedded: &[Tensor]) -> Result<Tensor> {
-        let mut parts = match self.config.order {
-            InputOrder::ObsFirst => vec![obs, z],
-            InputOrder::LatentFirst => vec![z, obs],
+    /// The trunk's input row in the configured order; without `z`, the columns that the candidates of a state share.
+    fn join(&self, obs: &Tensor, z: &[&Tensor], embedded: &[Tensor]) -> Result<Tensor> {
+        let (obs, z, times) = (vec![obs], z.to_vec(), embedded.iter().collect());
+        let parts = match self.config.order {
+            InputOrder::ObsFirst => [obs, z, times],
+            InputOrder::LatentFirst => [z, obs, times],
+            InputOrder::LatentTimeObs => [z, times, obs],
         };
-        parts.extend(embedded);
-        Tensor::cat(&parts, 1)
+        Tensor::cat(&parts.concat(), 1)
     }
 
     fn input(
@@ -325,7 +347,7 @@ impl<const T: usize> FlowNet<T> {
         times: [&Tensor; T],
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
-        self.join(obs, z, &self.embed(params, times, obs.dim(0)?)?)
+        self.join(obs, &[z], &self.embed(params, times, obs.dim(0)?)?)
     }
 
     /// Input row and its tangent, observation held.
@@ -349,8 +371,8 @@ impl<const T: usize> FlowNet<T> {
         }
         let still = obs.zeros_like()?;
         Ok((
-            self.join(obs, z, &values)?,
-            self.join(&still, tangent.z, &dots)?,
+            self.join(obs, &[z], &values)?,
+            self.join(&still, &[tangent.z], &dots)?,
         ))
     }
 }

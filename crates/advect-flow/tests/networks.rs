@@ -112,7 +112,11 @@ fn mean_velocity_tangent_matches_central_differences_in_z_r_and_t() -> Result<()
 
 #[test]
 fn velocity_jacobian_agrees_with_tangents_and_differences() -> Result<()> {
-    for order in [InputOrder::ObsFirst, InputOrder::LatentFirst] {
+    for order in [
+        InputOrder::ObsFirst,
+        InputOrder::LatentFirst,
+        InputOrder::LatentTimeObs,
+    ] {
         let time = TimeEmbedding::fourier(3);
         let config = NetConfig {
             order,

@@ -4,8 +4,8 @@ use advect_kernels::Precision;
 use advect_rl::CriticNet;
 use candle_core::{Result, Tensor};
 
-use super::generator::Generator;
 use crate::candidates::{Ranked, rank};
+use crate::generator::Generator;
 
 /// Candidates, their scores and the choice.
 #[derive(Debug, Clone)]

@@ -14,14 +14,14 @@ use super::act::{Generation, best_of};
 use super::config::{FlameConfig, LossRows, TdEntropy, Trace, Variant};
 use super::critic::soft_value;
 use super::entropy::{Estimator, mean_flow_entropy, rectified_flow_entropy};
-use super::generator::Generator;
 use super::proposals::{ProposalNoise, Proposals, propose};
-use super::state::AlphaState;
 use super::{policy_m, policy_r};
+use crate::alpha::AlphaState;
 use crate::candidates::{effective_fraction, softmax_weights};
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::evaluation::normals_per_observation;
+use crate::generator::Generator;
 use crate::networks::{CriticSpec, HAIKU, drawn};
 use crate::streams::Streams;
 
@@ -48,6 +48,14 @@ struct Times {
     t: Tensor,
 }
 
+/// The algorithm's name on the command line.
+fn name(variant: Variant) -> &'static str {
+    match variant {
+        Variant::M => "flame-m",
+        Variant::R => "flame-r",
+    }
+}
+
 impl FlameAgent {
     /// An agent with parameters drawn from `seed`.
     ///
@@ -61,7 +69,7 @@ impl FlameAgent {
         device: &Device,
     ) -> std::result::Result<Self, AlgoError> {
         config.validate(variant)?;
-        let table = crate::registry::to_table(variant.name(), &config)?;
+        let table = crate::registry::to_table(name(variant), &config)?;
         let generator = Generator::new(variant, dims.obs, dims.act, &config.hidden)?;
         let init = Stream::new(seed, "flame/init");
         let layout = generator.layout().clone();
@@ -418,10 +426,7 @@ impl FlameAgent {
         metrics.insert_tensor("temperature/entropy", &entropy.mean_all()?)?;
         if self.temperature_due() {
             let gradient = entropy_gradient(entropy, self.config.target_entropy(self.dims.act))?;
-            self.alpha
-                .temperature
-                .step(&gradient, self.config.alpha_lr)?;
-            self.alpha.refresh()?;
+            self.alpha.step(&gradient, self.config.alpha_lr)?;
         }
         Ok(())
     }
@@ -436,7 +441,7 @@ impl FlameAgent {
 
 impl Agent for FlameAgent {
     fn name(&self) -> &'static str {
-        self.variant.name()
+        name(self.variant)
     }
 
     fn loop_settings(&self) -> LoopSettings {

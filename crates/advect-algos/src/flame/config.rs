@@ -6,28 +6,10 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
+pub use crate::generator::Variant;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, narrowest, positive, unit_interval};
-
-/// Which flow is the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Variant {
-    /// FLAME-M: MeanFlow, one generation step, noise-up time.
-    M,
-    /// FLAME-R: rectified flow, several generation steps, data-up time.
-    R,
-}
-
-impl Variant {
-    /// The algorithm's name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::M => "flame-m",
-            Self::R => "flame-r",
-        }
-    }
-}
 
 /// The path on which FLAME-M's training pairs lie (flame.md Q1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

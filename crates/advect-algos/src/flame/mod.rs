@@ -7,12 +7,11 @@ pub mod agent;
 pub mod config;
 pub mod critic;
 pub mod entropy;
-pub mod generator;
 pub mod policy_m;
 pub mod policy_r;
 pub mod proposals;
-mod state;
 
 pub use agent::FlameAgent;
-pub use config::{FlameConfig, Variant};
-pub use generator::Generator;
+pub use config::FlameConfig;
+
+pub use crate::generator::{Generator, Variant};

@@ -2,17 +2,17 @@
 
 use advect_kernels::optim::AdamConfig;
 use advect_rl::{StateDict, StateError, Temperature};
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 
 /// The temperature, and `alpha` as a number so that the device is read once per change.
 #[derive(Debug)]
-pub(super) struct AlphaState {
+pub(crate) struct AlphaState {
     pub temperature: Temperature,
     pub alpha: f64,
 }
 
 impl AlphaState {
-    pub fn new(init_alpha: f64, device: &Device) -> Result<Self> {
+    pub(crate) fn new(init_alpha: f64, device: &Device) -> Result<Self> {
         let temperature = Temperature::new(init_alpha, AdamConfig::default(), device)?;
         Ok(Self {
             alpha: temperature.alpha()?,
@@ -20,13 +20,19 @@ impl AlphaState {
         })
     }
 
-    pub fn refresh(&mut self) -> Result<()> {
-        self.alpha = self.temperature.alpha()?;
-        Ok(())
+    /// One Adam step with the gradient in `log alpha`.
+    pub(crate) fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<()> {
+        self.temperature.step(gradient, lr)?;
+        self.refresh()
     }
 
-    pub fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
+    pub(crate) fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
         self.temperature.load("temperature", from)?;
         Ok(self.refresh()?)
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        self.alpha = self.temperature.alpha()?;
+        Ok(())
     }
 }

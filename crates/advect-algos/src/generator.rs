@@ -1,4 +1,4 @@
-//! The policy network of either variant.
+//! Policies that are flows: the networks that FLAME and FPMD share, and how they generate.
 
 use std::sync::Arc;
 
@@ -7,14 +7,21 @@ use advect_flow::{Candidates, FlowNet, Grid, MeanVelocityNet, NetConfig, StepTim
 use advect_kernels::{ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
-use super::config::Variant;
+/// Which flow is the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// MeanFlow: average velocity, noise-up time.
+    M,
+    /// Rectified flow: velocity, data-up time.
+    R,
+}
 
 /// `u_theta(s, z, r, t)` or `v_theta(s, z, tau)` (flame.md section 2).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Generator {
-    /// FLAME-M.
+    /// MeanFlow.
     M(MeanVelocityNet),
-    /// FLAME-R.
+    /// Rectified flow.
     R(VelocityNet),
 }
 

@@ -1,0 +1,125 @@
+//! Constants that SDAC, DPMD and FPMD share.
+
+use advect_kernels::schedule::Schedule;
+use documented::DocumentedFields;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AlgoError;
+use crate::off_policy::OffPolicyConfig;
+use crate::scoring::Scoring;
+use crate::validate::{at_least_one, narrowest, not_negative, positive};
+
+/// Configuration of the agent that acts by the best of its samples plus noise; baselines.md sections 3 and 5. (C) is the
+/// authors' code, whose defaults these are unless the comment says "consistent".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
+pub struct NoisyBestOfConfig {
+    /// Factor on the reward in the critic's target. (C) 0.2.
+    pub reward_scale: f64,
+    /// Hidden widths of critics and policy. (C) three times 256, Mish.
+    pub hidden: Vec<usize>,
+
+    /// Learning rate of the critics. (C) 3e-4.
+    pub critic_lr: f64,
+    /// Two Adam steps of the critics with one gradient, as (C) SDAC (flame.md Q7). Consistent: off.
+    pub critic_double_step: bool,
+    /// Initial learning rate of the policy. (C) 3e-4.
+    pub policy_lr: f64,
+    /// Final learning rate of the policy. (C) 3e-5.
+    pub policy_lr_end: f64,
+    /// Policy step at which the rate begins to fall. (C) 25,000.
+    pub policy_lr_begin: u64,
+    /// Policy steps over which it falls linearly. (C) 50,000.
+    pub policy_lr_duration: u64,
+    /// Updates between steps of the policy and of the moving averages. (C) 2.
+    pub delay_update: u64,
+
+    /// Candidates ranked by the critics at every decision, `P`. (C) 32.
+    pub best_of: usize,
+    /// Standard deviation of the sampler's start. Consistent: 1, which training assumes; (C) 0.5.
+    pub base_std: f64,
+    /// The noise on the best candidate has the standard deviation `noise_scale alpha`. (C) 0.1.
+    pub noise_scale: f64,
+    /// Initial temperature. (C) 5.
+    pub init_alpha: f64,
+    /// Learning rate of `log alpha`. (C) 7e-3.
+    pub alpha_lr: f64,
+    /// Updates between temperature steps. (C) 250.
+    pub delay_alpha_update: u64,
+    /// The noise's entropy is driven to `-target_entropy_scale d`. (C) 0.9 for SDAC and DPMD, 1.5 for FPMD.
+    pub target_entropy_scale: f64,
+
+    /// Arithmetic of candidate generation and scoring.
+    pub scoring: Scoring,
+}
+
+impl Default for NoisyBestOfConfig {
+    fn default() -> Self {
+        Self {
+            reward_scale: 0.2,
+            hidden: vec![256; 3],
+            critic_lr: 3e-4,
+            critic_double_step: false,
+            policy_lr: 3e-4,
+            policy_lr_end: 3e-5,
+            policy_lr_begin: 25_000,
+            policy_lr_duration: 50_000,
+            delay_update: 2,
+            best_of: 32,
+            base_std: 1.0,
+            noise_scale: 0.1,
+            init_alpha: 5.0,
+            alpha_lr: 7e-3,
+            delay_alpha_update: 250,
+            target_entropy_scale: 0.9,
+            scoring: Scoring::F32,
+        }
+    }
+}
+
+/// Data collection of the authors' code: five environments, 30,000 random transitions that do not count, one update per vector
+/// step.
+pub fn off_policy() -> OffPolicyConfig {
+    OffPolicyConfig {
+        num_envs: 5,
+        warmup_transitions: 30_000,
+        warmup_counts: false,
+        ..OffPolicyConfig::default()
+    }
+}
+
+impl NoisyBestOfConfig {
+    /// The policy's learning rate over its optimiser's steps.
+    pub fn policy_schedule(&self) -> Schedule {
+        Schedule::Linear {
+            lr: self.policy_lr,
+            lr_end: self.policy_lr_end,
+            begin: self.policy_lr_begin,
+            duration: self.policy_lr_duration,
+        }
+    }
+
+    /// `H_target = -target_entropy_scale d`.
+    pub fn target_entropy(&self, act_dim: usize) -> f64 {
+        -self.target_entropy_scale * act_dim as f64
+    }
+
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`AlgoError::Value`] with the key, what is wrong and the fix.
+    pub fn validate(&self) -> Result<(), AlgoError> {
+        at_least_one(&[
+            ("hidden", narrowest(&self.hidden)),
+            ("delay_update", self.delay_update),
+            ("delay_alpha_update", self.delay_alpha_update),
+            ("best_of", self.best_of as u64),
+        ])?;
+        not_negative(&[("alpha_lr", self.alpha_lr)])?;
+        positive(&[
+            ("reward_scale", self.reward_scale),
+            ("base_std", self.base_std),
+            ("noise_scale", self.noise_scale),
+            ("init_alpha", self.init_alpha),
+        ])
+    }
+}

@@ -1,0 +1,48 @@
+//! The exploration noise `N(0, (noise_scale alpha)^2 I)` and its entropy, which the temperature keeps at a target.
+
+use advect_flow::density::standard_normal_entropy;
+
+/// `noise_scale alpha`: standard deviation of the noise on the best candidate.
+pub fn std(noise_scale: f64, alpha: f64) -> f64 {
+    noise_scale * alpha
+}
+
+/// `H = (d/2) log(2 pi e std^2)`, in nats.
+///
+/// Its gradient in `log alpha` is `d`; the temperature's step is
+/// [`entropy_gradient`](advect_rl::temperature::entropy_gradient), `H - H_target`.
+pub fn entropy(std: f64, d: usize) -> f64 {
+    standard_normal_entropy(d) + d as f64 * std.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::{E, PI};
+
+    use super::*;
+
+    #[test]
+    fn entropy_is_that_of_the_density_and_rises_by_d_per_unit_of_log_alpha() {
+        for (noise_scale, alpha, d) in [(0.1, 5.0, 6), (0.1, 0.98, 17), (0.3, 0.2, 1)] {
+            let sigma = std(noise_scale, alpha);
+            let expected = 0.5 * d as f64 * (2.0 * PI * E * sigma * sigma).ln();
+            assert!((entropy(sigma, d) - expected).abs() < 1e-12 * expected.abs().max(1.0));
+            let h = 1e-5f64;
+            let rate = (entropy(sigma * h.exp(), d) - entropy(sigma * (-h).exp(), d)) / (2.0 * h);
+            assert!((rate - d as f64).abs() < 1e-6 * d as f64, "{rate}");
+        }
+    }
+
+    #[test]
+    fn entropy_agrees_with_the_integral_of_the_density() {
+        let sigma = 0.49;
+        let width = 1e-4;
+        let integrand = |i: i32| {
+            let x = f64::from(i) * width;
+            let log_p = -0.5 * (x / sigma).powi(2) - (sigma * (2.0 * PI).sqrt()).ln();
+            -log_p.exp() * log_p * width
+        };
+        let integral: f64 = (-50_000..=50_000).map(integrand).sum();
+        assert!((entropy(sigma, 1) - integral).abs() < 1e-6, "{integral}");
+    }
+}

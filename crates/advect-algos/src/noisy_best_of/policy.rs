@@ -1,0 +1,112 @@
+//! The parts in which the algorithms differ: a policy with its sampler, and the loss that trains it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use advect_kernels::{ParamLayout, Precision};
+use advect_rl::{Metrics, StateDict, StateError, TwinCritic};
+use advect_rng::Stream;
+use candle_core::{Result, Tensor};
+
+/// A policy network and how it generates actions.
+pub trait Policy: Debug + Send {
+    /// Names and shapes of the parameters, in order.
+    fn layout(&self) -> &Arc<ParamLayout>;
+
+    /// Standard normals that one candidate takes.
+    fn noise_width(&self) -> usize;
+
+    /// `P` actions per state in `[-1, 1]^d`, without gradient.
+    ///
+    /// # Shapes
+    /// `params` `[N]`, `obs` `[B, o]`, `noise` `[B, P, noise_width]` to `[B, P, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn candidates(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        noise: &Tensor,
+        precision: Precision,
+    ) -> Result<Tensor>;
+
+    /// The action of an evaluation where it takes one network call instead of the best candidate; none by default.
+    ///
+    /// # Shapes
+    /// `params` `[N]`, `obs` `[B, o]` to `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn one_step(&self, _params: &Tensor, _obs: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// The states of a batch at which the policy is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum States {
+    /// `s`, with a fresh action of the online policy.
+    Current,
+    /// `s'`, with the action in the critic's target.
+    Next,
+}
+
+/// What a policy's loss is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct LossInputs<'a> {
+    /// The online policy's parameters `[N]`, tracked.
+    pub params: &'a Tensor,
+    /// States `[B, o]`.
+    pub obs: &'a Tensor,
+    /// The policy's action at each: best candidate plus noise, not clipped `[B, d]`.
+    pub act: &'a Tensor,
+    /// The critics, after their step of this update.
+    pub critic: &'a TwinCritic,
+    /// The temperature.
+    pub alpha: f64,
+    /// Arithmetic of scores without gradient.
+    pub precision: Precision,
+}
+
+/// What trains a policy `P`.
+pub trait Objective<P>: Debug + Send {
+    /// The states at which the loss is taken.
+    fn states(&self) -> States;
+
+    /// The loss to differentiate, with noise and times from `stream`; adds its own metrics.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn loss(
+        &self,
+        policy: &P,
+        inputs: &LossInputs<'_>,
+        stream: &mut Stream,
+        metrics: &mut Metrics,
+    ) -> Result<Tensor>;
+
+    /// Sees the next states and actions of every update, after the loss; nothing by default.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn observe(
+        &mut self,
+        _critic: &TwinCritic,
+        _next_obs: &Tensor,
+        _next_act: &Tensor,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes what it remembers; nothing by default.
+    fn save(&self, _out: &mut StateDict) {}
+
+    /// Continues from what [`Objective::save`] wrote.
+    ///
+    /// # Errors
+    /// If an entry is missing or has another type.
+    fn load(&mut self, _from: &StateDict) -> std::result::Result<(), StateError> {
+        Ok(())
+    }
+}
