@@ -552,7 +552,14 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
                  critic_lr = 3e-3\npolicy_lr = 2e-3\npolicy_lr_end = 2e-3\nn_ent = 2\nema_tau = 0.02";
     let sac =
         "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nalpha_lr = 3e-3\nema_tau = 0.02";
-    for (name, text) in [("flame-m", flame), ("flame-r", flame), ("sac", sac)] {
+    let fmer = "hidden = [32, 32]\nn_steps = 5\nnum_candidates = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
+    let settings = [
+        ("flame-m", flame),
+        ("flame-r", flame),
+        ("fmer", fmer),
+        ("sac", sac),
+    ];
+    for (name, text) in settings {
         let found = bandit(name, text, 800, reward)?;
         assert!((found - 0.4).abs() < 0.1, "{name} takes {found}");
     }

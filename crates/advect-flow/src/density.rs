@@ -312,6 +312,22 @@ mod tests {
     }
 
     #[test]
+    fn second_order_is_that_of_the_logarithm() -> Result<()> {
+        let probe = Tensor::new(&[[-1.0f32]], &Device::Cpu)?;
+        for (s, n) in [(0.5, 1), (0.9, 2)] {
+            let field = AverageVelocity { s };
+            let steps = Grid::downwards(n).spans();
+            let series = steps.map(|span| span.length() * field.slope(span));
+            let expected: f64 = series.map(|x| x - 0.5 * x * x).sum();
+            let found = gain(&field, n, Volume::SecondOrder(&probe))?;
+            assert!((found - expected).abs() < 1e-6, "{found} for {expected}");
+            let first = gain(&field, n, Volume::Hutchinson(&probe))?;
+            assert!((found - s.ln()).abs() < (first - s.ln()).abs());
+        }
+        Ok(())
+    }
+
+    #[test]
     fn first_order_error_falls_with_steps() -> Result<()> {
         let field = AverageVelocity { s: 0.2 };
         let error =

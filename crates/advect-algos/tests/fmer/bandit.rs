@@ -91,7 +91,7 @@ struct Fit {
 impl Fit {
     fn new() -> Result<Self> {
         let device = Device::Cpu;
-        let net = network(PRINTED.len(), 1, &[64, 64], Activation::Mish, 4)?;
+        let net = network(PRINTED.len(), 1, &[48; 3], Activation::Mish, 1)?;
         let scheme = init::Init::TruncatedNormal { scale: 1.0 };
         let values = init::draw(net.layout(), scheme, &mut Stream::new(1, "init"));
         Ok(Self {
@@ -160,7 +160,7 @@ fn fitted() -> Result<&'static [f32]> {
             .broadcast_as(shape)?
             .contiguous()?;
         let mut fit = Fit::new()?;
-        fit.train(&latent, &weights, 3000, 4e-3)?;
+        fit.train(&latent, &weights, 8000, 1e-2)?;
         fit.params.to_vec()
     };
     let params = PARAMS.get_or_init(|| train().map_err(|e| e.to_string()));
@@ -232,14 +232,18 @@ fn equal_weights_leave_a_converged_flow_as_it_is() -> Result<()> {
         &Device::Cpu,
     )?;
     let start = fit.params.to_vec()?;
-    fit.train(&latent, &equal, 1000, 2e-3)?;
+    fit.train(&latent, &equal, 1500, 1e-3)?;
     assert_ne!(start, fit.params.to_vec()?, "the parameters do move");
+    assert!(
+        kolmogorov(&before[0], &before[2]) > 0.15,
+        "the distance sees another policy"
+    );
     let after = rows(&fit.latents(PROBES)?)?;
     for ((before, after), (t, ..)) in before.iter().zip(&after).zip(PRINTED) {
         let distance = kolmogorov(before, after);
         println!("T = {t}: distance {distance:.4}");
         assert!(
-            distance < 0.03,
+            distance < 0.04,
             "T = {t}: the distribution moved by {distance}"
         );
     }
