@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod candidates;
+pub mod diffusion_policy;
 mod dims;
 mod error;
 mod evaluation;
@@ -8,6 +9,7 @@ pub mod flame;
 mod hash;
 mod networks;
 pub mod off_policy;
+pub mod qvpo;
 pub mod registry;
 pub mod rows;
 pub mod sac;

@@ -8,10 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
+use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig, Variant};
 use crate::off_policy::OffPolicyConfig;
+use crate::qvpo::{QvpoAgent, QvpoConfig};
 use crate::sac::{SacAgent, SacConfig};
 
 /// What the rest of the program has to know of an algorithm.
@@ -40,7 +42,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 3] = [
+const ALGORITHMS: [Algorithm; 4] = [
     algorithm!(
         "flame-m",
         FlameConfig,
@@ -53,12 +55,16 @@ const ALGORITHMS: [Algorithm; 3] = [
         FlameConfig::of(Variant::R),
         |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!("qvpo", QvpoConfig, QvpoConfig::default(), QvpoAgent::new),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {
     let own = C::get_field_docs(key);
-    own.or_else(|_| OffPolicyConfig::get_field_docs(key)).ok()
+    let shared = || OffPolicyConfig::get_field_docs(key);
+    own.or_else(|_| shared())
+        .or_else(|_| DiffusionConfig::get_field_docs(key))
+        .ok()
 }
 
 fn find(name: &str) -> Result<&'static Algorithm, AlgoError> {
