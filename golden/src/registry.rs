@@ -27,6 +27,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::ode::CASES,
     cases::optim::CASES,
     cases::proposals::CASES,
+    cases::qvpo::CASES,
     cases::sac::CASES,
 ];
 
@@ -50,9 +51,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fmer.weights",
     "net.fm_velocity",
     "net.residual",
-    "qvpo.loss",
-    "qvpo.sample",
-    "qvpo.schedule",
     "rldt.actor_loss",
     "rldt.critic_loss",
     "rldt.sample",

@@ -5,13 +5,13 @@ mod common;
 use std::error::Error;
 
 use advect_algos::candidates::softmax_weights;
+use advect_algos::diffusion_policy::DiffusionPolicy;
 use advect_algos::dpmd::DpmdConfig;
 use advect_algos::fpmd::{self, FpmdAgent, FpmdConfig};
 use advect_algos::generator::{Generator, Variant};
 use advect_algos::noisy_best_of::weights::ValueScore;
 use advect_algos::noisy_best_of::{
-    DiffusionConfig, DiffusionPolicy, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective,
-    Policy,
+    ChainConfig, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective, Policy,
 };
 use advect_algos::rows::{repeat_rows, weighted_rows_loss};
 use advect_algos::sdac::SdacConfig;
@@ -44,15 +44,15 @@ fn small_fpmd(variant: Variant) -> FpmdConfig {
     }
 }
 
-fn chain() -> DiffusionConfig {
-    DiffusionConfig {
+fn chain() -> ChainConfig {
+    ChainConfig {
         n_diffusion: 5,
-        ..DiffusionConfig::default()
+        ..ChainConfig::default()
     }
 }
 
 fn diffusion_policy() -> std::result::Result<DiffusionPolicy, Box<dyn Error>> {
-    Ok(DiffusionPolicy::new(&chain(), &small(), DIMS)?)
+    Ok(chain().policy(&small(), DIMS)?)
 }
 
 fn params(layout: &std::sync::Arc<ParamLayout>) -> Result<Params> {
@@ -319,7 +319,7 @@ fn diffusion_candidates_are_the_reverse_chain() -> TestResult {
         base_std: 0.5,
         ..small()
     };
-    let policy = DiffusionPolicy::new(&chain(), &shared, DIMS)?;
+    let policy = chain().policy(&shared, DIMS)?;
     let params = params(policy.layout())?.detached();
     let net = VelocityNet::new(&NetConfig::flame(DIMS.obs, DIMS.act, &[32, 32])?)?;
     let (p, d) = (problem()?, DIMS.act);
@@ -576,7 +576,7 @@ fn dpmd_concentrates_on_the_best_action() -> TestResult {
         off_policy: quick_averages(),
         ..DpmdConfig::default()
     };
-    config.diffusion.n_diffusion = 10;
+    config.chain.n_diffusion = 10;
     Ok(assert_concentrates(dpmd::agent(
         config,
         LINE,
@@ -592,7 +592,7 @@ fn sdac_concentrates_on_the_best_action() -> TestResult {
         off_policy: quick_averages(),
         ..SdacConfig::default()
     };
-    config.diffusion.n_diffusion = 10;
+    config.chain.n_diffusion = 10;
     Ok(assert_concentrates(sdac::agent(
         config,
         LINE,
