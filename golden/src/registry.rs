@@ -28,6 +28,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::ode::CASES,
     cases::optim::CASES,
     cases::proposals::CASES,
+    cases::qvpo::CASES,
     cases::sac::CASES,
 ];
 
@@ -43,9 +44,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fm_irl.times",
     "net.fm_velocity",
     "net.residual",
-    "qvpo.loss",
-    "qvpo.sample",
-    "qvpo.schedule",
     "rldt.actor_loss",
     "rldt.critic_loss",
     "rldt.sample",

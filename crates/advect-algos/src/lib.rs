@@ -2,6 +2,7 @@
 
 mod alpha;
 pub mod candidates;
+pub mod diffusion_policy;
 mod dims;
 pub mod dpmd;
 mod error;
@@ -14,6 +15,7 @@ mod hash;
 mod networks;
 pub mod noisy_best_of;
 pub mod off_policy;
+pub mod qvpo;
 pub mod registry;
 pub mod rows;
 pub mod sac;

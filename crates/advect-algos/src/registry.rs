@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
+use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
 use crate::dpmd::DpmdConfig;
 use crate::error::AlgoError;
@@ -15,8 +16,9 @@ use crate::flame::{FlameAgent, FlameConfig};
 use crate::fmer::{FmerAgent, FmerConfig};
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
-use crate::noisy_best_of::{DiffusionConfig, MirrorConfig, NoisyBestOfConfig};
+use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
+use crate::qvpo::{QvpoAgent, QvpoConfig};
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
 use crate::{dpmd, fpmd, sdac};
@@ -52,10 +54,10 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 8] = [
+const ALGORITHMS: [Algorithm; 9] = [
     algorithm!(
         "dpmd",
-        DpmdConfig | NoisyBestOfConfig | MirrorConfig | DiffusionConfig,
+        DpmdConfig | NoisyBestOfConfig | MirrorConfig | ChainConfig,
         DpmdConfig::default(),
         dpmd::agent
     ),
@@ -84,10 +86,16 @@ const ALGORITHMS: [Algorithm; 8] = [
         FpmdConfig::of(Variant::R),
         |config, dims, seed, device| { fpmd::agent(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!(
+        "qvpo",
+        QvpoConfig | DiffusionConfig,
+        QvpoConfig::default(),
+        QvpoAgent::new
+    ),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
     algorithm!(
         "sdac",
-        SdacConfig | NoisyBestOfConfig | DiffusionConfig,
+        SdacConfig | NoisyBestOfConfig | ChainConfig,
         SdacConfig::default(),
         sdac::agent
     ),

@@ -31,6 +31,10 @@ fn small_settings(name: &str) -> &'static str {
         "sdac" => {
             "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\nnum_noises = 6\ndelay_alpha_update = 3"
         }
+        "qvpo" => {
+            "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\nnum_candidates = 6\nnum_uniform = 3\n\
+             best_of_eval = 4"
+        }
         _ => "hidden = [32, 32]",
     }
 }
@@ -512,7 +516,8 @@ fn defaults_are_those_that_the_page_names() -> TestResult {
     Ok(())
 }
 
-/// One-step tasks: the reward is a function of the action alone, so the best action is known.
+/// One-step tasks: the reward is a function of the action alone, so the best action is known. The replay holds
+/// 16 batches of uniform actions, which come round and round.
 fn bandit(
     name: &str,
     text: &str,
@@ -523,7 +528,8 @@ fn bandit(
     let mut agent = registry::make(name, &text.parse()?, dims, 0, &device)?;
     let mut stream = Stream::new(0, "bandit");
     let obs = Tensor::zeros((rows, 1), candle_core::DType::F32, &device)?;
-    for _ in 0..updates {
+    let mut replay = Vec::new();
+    for _ in 0..16 {
         let act = random::uniform(&mut stream, -1.0, 1.0, (rows, 1), &device)?;
         let values: Vec<f32> = act
             .flatten_all()?
@@ -533,13 +539,16 @@ fn bandit(
             .collect();
         let reward = Tensor::from_vec(values, rows, &device)?;
         let terminated = reward.ones_like()?;
-        agent.update(&Batch {
+        replay.push(Batch {
             obs: obs.clone(),
             act,
             reward,
             next_obs: obs.clone(),
             terminated,
-        })?;
+        });
+    }
+    for batch in replay.iter().cycle().take(updates) {
+        agent.update(batch)?;
     }
     let act = agent.act(&obs.narrow(0, 0, 1)?, ActMode::Evaluate)?;
     Ok(act.flatten_all()?.to_vec1::<f32>()?[0])
@@ -553,10 +562,13 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
     let sac =
         "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nalpha_lr = 3e-3\nema_tau = 0.02";
     let fmer = "hidden = [32, 32]\nn_steps = 5\nnum_candidates = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
+    let qvpo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\nnum_candidates = 16\nnum_uniform = 4\n\
+                best_of_eval = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let settings = [
         ("flame-m", flame),
         ("flame-r", flame),
         ("fmer", fmer),
+        ("qvpo", qvpo),
         ("sac", sac),
     ];
     for (name, text) in settings {

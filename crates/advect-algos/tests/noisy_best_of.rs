@@ -5,13 +5,13 @@ mod common;
 use std::error::Error;
 
 use advect_algos::candidates::softmax_weights;
+use advect_algos::diffusion_policy::DiffusionPolicy;
 use advect_algos::dpmd::DpmdConfig;
 use advect_algos::fpmd::{self, FpmdAgent, FpmdConfig};
 use advect_algos::generator::{Generator, Variant};
 use advect_algos::noisy_best_of::weights::ValueScore;
 use advect_algos::noisy_best_of::{
-    DiffusionConfig, DiffusionPolicy, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective,
-    Policy,
+    ChainConfig, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective, Policy,
 };
 use advect_algos::rows::{Coordinates, repeat_rows, weighted_rows_loss};
 use advect_algos::sdac::SdacConfig;
@@ -44,15 +44,15 @@ fn small_fpmd(variant: Variant) -> FpmdConfig {
     }
 }
 
-fn chain() -> DiffusionConfig {
-    DiffusionConfig {
+fn chain() -> ChainConfig {
+    ChainConfig {
         n_diffusion: 5,
-        ..DiffusionConfig::default()
+        ..ChainConfig::default()
     }
 }
 
 fn diffusion_policy() -> std::result::Result<DiffusionPolicy, Box<dyn Error>> {
-    Ok(DiffusionPolicy::new(&chain(), &small(), DIMS)?)
+    Ok(chain().policy(&small(), DIMS)?)
 }
 
 fn params(layout: &std::sync::Arc<ParamLayout>) -> Result<Params> {
@@ -324,7 +324,7 @@ fn diffusion_candidates_are_the_reverse_chain() -> TestResult {
         base_std: 0.5,
         ..small()
     };
-    let policy = DiffusionPolicy::new(&chain(), &shared, DIMS)?;
+    let policy = chain().policy(&shared, DIMS)?;
     let params = params(policy.layout())?.detached();
     let net = VelocityNet::new(&NetConfig::flame(DIMS.obs, DIMS.act, &[32, 32])?)?;
     let (p, d) = (problem()?, DIMS.act);
@@ -581,7 +581,7 @@ fn dpmd_concentrates_on_the_best_action() -> TestResult {
         off_policy: quick_averages(),
         ..DpmdConfig::default()
     };
-    config.diffusion.n_diffusion = 10;
+    config.chain.n_diffusion = 10;
     Ok(assert_concentrates(dpmd::agent(
         config,
         LINE,
@@ -597,7 +597,7 @@ fn sdac_concentrates_on_the_best_action() -> TestResult {
         off_policy: quick_averages(),
         ..SdacConfig::default()
     };
-    config.diffusion.n_diffusion = 10;
+    config.chain.n_diffusion = 10;
     Ok(assert_concentrates(sdac::agent(
         config,
         LINE,
@@ -606,21 +606,77 @@ fn sdac_concentrates_on_the_best_action() -> TestResult {
     )?)?)
 }
 
-/// The moments see every update; their start and rate are those of the authors' code.
+/// The best of `P` under the online critics by hand, plus noise: what the agent's target takes, from the same stream.
+fn next_action(agent: &FpmdAgent, next_obs: &Tensor, stream: &mut Stream) -> Result<Tensor> {
+    let (rows, candidates, d) = (next_obs.dim(0)?, small().best_of, DIMS.act);
+    let draws = random::normal(stream, (rows, candidates * d), &Device::Cpu)?;
+    let noise = random::normal(stream, (rows, d), &Device::Cpu)?;
+    let draws = draws.reshape((rows, candidates, d))?;
+    let theta = agent.policy_params().detached();
+    let act = agent
+        .policy()
+        .candidates(&theta, next_obs, &draws, Precision::F32)?;
+    let q: Vec<Vec<f32>> = (0..candidates)
+        .map(|k| {
+            let act = act.narrow(1, k, 1)?.squeeze(1)?;
+            agent.critic().min_q(next_obs, &act)?.to_vec1()
+        })
+        .collect::<Result<_>>()?;
+    let best = |b: usize| {
+        let better = |i: &usize, j: &usize| q[*i][b].total_cmp(&q[*j][b]);
+        (0..candidates).max_by(better).unwrap_or(0)
+    };
+    let chosen = |b: usize| act.get(b)?.get(best(b));
+    let chosen: Vec<Tensor> = (0..rows).map(chosen).collect::<Result<_>>()?;
+    Tensor::stack(&chosen, 0)? + (noise * agent.noise_std())?
+}
+
+fn close(found: Option<f64>, expected: f64) -> bool {
+    found.is_some_and(|found| (found - expected).abs() < 1e-5 * expected.abs().max(1.0))
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}
+
+/// Target, weights and moments of every update from their definitions: online critics choose, target critics value, the
+/// weights take the critics after their step and the moments before theirs, which see every update.
 #[test]
-fn running_moments_follow_the_values_of_every_update() -> TestResult {
-    let mut agent = fpmd::agent(Variant::R, small_fpmd(Variant::R), DIMS, 0, &Device::Cpu)?;
+fn updates_take_the_target_the_weights_and_the_moments_of_the_page() -> TestResult {
+    let mut agent = fpmd::agent(Variant::R, small_fpmd(Variant::R), DIMS, 4, &Device::Cpu)?;
     let start = agent.objective().moments();
     assert_eq!((start.mean, start.std), (0.0, 1.0));
-    let mut stream = Stream::new(1, "batches");
-    let mut seen = vec![start];
-    for _ in 0..3 {
-        agent.update(&batch(&mut stream, 16)?)?;
-        seen.push(agent.objective().moments());
-    }
-    for pair in seen.windows(2) {
-        let moved = (pair[1].std - pair[0].std).abs();
-        assert!(pair[1] != pair[0] && moved < 2e-3, "{seen:?}");
+    let (mut draws, mut stream) = (
+        Stream::new(4, "fpmd-r/next_action"),
+        Stream::new(1, "batches"),
+    );
+    for count in 0..4 {
+        let batch = batch(&mut stream, 16)?;
+        let (moments, alpha) = (agent.objective().moments(), agent.alpha());
+        let act = next_action(&agent, &batch.next_obs, &mut draws)?;
+        let value = values(&agent.critic().target_min_q(&batch.next_obs, &act)?)?;
+        let (reward, done) = (values(&batch.reward)?, values(&batch.terminated)?);
+        let target = (0..16).map(|b| 0.2 * reward[b] + 0.99 * (1.0 - done[b]) * value[b]);
+        let metrics = agent.update(&batch)?;
+        assert!(
+            close(metrics.get("critic/target"), mean(target)),
+            "{metrics:?}"
+        );
+        let q = values(&agent.critic().min_q(&batch.next_obs, &act)?)?;
+        let weight = |q: &f64| (((q - moments.mean) / moments.std).clamp(-3.0, 3.0) / alpha).exp();
+        if count % 2 == 0 {
+            let expected = mean(q.iter().map(weight));
+            assert!(
+                close(metrics.get("policy/weight_mean"), expected),
+                "{metrics:?}"
+            );
+        }
+        let q_mean = mean(q.iter().copied());
+        let q_std = mean(q.iter().map(|q| (q - q_mean).powi(2))).sqrt();
+        let after = agent.objective().moments();
+        assert!((after.mean - 0.999 * moments.mean - 0.001 * q_mean).abs() < 1e-8);
+        assert!((after.std - 0.999 * moments.std - 0.001 * q_std).abs() < 1e-8);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod mlp;
 pub mod ode;
 pub mod optim;
 pub mod proposals;
+pub mod qvpo;
 pub mod sac;
 
 #[cfg(test)]

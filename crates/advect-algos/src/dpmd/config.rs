@@ -4,7 +4,7 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
-use crate::noisy_best_of::{DiffusionConfig, MirrorConfig, NoisyBestOfConfig, config};
+use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig, config};
 use crate::off_policy::OffPolicyConfig;
 
 /// DPMD's configuration; baselines.md section 3.
@@ -21,7 +21,7 @@ pub struct DpmdConfig {
     pub mirror: MirrorConfig,
     #[serde(flatten)]
     /// The chain.
-    pub diffusion: DiffusionConfig,
+    pub chain: ChainConfig,
 }
 
 impl Default for DpmdConfig {
@@ -30,7 +30,7 @@ impl Default for DpmdConfig {
             off_policy: config::off_policy(),
             shared: NoisyBestOfConfig::default(),
             mirror: MirrorConfig::default(),
-            diffusion: DiffusionConfig::default(),
+            chain: ChainConfig::default(),
         }
     }
 }
@@ -44,6 +44,6 @@ impl DpmdConfig {
         self.off_policy.validate()?;
         self.shared.validate()?;
         self.mirror.validate()?;
-        self.diffusion.validate()
+        self.chain.validate()
     }
 }

@@ -6,9 +6,10 @@ pub mod policy;
 use candle_core::Device;
 pub use config::DpmdConfig;
 
+use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::noisy_best_of::{DiffusionPolicy, Mirror, NoisyBestOf, Setup};
+use crate::noisy_best_of::{Mirror, NoisyBestOf, Setup};
 
 /// DPMD.
 pub type DpmdAgent = NoisyBestOf<DiffusionPolicy, Mirror>;
@@ -28,7 +29,7 @@ pub fn agent(
     let setup = Setup {
         name,
         table: crate::registry::to_table(name, &config)?,
-        policy: DiffusionPolicy::new(&config.diffusion, &config.shared, dims)?,
+        policy: config.chain.policy(&config.shared, dims)?,
         objective: Mirror::new(config.mirror),
         off_policy: config.off_policy,
         config: config.shared,

@@ -1,9 +1,11 @@
 //! DPMD's loss: weighted denoising (baselines.md section 3).
 
+use advect_kernels::random;
 use advect_rng::Stream;
 use candle_core::{Result, Tensor};
 
-use crate::noisy_best_of::{DiffusionPolicy, Regress};
+use crate::diffusion_policy::DiffusionPolicy;
+use crate::noisy_best_of::Regress;
 use crate::rows::{Coordinates, weighted_rows_loss};
 
 /// `mean_(B, d) w_b (eps_theta(s, x_k, k) - eps)^2`, noise and weights constant.
@@ -26,7 +28,8 @@ impl Regress for DiffusionPolicy {
         weights: &Tensor,
         stream: &mut Stream,
     ) -> Result<Tensor> {
-        let (k, eps) = self.draw(act, stream)?;
+        let k = self.steps(stream, act.dim(0)?, act)?;
+        let eps = random::normal(stream, act.dims(), act.device())?;
         let predicted = self.denoise(params, obs, act, &eps, &k)?.predicted;
         loss(&predicted, &eps, weights)
     }

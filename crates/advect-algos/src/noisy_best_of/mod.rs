@@ -13,6 +13,6 @@ pub mod weights;
 
 pub use agent::{NoisyBestOf, Setup};
 pub use config::NoisyBestOfConfig;
-pub use diffusion::{DiffusionConfig, DiffusionPolicy};
+pub use diffusion::ChainConfig;
 pub use mirror::{Mirror, MirrorConfig, Regress};
 pub use policy::{LossInputs, Objective, Policy, States};

@@ -4,7 +4,7 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
-use crate::noisy_best_of::{DiffusionConfig, NoisyBestOfConfig, config};
+use crate::noisy_best_of::{ChainConfig, NoisyBestOfConfig, config};
 use crate::off_policy::OffPolicyConfig;
 use crate::validate::{at_least_one, positive};
 
@@ -19,7 +19,7 @@ pub struct SdacConfig {
     pub shared: NoisyBestOfConfig,
     #[serde(flatten)]
     /// The chain.
-    pub diffusion: DiffusionConfig,
+    pub chain: ChainConfig,
     /// Noises per noised action, `K`. (C) 64.
     pub num_noises: usize,
     /// The weights are `softmax(value_scale Q / alpha)`. (C) 5.
@@ -31,7 +31,7 @@ impl Default for SdacConfig {
         Self {
             off_policy: config::off_policy(),
             shared: NoisyBestOfConfig::default(),
-            diffusion: DiffusionConfig::default(),
+            chain: ChainConfig::default(),
             num_noises: 64,
             value_scale: 5.0,
         }
@@ -46,7 +46,7 @@ impl SdacConfig {
     pub fn validate(&self) -> Result<(), AlgoError> {
         self.off_policy.validate()?;
         self.shared.validate()?;
-        self.diffusion.validate()?;
+        self.chain.validate()?;
         at_least_one(&[("num_noises", self.num_noises as u64)])?;
         positive(&[("value_scale", self.value_scale)])
     }

@@ -8,9 +8,10 @@ use candle_core::Device;
 pub use config::SdacConfig;
 pub use objective::ReverseSampling;
 
+use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::noisy_best_of::{DiffusionPolicy, NoisyBestOf, Setup};
+use crate::noisy_best_of::{NoisyBestOf, Setup};
 
 /// SDAC.
 pub type SdacAgent = NoisyBestOf<DiffusionPolicy, ReverseSampling>;
@@ -30,7 +31,7 @@ pub fn agent(
     let setup = Setup {
         name,
         table: crate::registry::to_table(name, &config)?,
-        policy: DiffusionPolicy::new(&config.diffusion, &config.shared, dims)?,
+        policy: config.chain.policy(&config.shared, dims)?,
         objective: ReverseSampling {
             num_noises: config.num_noises,
             value_scale: config.value_scale,

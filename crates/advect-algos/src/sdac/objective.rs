@@ -7,7 +7,8 @@ use candle_core::{Result, Tensor};
 
 use super::reverse_sampling::{implied_actions, loss};
 use crate::candidates::{effective_fraction, softmax_weights};
-use crate::noisy_best_of::{DiffusionPolicy, LossInputs, Objective, States};
+use crate::diffusion_policy::DiffusionPolicy;
+use crate::noisy_best_of::{LossInputs, Objective, States};
 
 /// Reverse-sampling score matching with `softmax(value_scale min Q / alpha)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,9 +39,10 @@ impl Objective<DiffusionPolicy> for ReverseSampling {
             precision,
             ..
         } = *inputs;
-        let (k, eps_0) = policy.draw(inputs.act, stream)?;
-        let denoised = policy.denoise(params, obs, inputs.act, &eps_0, &k)?;
         let (rows, d) = inputs.act.dims2()?;
+        let k = policy.steps(stream, rows, obs)?;
+        let eps_0 = random::normal(stream, (rows, d), obs.device())?;
+        let denoised = policy.denoise(params, obs, inputs.act, &eps_0, &k)?;
         let eps = random::normal(stream, (rows, self.num_noises, d), obs.device())?;
         let act = implied_actions(policy.schedule(), &denoised.noised, &k, &eps)?;
         let critics = critic.online().detached();

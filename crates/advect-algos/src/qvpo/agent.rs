@@ -1,0 +1,216 @@
+//! The agent: critics, then the policy, then the averages.
+
+use advect_kernels::init::Init;
+use advect_kernels::{Activation, Precision, random};
+use advect_rl::critic::td_target;
+use advect_rl::{
+    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
+};
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor};
+
+use super::config::QvpoConfig;
+use super::loss::{RowNoise, actions, weighted};
+use super::weights;
+use crate::candidates::{best, rank};
+use crate::diffusion_policy::DiffusionPolicy;
+use crate::dims::Dims;
+use crate::error::AlgoError;
+use crate::networks::{CriticSpec, drawn};
+use crate::streams::Streams;
+
+/// Truncated normal with standard deviation `1 / (2 sqrt(fan_in))`, zero biases, in all networks.
+const INIT: Init = Init::TruncatedNormal { scale: 0.5 };
+
+/// QVPO.
+#[derive(Debug)]
+pub struct QvpoAgent {
+    config: QvpoConfig,
+    table: toml::Table,
+    dims: Dims,
+    device: Device,
+    policy: DiffusionPolicy,
+    actor: Averaged,
+    critic: TwinCritic,
+    streams: Streams,
+    evaluation: Stream,
+    updates: u64,
+}
+
+impl QvpoAgent {
+    /// An agent with parameters drawn from `seed`.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub fn new(
+        config: QvpoConfig,
+        dims: Dims,
+        seed: u64,
+        device: &Device,
+    ) -> std::result::Result<Self, AlgoError> {
+        config.validate()?;
+        let table = crate::registry::to_table("qvpo", &config)?;
+        let policy = config.diffusion.policy(dims)?;
+        let init = Stream::new(seed, "qvpo/init");
+        let layout = policy.layout().clone();
+        let actor = drawn(layout, INIT, &mut init.fork("policy"), device)?;
+        let critic = CriticSpec {
+            hidden: &config.diffusion.hidden,
+            activation: Activation::Mish,
+            init: INIT,
+            adam: config.adam(),
+        };
+        Ok(Self {
+            actor: Averaged::new(actor, config.adam())?,
+            critic: critic.build(dims, &init.fork("critic"), device)?,
+            streams: Streams::new("qvpo", seed),
+            evaluation: Stream::new(seed, "qvpo/evaluation"),
+            device: device.clone(),
+            updates: 0,
+            config,
+            table,
+            dims,
+            policy,
+        })
+    }
+
+    fn precision(&self) -> Precision {
+        self.config.scoring.into()
+    }
+
+    fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
+        let (per_state, precision) = (self.config.best_of, self.precision());
+        let params = self.actor.online.params().detached();
+        let stream = &mut self.streams.explore;
+        let candidates = self
+            .policy
+            .explore(&params, obs, per_state, stream, precision)?;
+        best(&self.critic, obs, &candidates, precision)
+    }
+
+    fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
+        let (per_state, precision) = (self.config.best_of_eval, self.precision());
+        let params = self.actor.online.params().detached();
+        let base = &self.evaluation;
+        let candidates = self
+            .policy
+            .evaluate(&params, obs, per_state, base, precision)?;
+        best(&self.critic, obs, &candidates, precision)
+    }
+
+    /// `min Q̄(s', a')`, `a'` the best of the target policy's actions under the target critics `[B]`.
+    fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
+        let (per_state, precision) = (self.config.best_of_target, self.precision());
+        let params = self.actor.average().detached();
+        let stream = &mut self.streams.next_action;
+        let candidates = self
+            .policy
+            .explore(&params, next_obs, per_state, stream, precision)?;
+        let critics = self.critic.target().detached();
+        let net = self.critic.net();
+        let next_act = rank(net, &critics, next_obs, &candidates, precision)?.action;
+        self.critic.target_min_q(next_obs, &next_act)
+    }
+
+    fn update_critic(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
+        let value = self.next_value(&batch.next_obs)?;
+        let gamma = self.config.off_policy.gamma;
+        let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
+        self.critic
+            .learn(batch, &y, self.config.critic_lr, metrics)?;
+        Ok(())
+    }
+
+    /// Actions `[B, R, d]` that the policy learns, and their weights `[B, R]`.
+    fn targets(&mut self, obs: &Tensor, metrics: &mut Metrics) -> Result<(Tensor, Tensor)> {
+        let (per_state, precision) = (self.config.num_candidates, self.precision());
+        let params = self.actor.online.params().detached();
+        let stream = &mut self.streams.policy;
+        let candidates = self
+            .policy
+            .explore(&params, obs, per_state, stream, precision)?;
+        let critics = self.critic.online().detached();
+        let ranked = rank(self.critic.net(), &critics, obs, &candidates, precision)?;
+        let (rows, m) = (obs.dim(0)?, self.config.num_uniform);
+        let shape = (rows, m, self.dims.act);
+        let uniform = random::uniform(&mut self.streams.entropy, -1.0, 1.0, shape, &self.device)?;
+        let omega = weights::advantage(&ranked.score)?;
+        let entropy_coef = self.config.entropy_coefficient(self.updates);
+        metrics.insert_tensor("policy/advantage", &omega.mean_all()?)?;
+        metrics.insert("policy/entropy_coef", entropy_coef);
+        let weights = weights::of_rows(&omega, entropy_coef, m)?;
+        Ok((actions(&ranked.action, &uniform)?, weights))
+    }
+
+    fn update_policy(&mut self, obs: &Tensor, metrics: &mut Metrics) -> Result<()> {
+        let (act, weights) = self.targets(obs, metrics)?;
+        let stream = &mut self.streams.policy;
+        let noise = RowNoise {
+            k: self.policy.steps(stream, weights.shape(), obs)?,
+            eps: random::normal(stream, act.shape(), &self.device)?,
+        };
+        let params = self.actor.online.params().tensor();
+        let loss = weighted(&self.policy, params, obs, &act, &weights, &noise)?.loss;
+        let norm = self.actor.online.descend(&loss, self.config.policy_lr)?;
+        metrics.insert_tensor("policy/loss", &loss)?;
+        metrics.insert("policy/grad_norm", norm);
+        Ok(())
+    }
+}
+
+impl Agent for QvpoAgent {
+    fn name(&self) -> &'static str {
+        "qvpo"
+    }
+
+    fn loop_settings(&self) -> LoopSettings {
+        self.config.off_policy.loop_settings()
+    }
+
+    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
+        match mode {
+            ActMode::Explore => self.explore(obs),
+            ActMode::Evaluate => self.evaluate(obs),
+        }
+    }
+
+    fn begin_evaluation(&mut self, stream: Stream) {
+        self.evaluation = stream;
+    }
+
+    fn update(&mut self, batch: &Batch) -> Result<Metrics> {
+        let mut metrics = Metrics::new();
+        self.update_critic(batch, &mut metrics)?;
+        self.update_policy(&batch.obs, &mut metrics)?;
+        let tau = self.config.off_policy.ema_tau;
+        self.critic.update_target(tau)?;
+        self.actor.update_average(tau)?;
+        self.updates += 1;
+        Ok(metrics)
+    }
+
+    fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
+        out.put_scalar("updates", self.updates);
+        self.actor.save("policy", out)?;
+        self.critic.save("critic", out)?;
+        self.streams.save(out);
+        Ok(())
+    }
+
+    fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
+        self.actor.load("policy", from)?;
+        self.critic.load("critic", from)?;
+        self.streams = Streams::load(from)?;
+        self.updates = from.scalar("updates")?;
+        Ok(())
+    }
+
+    fn parameter_hash(&self) -> Result<u64> {
+        let buffers = self.actor.buffers().into_iter();
+        crate::hash::combined(buffers.chain(self.critic.buffers()))
+    }
+
+    fn config_toml(&self) -> toml::Table {
+        self.table.clone()
+    }
+}

@@ -1,0 +1,9 @@
+//! Q-weighted variational policy optimisation (Ding et al., arXiv 2405.16173; baselines.md section 2).
+
+pub mod agent;
+pub mod config;
+pub mod loss;
+pub mod weights;
+
+pub use agent::QvpoAgent;
+pub use config::QvpoConfig;
