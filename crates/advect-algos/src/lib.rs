@@ -3,6 +3,7 @@
 pub mod candidates;
 pub mod diffusion_policy;
 mod dims;
+pub mod dipo;
 mod error;
 mod evaluation;
 pub mod flame;

@@ -10,6 +10,7 @@ use toml::Table;
 
 use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
+use crate::dipo::{DipoAgent, DipoConfig};
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig, Variant};
 use crate::off_policy::OffPolicyConfig;
@@ -42,7 +43,8 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 4] = [
+const ALGORITHMS: [Algorithm; 5] = [
+    algorithm!("dipo", DipoConfig, DipoConfig::default(), DipoAgent::new),
     algorithm!(
         "flame-m",
         FlameConfig,
