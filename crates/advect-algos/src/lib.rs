@@ -4,6 +4,7 @@ mod alpha;
 pub mod candidates;
 pub mod diffusion_policy;
 mod dims;
+pub mod dipo;
 pub mod dpmd;
 mod error;
 mod evaluation;

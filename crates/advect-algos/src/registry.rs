@@ -10,6 +10,7 @@ use toml::Table;
 
 use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
+use crate::dipo::{DipoAgent, DipoConfig};
 use crate::dpmd::DpmdConfig;
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig};
@@ -54,7 +55,13 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 9] = [
+const ALGORITHMS: [Algorithm; 10] = [
+    algorithm!(
+        "dipo",
+        DipoConfig | DiffusionConfig,
+        DipoConfig::default(),
+        DipoAgent::new
+    ),
     algorithm!(
         "dpmd",
         DpmdConfig | NoisyBestOfConfig | MirrorConfig | ChainConfig,

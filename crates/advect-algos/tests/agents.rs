@@ -31,6 +31,9 @@ fn small_settings(name: &str) -> &'static str {
         "sdac" => {
             "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\nnum_noises = 6\ndelay_alpha_update = 3"
         }
+        "dipo" => {
+            "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\naction_steps = 3"
+        }
         "qvpo" => {
             "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\nnum_candidates = 6\nnum_uniform = 3\n\
              best_of_eval = 4"
@@ -529,7 +532,7 @@ fn bandit(
     let mut stream = Stream::new(0, "bandit");
     let obs = Tensor::zeros((rows, 1), candle_core::DType::F32, &device)?;
     let mut replay = Vec::new();
-    for _ in 0..16 {
+    for first in (0..16 * rows as u64).step_by(rows) {
         let act = random::uniform(&mut stream, -1.0, 1.0, (rows, 1), &device)?;
         let values: Vec<f32> = act
             .flatten_all()?
@@ -545,6 +548,7 @@ fn bandit(
             reward,
             next_obs: obs.clone(),
             terminated,
+            numbers: (first..).take(rows).collect(),
         });
     }
     for batch in replay.iter().cycle().take(updates) {
@@ -564,7 +568,10 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
     let fmer = "hidden = [32, 32]\nn_steps = 5\nnum_candidates = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let qvpo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\nnum_candidates = 16\nnum_uniform = 4\n\
                 best_of_eval = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
+    let dipo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\naction_steps = 8\n\
+                critic_lr = 3e-3\npolicy_lr = 2e-3\nema_tau = 0.02";
     let settings = [
+        ("dipo", dipo),
         ("flame-m", flame),
         ("flame-r", flame),
         ("fmer", fmer),

@@ -15,4 +15,6 @@ pub struct Batch {
     pub next_obs: Tensor,
     /// 1 where the episode terminated (never for a truncation), else 0 `[B]`.
     pub terminated: Tensor,
+    /// Numbers of the transitions, counted from the first that the replay ever took `[B]`: for what an agent keeps of each.
+    pub numbers: Vec<u64>,
 }

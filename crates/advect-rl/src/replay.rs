@@ -262,7 +262,15 @@ impl Replay {
             reward: vector(&self.reward)?,
             next_obs: matrix(&self.next_obs)?,
             terminated: vector(&self.terminated)?,
+            numbers: slots.iter().map(|slot| self.number_in(*slot)).collect(),
         })
+    }
+
+    /// Number of the transition in a slot: the newest one that belongs there.
+    fn number_in(&self, slot: u32) -> u64 {
+        let (slot, capacity) = (u64::from(slot), self.capacity as u64);
+        let rounds = self.pushed.saturating_sub(slot + 1) / capacity;
+        slot + rounds * capacity
     }
 
     /// Transition number `row`, one that it still holds.

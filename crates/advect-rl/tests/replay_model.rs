@@ -80,6 +80,7 @@ fn push(replay: &mut Replay, rows: &[Transition]) {
 }
 
 fn rows(batch: &Batch) -> Vec<Transition> {
+    assert_eq!(batch.numbers.len(), batch.reward.elem_count());
     let matrix = |t: &candle_core::Tensor| t.to_vec2::<f32>().unwrap();
     let (obs, act, next_obs) = (
         matrix(&batch.obs),
@@ -177,6 +178,8 @@ impl World {
                     .sample(&mut self.stream, *size, &Device::Cpu)
                     .unwrap();
                 assert_eq!(rows(&batch), expected);
+                let numbered = batch.numbers.iter().map(|i| Transition::number(*i));
+                assert_eq!(numbered.collect::<Vec<_>>(), expected);
             }
             Op::Save => {
                 let manifest = self.store.save(&Disk, &self.replay).unwrap();

@@ -125,6 +125,7 @@ fn synthetic_batch(
         reward,
         next_obs,
         terminated,
+        numbers: (0..b as u64).collect(),
     })
 }
 

@@ -28,7 +28,7 @@ pub fn agent(
     FlameAgent::new(variant, config, DIMS, seed, &Device::Cpu)
 }
 
-/// Random transitions; the same stream gives the same batches.
+/// Random transitions, the first of a replay; the same stream gives the same batches.
 pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
     let device = Device::Cpu;
     let mut normal = |width: usize| random::normal(stream, (rows, width), &device);
@@ -41,6 +41,7 @@ pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
         reward,
         next_obs,
         terminated,
+        numbers: (0..rows as u64).collect(),
     })
 }
 
