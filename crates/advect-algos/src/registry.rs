@@ -12,7 +12,9 @@ use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::flame::{FlameAgent, FlameConfig, Variant};
 use crate::off_policy::OffPolicyConfig;
+use crate::ppo::{PpoAgent, PpoConfig};
 use crate::sac::{SacAgent, SacConfig};
+use crate::td3::{Td3Agent, Td3Config};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -40,7 +42,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 3] = [
+const ALGORITHMS: [Algorithm; 5] = [
     algorithm!(
         "flame-m",
         FlameConfig,
@@ -53,7 +55,9 @@ const ALGORITHMS: [Algorithm; 3] = [
         FlameConfig::of(Variant::R),
         |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!("ppo", PpoConfig, PpoConfig::default(), PpoAgent::new),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
+    algorithm!("td3", Td3Config, Td3Config::default(), Td3Agent::new),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {

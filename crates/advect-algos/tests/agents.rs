@@ -10,7 +10,7 @@ use advect_algos::flame::config::{
 };
 use advect_algos::{Dims, Scoring, registry};
 use advect_kernels::random;
-use advect_rl::{ActMode, Agent, Batch, StateDict};
+use advect_rl::{ActMode, Agent, Batch, Data, ReplaySettings, StateDict};
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
 use common::{DIMS, agent, batch, max_abs, small, state};
@@ -23,6 +23,7 @@ fn small_settings(name: &str) -> &'static str {
         "flame-m" | "flame-r" => {
             "hidden = [32, 32]\nbest_of = 4\nnum_proposals = 6\nn_gen = 2\nn_ent = 2\ndelay_alpha_update = 3"
         }
+        "ppo" => "hidden = [32, 32]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 3",
         _ => "hidden = [32, 32]",
     }
 }
@@ -137,6 +138,32 @@ fn policy_and_averages_rest_on_odd_updates() -> TestResult {
             assert_eq!(metrics.get("policy/loss").is_some(), even);
             before = after;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn td3_moves_its_actor_and_targets_on_every_second_update() -> TestResult {
+    const ENTRIES: [&str; 4] = [
+        "actor/online",
+        "actor/target",
+        "critic/target",
+        "critic/online",
+    ];
+    let mut agent = small_agent("td3", 0)?;
+    let mut stream = Stream::new(1, "batches");
+    let mut before = state(agent.as_ref())?;
+    for count in 1..5 {
+        let metrics = agent.update(&batch(&mut stream, 16)?)?;
+        let after = state(agent.as_ref())?;
+        let mut moved = Vec::new();
+        for name in ENTRIES {
+            moved.push(before.vec::<f32>(name)? != after.vec::<f32>(name)?);
+        }
+        let due = count % 2 == 0;
+        assert_eq!(moved, [due, due, due, true], "update {count}");
+        assert_eq!(metrics.get("policy/loss").is_some(), due);
+        before = after;
     }
     Ok(())
 }
@@ -483,11 +510,15 @@ fn configurations_are_complete_and_make_the_same_agent_again() -> TestResult {
 #[test]
 fn defaults_are_those_that_the_page_names() -> TestResult {
     let m = registry::make("flame-m", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
-    assert_eq!(
-        (m.num_envs, m.warmup_transitions, m.warmup_counts),
-        (1, 30_000, false)
-    );
-    assert_eq!((m.batch_size, m.updates_per_vector_step), (256, 1));
+    let replay = ReplaySettings {
+        warmup_transitions: 30_000,
+        warmup_counts: false,
+        updates_per_vector_step: 1,
+        batch_size: 256,
+        capacity: 1_000_000,
+    };
+    assert_eq!((m.num_envs, m.clip_actions), (1, false));
+    assert_eq!(m.data, Data::Replay(replay));
     let r = FlameConfig::of(Variant::R);
     assert_eq!(
         (r.n_gen, r.n_ent, r.num_proposals, r.best_of),
@@ -528,9 +559,11 @@ fn bandit(
         agent.update(&Batch {
             obs: obs.clone(),
             act,
+            truncated: reward.zeros_like()?,
             reward,
             next_obs: obs.clone(),
             terminated,
+            num_envs: rows,
         })?;
     }
     let act = agent.act(&obs.narrow(0, 0, 1)?, ActMode::Evaluate)?;
@@ -544,7 +577,13 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
                  critic_lr = 3e-3\npolicy_lr = 2e-3\npolicy_lr_end = 2e-3\nn_ent = 2\nema_tau = 0.02";
     let sac =
         "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nalpha_lr = 3e-3\nema_tau = 0.02";
-    for (name, text) in [("flame-m", flame), ("flame-r", flame), ("sac", sac)] {
+    let td3 = "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nema_tau = 0.02";
+    for (name, text) in [
+        ("flame-m", flame),
+        ("flame-r", flame),
+        ("sac", sac),
+        ("td3", td3),
+    ] {
         let found = bandit(name, text, 800, reward)?;
         assert!((found - 0.4).abs() < 0.1, "{name} takes {found}");
     }

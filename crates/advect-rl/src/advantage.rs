@@ -103,17 +103,17 @@ pub fn next_values(value: &[f32], at_end: &[f32], ended: &[bool], num_envs: usiz
     rows.map(|(i, at_end)| *later(i).unwrap_or(at_end)).collect()
 }
 
-/// `(A - mean) / (std + eps)` with the sample standard deviation (divisor `n - 1`).
+/// `(A - mean) / (std + eps)` with the deviation of `n` values whose divisor is `n - ddof`: 1 for the sample's deviation, as is usual.
 ///
 /// # Shapes
 /// `advantage` of any shape, and the result of the same.
 ///
 /// # Errors
 /// If the device fails.
-pub fn normalised(advantage: &Tensor, eps: f64) -> Result<Tensor> {
+pub fn normalised(advantage: &Tensor, ddof: usize, eps: f64) -> Result<Tensor> {
     let values = advantage.to_dtype(DType::F64)?;
     let apart = values.broadcast_sub(&values.mean_all()?)?;
-    let divisor = (apart.elem_count().max(2) - 1) as f64;
+    let divisor = apart.elem_count().saturating_sub(ddof).max(1) as f64;
     let std = (apart.sqr()?.sum_all()? / divisor)?.sqrt()?;
     apart.broadcast_div(&(std + eps)?)?.to_dtype(DType::F32)
 }
@@ -265,12 +265,12 @@ mod tests {
     #[test]
     fn normalised_advantages_have_mean_zero_and_deviation_one() -> Result<()> {
         let advantage = Tensor::new(&[1f32, 2.0, 3.0, 6.0], &Device::Cpu)?;
-        let found = normalised(&advantage, 0.0)?.to_vec1::<f32>()?;
+        let found = normalised(&advantage, 1, 0.0)?.to_vec1::<f32>()?;
         let std = (14.0f32 / 3.0).sqrt();
         for (found, apart) in found.iter().zip([-2.0, -1.0, 0.0, 3.0]) {
             assert!((found - apart / std).abs() < 1e-6);
         }
-        let single = normalised(&Tensor::new(&[5f32], &Device::Cpu)?, 1e-8)?;
+        let single = normalised(&Tensor::new(&[5f32], &Device::Cpu)?, 1, 1e-8)?;
         assert_eq!(single.to_vec1::<f32>()?, [0.0]);
         Ok(())
     }

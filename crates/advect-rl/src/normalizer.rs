@@ -11,7 +11,7 @@ use candle_core::{Device, Error, Result, Tensor};
 
 use crate::state::{StateDict, StateError};
 
-/// Observations in units of their running mean and deviation: `clip((s - mean) / sqrt(var + eps), -clip, clip)`.
+/// Observations in units of their running mean and deviation: `clip((s - mean) / sqrt(var + 1e-8), -clip, clip)`.
 ///
 /// Counting and applying are apart: an agent counts the observations that it acts on while it collects data, and nothing in an evaluation.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,15 +20,16 @@ pub struct ObsNormalizer {
 }
 
 impl ObsNormalizer {
-    /// Before the first observation of width `obs_dim`.
+    /// Before the first observation of width `obs_dim`; a `clip` of 0 does not clip.
     ///
     /// # Errors
-    /// [`EnvError::BadSetting`] unless `eps` and `clip` are above 0.
-    pub fn new(
-        obs_dim: usize,
-        config: NormalizeObsConfig,
-    ) -> std::result::Result<Self, EnvError> {
-        let inner = NormalizeObs::new(&named(obs_dim), config)?;
+    /// If `clip` is below 0.
+    pub fn new(obs_dim: usize, clip: f64) -> Result<Self> {
+        let config = NormalizeObsConfig {
+            clip: or_none(clip),
+            ..NormalizeObsConfig::default()
+        };
+        let inner = NormalizeObs::new(&named(obs_dim), config).map_err(Error::wrap)?;
         Ok(Self { inner })
     }
 
@@ -102,22 +103,24 @@ impl ObsNormalizer {
 }
 
 /// Rewards in units of the deviation of the running discounted return `G`:
-/// `G <- gamma G + r`, `clip(r / sqrt(Var[G] + eps), -clip, clip)`.
+/// `G <- gamma G + r`, `clip(r / sqrt(Var[G] + 1e-8), -clip, clip)`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RewardNormalizer {
     inner: NormalizeReward,
 }
 
 impl RewardNormalizer {
-    /// Before the first reward of `num_envs` environments.
+    /// Before the first reward of `num_envs` environments; a `clip` of 0 does not clip.
     ///
     /// # Errors
-    /// [`EnvError::BadSetting`] unless `gamma` is in `[0, 1]` and `eps` and `clip` are above 0.
-    pub fn new(
-        num_envs: usize,
-        config: NormalizeRewardConfig,
-    ) -> std::result::Result<Self, EnvError> {
-        let inner = NormalizeReward::new(&named(1), num_envs, config)?;
+    /// Unless `gamma` is in `[0, 1]` and `clip` at least 0.
+    pub fn new(num_envs: usize, gamma: f64, clip: f64) -> Result<Self> {
+        let config = NormalizeRewardConfig {
+            gamma,
+            clip: or_none(clip),
+            ..NormalizeRewardConfig::default()
+        };
+        let inner = NormalizeReward::new(&named(1), num_envs, config).map_err(Error::wrap)?;
         Ok(Self { inner })
     }
 
@@ -173,6 +176,11 @@ impl RewardNormalizer {
     }
 }
 
+/// A clip, where 0 stands for none.
+fn or_none(clip: f64) -> f64 {
+    if clip == 0.0 { f64::INFINITY } else { clip }
+}
+
 /// What the normalisers' errors name: no environment, but the agent that has them.
 fn named(obs_dim: usize) -> EnvSpec {
     EnvSpec::symmetric("the agent's normaliser", obs_dim, 1, 1.0)
@@ -199,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_rollout_is_normalised_with_the_statistics_of_each_step() -> Result<()> {
-        let mut all = ObsNormalizer::new(2, NormalizeObsConfig::default()).map_err(Error::wrap)?;
+        let mut all = ObsNormalizer::new(2, 10.0)?;
         let mut steps = all.clone();
         let (obs, next) = (obs()?, (obs()? + 1.0)?);
         let (found, found_next) = all.follow(&obs, &next, 2)?;
@@ -219,7 +227,7 @@ mod tests {
 
     #[test]
     fn applying_counts_nothing_and_a_loaded_normaliser_goes_on() -> Result<()> {
-        let mut first = ObsNormalizer::new(2, NormalizeObsConfig::default()).map_err(Error::wrap)?;
+        let mut first = ObsNormalizer::new(2, 10.0)?;
         first.count(&obs()?)?;
         let before = first.clone();
         first.apply(&(obs()? * 5.0)?)?;
@@ -227,10 +235,10 @@ mod tests {
         let mut state = StateDict::new();
         first.save("obs", &mut state);
         let mut second =
-            ObsNormalizer::new(2, NormalizeObsConfig::default()).map_err(Error::wrap)?;
+            ObsNormalizer::new(2, 10.0)?;
         second.load("obs", &state).map_err(Error::wrap)?;
         assert_eq!(first, second);
-        let mut other = ObsNormalizer::new(3, NormalizeObsConfig::default()).map_err(Error::wrap)?;
+        let mut other = ObsNormalizer::new(3, 10.0)?;
         let error = other.load("obs", &state).unwrap_err().to_string();
         assert!(error.contains("`obs`") && error.contains("2 columns"), "{error}");
         Ok(())
@@ -238,8 +246,7 @@ mod tests {
 
     #[test]
     fn constant_rewards_reach_their_discounted_sum_and_keep_their_sign() -> Result<()> {
-        let config = NormalizeRewardConfig::default();
-        let mut normalizer = RewardNormalizer::new(1, config).map_err(Error::wrap)?;
+        let mut normalizer = RewardNormalizer::new(1, 0.99, 0.0)?;
         let mut reward = vec![-1.0; 2000];
         normalizer.follow(&mut reward, &[false; 2000])?;
         assert!((normalizer.returns()[0] + 100.0).abs() < 1e-4);

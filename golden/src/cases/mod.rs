@@ -9,6 +9,7 @@ pub mod flame_r;
 pub mod kernel;
 pub mod mlp;
 pub mod ode;
+pub mod on_policy;
 pub mod optim;
 pub mod proposals;
 pub mod sac;

@@ -1,9 +1,11 @@
 //! The tanh-squashed Gaussian policy.
 
-use std::f64::consts::{LN_2, PI};
+use std::f64::consts::LN_2;
 
 use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{Result, Tensor};
+
+use crate::gaussian;
 
 /// Bounds of `log sigma`.
 const LOG_STD: (f64, f64) = (-20.0, 2.0);
@@ -73,9 +75,7 @@ impl GaussianPolicy {
     pub fn sample(&self, params: &Tensor, obs: &Tensor, eps: &Tensor) -> Result<Sample> {
         let (mean, log_std) = self.moments(params, obs)?;
         let pre_tanh = (&mean + (log_std.exp()? * eps)?)?;
-        let gaussian = (eps.sqr()? * -0.5)?
-            .affine(1.0, -0.5 * (2.0 * PI).ln())?
-            .sub(&log_std)?;
+        let gaussian = gaussian::log_density(eps, &log_std)?;
         let log_prob = (gaussian - log_tanh_slope(&pre_tanh)?)?.sum(1)?;
         let action = pre_tanh.tanh()?;
         Ok(Sample {
