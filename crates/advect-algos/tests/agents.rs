@@ -519,6 +519,16 @@ fn defaults_are_those_that_the_page_names() -> TestResult {
     };
     assert_eq!((m.num_envs, m.clip_actions), (1, false));
     assert_eq!(m.data, Data::Replay(replay));
+    let td3 = registry::make("td3", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
+    let replay = ReplaySettings {
+        warmup_transitions: 25_000,
+        warmup_counts: true,
+        ..replay
+    };
+    assert_eq!(td3.data, Data::Replay(replay));
+    let ppo = registry::make("ppo", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
+    assert_eq!((ppo.num_envs, ppo.clip_actions), (1, true));
+    assert_eq!(ppo.data, Data::Rollout { steps: 2048 });
     let r = FlameConfig::of(Variant::R);
     assert_eq!(
         (r.n_gen, r.n_ent, r.num_proposals, r.best_of),

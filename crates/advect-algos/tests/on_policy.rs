@@ -8,7 +8,7 @@ use advect_algos::ppo::{Learner, PpoAgent, PpoConfig, regulariser};
 use advect_algos::{Dims, registry};
 use advect_envs::{VecEnv, make};
 use advect_kernels::random;
-use advect_rl::{ActMode, Agent, Batch, Metrics, Replay, Transitions};
+use advect_rl::{ActMode, Agent, Batch, Metrics, Replay, StateDict, Transitions};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Tensor};
 use common::{DIMS, batch, max_abs};
@@ -182,6 +182,43 @@ fn a_rollout_is_taken_in_as_it_was_acted_on() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn a_learner_loaded_inside_a_rollout_goes_on_to_the_same_bits() -> TestResult {
+    let device = Device::Cpu;
+    let config = PpoConfig {
+        num_envs: 2,
+        ..small()
+    };
+    let new = |seed| Learner::new("ppo", &config, DIMS, seed, &device);
+    let (mut first, mut second) = (new(5)?, new(6)?);
+    let mut batch = batch(&mut Stream::new(1, "data"), 12)?;
+    let mut acts = Vec::new();
+    for step in 0..6 {
+        let obs = batch.obs.narrow(0, 2 * step, 2)?;
+        if step == 3 {
+            let mut saved = StateDict::new();
+            first.save(&mut saved)?;
+            second.load(&StateDict::from_bytes(&saved.to_bytes()?)?)?;
+        }
+        let act = first.act(&obs, ActMode::Explore)?;
+        if step >= 3 {
+            let again = second.act(&obs, ActMode::Explore)?;
+            assert_eq!(act.to_vec2::<f32>()?, again.to_vec2::<f32>()?);
+        }
+        acts.push(act);
+    }
+    batch.act = Tensor::cat(&acts, 0)?;
+    let mut learnt = Vec::new();
+    for learner in [&mut first, &mut second] {
+        let experience = learner.take_in(&batch)?;
+        let reward = batch.reward.to_vec1()?;
+        let metrics = learner.learn(&experience, reward, &mut |_, _| Ok(None))?;
+        learnt.push((metrics, learner.params().hash()?));
+    }
+    assert_eq!(learnt[0], learnt[1]);
+    Ok(())
+}
+
 /// With no reward, only the added term moves the policy: it clones the actions that the term names.
 #[test]
 fn an_extra_term_is_part_of_the_loss() -> TestResult {
@@ -214,7 +251,8 @@ fn an_extra_term_is_part_of_the_loss() -> TestResult {
 #[test]
 fn every_switch_changes_the_update() -> TestResult {
     let run = |text: &str| -> Result<u64, Box<dyn Error>> {
-        let base = "hidden = [16]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 2\nlr = 1e-2\n";
+        let base =
+            "hidden = [16]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 2\nlr = 1e-2\n";
         let config = format!("{base}{text}").parse()?;
         let mut agent = registry::make("ppo", &config, DIMS, 0, &Device::Cpu)?;
         let mut stream = Stream::new(1, "batches");
@@ -258,7 +296,10 @@ fn every_switch_changes_the_update() -> TestResult {
 #[test]
 fn settings_that_make_no_sense_are_refused_with_the_fix() {
     for (text, part) in [
-        ("rollout_steps = 16\nnum_minibatches = 17", "the 16 rows of a rollout"),
+        (
+            "rollout_steps = 16\nnum_minibatches = 17",
+            "the 16 rows of a rollout",
+        ),
         ("clip = 0.0", "`clip` is 0"),
         ("gae_lambda = 1.5", "`gae_lambda` is 1.5"),
         ("time_limits = \"cut\"", "bootstrap"),
@@ -266,7 +307,10 @@ fn settings_that_make_no_sense_are_refused_with_the_fix() {
     ] {
         let config = text.parse().unwrap_or_default();
         let made = registry::make("ppo", &config, DIMS, 0, &Device::Cpu);
-        let error = made.err().map(|error| error.to_string()).unwrap_or_default();
+        let error = made
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(error.contains(part), "{text}: {error}");
     }
 }
@@ -293,6 +337,10 @@ fn metrics_have_the_names_of_the_page() -> TestResult {
     let two = 2.0 * (0.5 * (2.0 * std::f64::consts::PI).ln() + 0.5 - 1.0);
     let entropy = metrics.get("policy/entropy").unwrap_or_default();
     assert!((entropy - two).abs() < 0.2, "{entropy} started at {two}");
+    let mut other = batch.clone();
+    other.num_envs = 2;
+    let error = agent.update(&other).unwrap_err().to_string();
+    assert!(error.contains("`num_envs` is 8"), "{error}");
     // equal returns have no variance to explain
     batch.reward = batch.reward.zeros_like()?;
     batch.terminated = Tensor::ones(ENVS * STEPS, DType::F32, &Device::Cpu)?;

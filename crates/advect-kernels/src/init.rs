@@ -72,13 +72,21 @@ fn fill_orthogonal(cols: usize, gain: f32, stream: &mut Stream, out: &mut [f32])
     let rows = out.len() / cols;
     let (count, len) = (rows.min(cols), rows.max(cols));
     // component j of vector i
-    let place = |i: usize, j: usize| if rows <= cols { i * cols + j } else { j * cols + i };
+    let place = |i: usize, j: usize| {
+        if rows <= cols {
+            i * cols + j
+        } else {
+            j * cols + i
+        }
+    };
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
     for i in 0..count {
         let mut vector: Vec<f64> = (0..len).map(|j| f64::from(out[place(i, j)])).collect();
         // the second pass removes what rounding left of the first
         for _ in 0..2 {
-            basis.iter().for_each(|earlier| remove(earlier, &mut vector));
+            basis
+                .iter()
+                .for_each(|earlier| remove(earlier, &mut vector));
         }
         let norm = dot(&vector, &vector).sqrt();
         vector.iter_mut().for_each(|x| *x /= norm);
@@ -120,7 +128,15 @@ mod tests {
     fn orthogonal_weights_are_orthogonal() {
         for (rows, cols, gain) in [(5, 9, 1.5), (9, 5, 0.01), (64, 64, 1.4), (1, 3, 1.0)] {
             let q = drawn(rows, cols, gain, 3);
-            let at = |i: usize, k: usize| f64::from(q[if rows <= cols { i * cols + k } else { k * cols + i }]);
+            let at = |i: usize, k: usize| {
+                f64::from(
+                    q[if rows <= cols {
+                        i * cols + k
+                    } else {
+                        k * cols + i
+                    }],
+                )
+            };
             for i in 0..rows.min(cols) {
                 for j in 0..rows.min(cols) {
                     let product: f64 = (0..rows.max(cols)).map(|k| at(i, k) * at(j, k)).sum();

@@ -100,7 +100,8 @@ pub fn gae(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Ve
 pub fn next_values(value: &[f32], at_end: &[f32], ended: &[bool], num_envs: usize) -> Vec<f32> {
     let later = |i: usize| value.get(i + num_envs).filter(|_| !ended[i]);
     let rows = at_end.iter().enumerate();
-    rows.map(|(i, at_end)| *later(i).unwrap_or(at_end)).collect()
+    rows.map(|(i, at_end)| *later(i).unwrap_or(at_end))
+        .collect()
 }
 
 /// `(A - mean) / (std + eps)` with the deviation of `n` values whose divisor is `n - ddof`: 1 for the sample's deviation, as is usual.
@@ -183,10 +184,7 @@ mod tests {
             let found = advantages([0.0, 1.0, 0.0], NONE, limits);
             assert_eq!(found, [1.0 + 0.25 * -18.0, -18.0, -11.0]);
             // terminal and at the limit in the same step: terminal
-            assert_eq!(
-                advantages([0.0, 1.0, 0.0], [0.0, 1.0, 0.0], limits),
-                found
-            );
+            assert_eq!(advantages([0.0, 1.0, 0.0], [0.0, 1.0, 0.0], limits), found);
         }
     }
 

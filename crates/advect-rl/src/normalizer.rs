@@ -202,7 +202,10 @@ mod tests {
     use super::*;
 
     fn obs() -> Result<Tensor> {
-        Tensor::new(&[[1f32, 10.0], [3.0, 30.0], [5.0, -10.0], [7.0, 0.0]], &Device::Cpu)
+        Tensor::new(
+            &[[1f32, 10.0], [3.0, 30.0], [5.0, -10.0], [7.0, 0.0]],
+            &Device::Cpu,
+        )
     }
 
     #[test]
@@ -234,13 +237,15 @@ mod tests {
         assert_eq!(first, before);
         let mut state = StateDict::new();
         first.save("obs", &mut state);
-        let mut second =
-            ObsNormalizer::new(2, 10.0)?;
+        let mut second = ObsNormalizer::new(2, 10.0)?;
         second.load("obs", &state).map_err(Error::wrap)?;
         assert_eq!(first, second);
         let mut other = ObsNormalizer::new(3, 10.0)?;
         let error = other.load("obs", &state).unwrap_err().to_string();
-        assert!(error.contains("`obs`") && error.contains("2 columns"), "{error}");
+        assert!(
+            error.contains("`obs`") && error.contains("2 columns"),
+            "{error}"
+        );
         Ok(())
     }
 

@@ -46,9 +46,7 @@ fn add_episodes(
 ) {
     let (mut scaled, num_envs) = (vec![0.0; spec.act_dim], settings.num_envs as u64);
     let rows = replay.first_row()..replay.pushed();
-    let mut own = rows
-        .filter(|row| row % num_envs == env as u64)
-        .peekable();
+    let mut own = rows.filter(|row| row % num_envs == env as u64).peekable();
     while let Some(row) = own.next() {
         let t = replay.transition(row);
         let mut act = t.act.to_vec();

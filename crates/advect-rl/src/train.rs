@@ -229,13 +229,13 @@ impl Trainer {
     /// The updates that are due after a vector step.
     fn learn(&mut self) -> Result<(), TrainError> {
         match self.settings.data {
-            Data::Replay(replay) => {
-                (0..replay.updates_per_vector_step).try_for_each(|_| {
-                    let stream = &mut self.state.sample;
-                    let batch = self.replay.sample(stream, replay.batch_size, &self.device)?;
-                    self.update(&batch)
-                })
-            }
+            Data::Replay(replay) => (0..replay.updates_per_vector_step).try_for_each(|_| {
+                let stream = &mut self.state.sample;
+                let batch = self
+                    .replay
+                    .sample(stream, replay.batch_size, &self.device)?;
+                self.update(&batch)
+            }),
             Data::Rollout { .. } if self.replay.is_complete() => {
                 let batch = self.replay.rollout(self.settings.num_envs, &self.device)?;
                 self.update(&batch)

@@ -9,9 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use advect_rl::checkpoint::{self, REPLAY_DIR};
 use advect_rl::metrics::{EVENTS_FILE, METRICS_FILE, read_metrics};
-use advect_rl::{
-    EvalReport, Metrics, Outcome, Progress, RunConfig, RunDir, Snapshot, Trainer,
-};
+use advect_rl::{EvalReport, Metrics, Outcome, Progress, RunConfig, RunDir, Snapshot, Trainer};
 use candle_core::Device;
 use common::{ENV, StopAt, agent, config, copy_dir, factory, replay_settings, train, trainer};
 use tempfile::TempDir;

@@ -134,7 +134,10 @@ fn an_update_sees_every_row_of_its_rollout_in_time_order() {
         let expected = &seen.acted[number * rows..(number + 1) * rows];
         let found: Vec<(Vec<f32>, Vec<f32>)> = obs.into_iter().zip(act).collect();
         assert_eq!(found, expected, "rollout {number}");
-        assert_eq!(batch.terminated.to_vec1::<f32>().unwrap(), [0.0; STEPS * ENVS]);
+        assert_eq!(
+            batch.terminated.to_vec1::<f32>().unwrap(),
+            [0.0; STEPS * ENVS]
+        );
         check_ends(batch, number, &seen.acted);
     }
 }
@@ -211,7 +214,10 @@ fn the_data_keep_an_action_that_the_environment_gets_clipped() {
         assert!(act.iter().any(|a| *a > 2.0) && act.iter().any(|a| *a < -2.0));
         let given = |a: f32| if clip_actions { a.clamp(-1.0, 1.0) } else { a };
         for (a, reward) in act.iter().zip(&reward) {
-            assert!((reward + (given(*a) - 0.5).powi(2)).abs() < 1e-5, "{a} {reward}");
+            assert!(
+                (reward + (given(*a) - 0.5).powi(2)).abs() < 1e-5,
+                "{a} {reward}"
+            );
         }
         // so does a dataset of the run, in which every step is an episode
         let spec = advect_envs::make(PROBE).unwrap().spec().clone();

@@ -163,7 +163,10 @@ mod tests {
             ("log_std", 0.5 * 2f32.sqrt()),
         ] {
             let found = norm(name);
-            assert!((found - expected).abs() < 1e-4 * expected.max(0.01), "{name}: {found}");
+            assert!(
+                (found - expected).abs() < 1e-4 * expected.max(0.01),
+                "{name}: {found}"
+            );
         }
         Ok(())
     }

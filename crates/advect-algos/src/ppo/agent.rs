@@ -61,7 +61,8 @@ impl Agent for PpoAgent {
     fn update(&mut self, batch: &Batch) -> Result<Metrics> {
         let experience = self.learner.take_in(batch)?;
         let reward = batch.reward.to_vec1()?;
-        self.learner.learn(&experience, reward, &mut |_, _| Ok(None))
+        self.learner
+            .learn(&experience, reward, &mut |_, _| Ok(None))
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {

@@ -1,6 +1,6 @@
 //! Policy, value and normalisers, and how they learn from a rollout.
 
-use advect_kernels::{Params, random};
+use advect_kernels::{KernelError, Params, random};
 use advect_rl::advantage::{self, Rollout};
 use advect_rl::{
     ActMode, Batch, Learned, Metrics, ObsNormalizer, RewardNormalizer, StateDict, StateError,
@@ -151,8 +151,9 @@ impl Learner {
     /// A rollout in the units in which it was acted on; the next one starts from the statistics at its end.
     ///
     /// # Errors
-    /// On a shape mismatch.
+    /// If the rows are of another number of environments than the configuration says.
     pub fn take_in(&mut self, batch: &Batch) -> Result<Experience> {
+        self.check_envs(batch.num_envs)?;
         let (obs, next_obs) = match self.config.normalize_obs {
             true => {
                 let normalizer = &mut self.rollout_normalizer;
@@ -170,6 +171,19 @@ impl Learner {
             truncated: batch.truncated.to_vec1()?,
             num_envs: batch.num_envs,
         })
+    }
+
+    fn check_envs(&self, found: usize) -> Result<()> {
+        let expected = self.config.num_envs;
+        if found == expected {
+            return Ok(());
+        }
+        Err(KernelError::Invalid {
+            what: "rollout".into(),
+            problem: format!("its rows are of {found} environments, `num_envs` is {expected}"),
+            fix: "collect it with as many environments as the agent is configured for".into(),
+        }
+        .into())
     }
 
     /// Learns from a rollout with raw rewards `[T E]`; `extra` is added to the loss of every minibatch.
@@ -210,37 +224,39 @@ impl Learner {
         let log_prob = gaussian::log_prob(&act, &mean, &self.net.log_std(&params)?)?;
         let value = self.net.value(&params, &obs)?;
         let at_end = self.net.value(&params, &experience.next_obs)?;
-        let (values, num_envs) = (value.to_vec1::<f32>()?, experience.num_envs);
-        let next_value = advantage::next_values(
-            &values,
-            &at_end.to_vec1::<f32>()?,
-            &experience.ended(),
-            num_envs,
-        );
-        let rollout = Rollout {
-            reward,
-            value: &values,
-            next_value: &next_value,
-            terminated: &experience.terminated,
-            truncated: &experience.truncated,
-            num_envs,
-        };
-        let PpoConfig {
-            gamma,
-            gae_lambda,
-            time_limits,
-            ..
-        } = self.config;
-        let found = advantage::gae(&rollout, gamma, gae_lambda, time_limits);
-        let raw = Tensor::from_vec(found, values.len(), &self.device)?;
+        let advantage = self.advantages(experience, reward, &value, &at_end)?;
         Ok(Rows {
-            returns: (&raw + &value)?,
-            advantage: self.normalized_for(AdvantageNorm::Rollout, raw)?,
+            returns: (&advantage + &value)?,
+            advantage: self.normalized_for(AdvantageNorm::Rollout, advantage)?,
             obs,
             act,
             log_prob,
             value,
         })
+    }
+
+    /// Advantages `[T E]` from the values of the observations and of the true next observations.
+    fn advantages(
+        &self,
+        experience: &Experience,
+        reward: &[f32],
+        value: &Tensor,
+        at_end: &Tensor,
+    ) -> Result<Tensor> {
+        let (value, at_end): (Vec<f32>, Vec<f32>) = (value.to_vec1()?, at_end.to_vec1()?);
+        let (ended, num_envs) = (experience.ended(), experience.num_envs);
+        let next_value = advantage::next_values(&value, &at_end, &ended, num_envs);
+        let rollout = Rollout {
+            reward,
+            value: &value,
+            next_value: &next_value,
+            terminated: &experience.terminated,
+            truncated: &experience.truncated,
+            num_envs,
+        };
+        let (gamma, lambda) = (self.config.gamma, self.config.gae_lambda);
+        let found = advantage::gae(&rollout, gamma, lambda, self.config.time_limits);
+        Tensor::from_vec(found, value.len(), &self.device)
     }
 
     /// The advantages, normalised if this is where the configuration wants it.
@@ -252,7 +268,13 @@ impl Learner {
     }
 
     /// One pass over the rows in a fresh order, in minibatches whose sizes differ by at most one.
-    fn epoch(&mut self, rows: &Rows, lr: f64, extra: &mut Extra, report: &mut Report) -> Result<()> {
+    fn epoch(
+        &mut self,
+        rows: &Rows,
+        lr: f64,
+        extra: &mut Extra,
+        report: &mut Report,
+    ) -> Result<()> {
         let count = rows.advantage.elem_count();
         let order = random::permutation(&mut self.shuffle, count, &self.device)?;
         let minibatches = self.config.num_minibatches.min(count);

@@ -59,7 +59,12 @@ mod tests {
         let gradient = gradients.get(&log_ratio).map(Tensor::to_vec1::<f32>);
         // d rho / d log rho = rho; at rho = 1 both branches are equal
         let expected = [0.0, 1.5, -0.5, 0.0, -2.0].map(|g| g / 5.0);
-        for (found, expected) in gradient.transpose()?.unwrap_or_default().iter().zip(expected) {
+        for (found, expected) in gradient
+            .transpose()?
+            .unwrap_or_default()
+            .iter()
+            .zip(expected)
+        {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
         assert!(gradients.get(&log_ratio).is_some());

@@ -84,7 +84,9 @@ impl Td3Agent {
     }
 
     fn update_actor(&mut self, obs: &Tensor, metrics: &mut Metrics) -> Result<()> {
-        let act = self.policy.action(self.actor.online.params().tensor(), obs)?;
+        let act = self
+            .policy
+            .action(self.actor.online.params().tensor(), obs)?;
         let loss = actor::loss(&self.critic.first_q(obs, &act)?)?;
         let norm = self.actor.online.descend(&loss, self.config.actor_lr)?;
         metrics.insert_tensor("policy/loss", &loss)?;
