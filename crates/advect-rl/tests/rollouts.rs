@@ -148,7 +148,7 @@ fn check_ends(batch: &Batch, number: usize, acted: &[(Vec<f32>, Vec<f32>)]) {
     let next_obs = batch.next_obs.to_vec2::<f32>().unwrap();
     for (i, (truncated, next_obs)) in truncated.iter().zip(&next_obs).enumerate() {
         let row = number * STEPS * ENVS + i;
-        let is_last = (row / ENVS + 1) % 200 == 0;
+        let is_last = (row / ENVS + 1).is_multiple_of(200);
         assert_eq!(*truncated == 1.0, is_last, "row {row}");
         assert_eq!(*next_obs == acted[row + ENVS].0, !is_last, "row {row}");
     }
