@@ -26,6 +26,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::kernel::CASES,
     cases::mlp::CASES,
     cases::ode::CASES,
+    cases::on_policy::CASES,
     cases::optim::CASES,
     cases::proposals::CASES,
     cases::qvpo::CASES,
@@ -35,11 +36,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
 /// Cases of the contract without a function.
 const NOT_IMPLEMENTED: &[&str] = &[
     "fm_irl.disc_loss",
-    "fm_irl.gae",
     "fm_irl.losses",
-    "fm_irl.obs_norm",
-    "fm_irl.ppo_loss",
-    "fm_irl.return_norm",
     "fm_irl.teacher",
     "fm_irl.times",
     "net.fm_velocity",

@@ -1,6 +1,6 @@
 //! The settings that every algorithm with a replay has.
 
-use advect_rl::LoopSettings;
+use advect_rl::{Data, LoopSettings, ReplaySettings};
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +50,14 @@ impl OffPolicyConfig {
     pub fn loop_settings(&self) -> LoopSettings {
         LoopSettings {
             num_envs: self.num_envs,
-            warmup_transitions: self.warmup_transitions,
-            warmup_counts: self.warmup_counts,
-            updates_per_vector_step: self.updates_per_vector_step,
-            batch_size: self.batch_size,
-            replay_capacity: self.replay_capacity,
+            clip_actions: false,
+            data: Data::Replay(ReplaySettings {
+                warmup_transitions: self.warmup_transitions,
+                warmup_counts: self.warmup_counts,
+                updates_per_vector_step: self.updates_per_vector_step,
+                batch_size: self.batch_size,
+                capacity: self.replay_capacity,
+            }),
         }
     }
 

@@ -19,9 +19,11 @@ use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
+use crate::ppo::{PpoAgent, PpoConfig};
 use crate::qvpo::{QvpoAgent, QvpoConfig};
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
+use crate::td3::{Td3Agent, Td3Config};
 use crate::{dpmd, fpmd, sdac};
 
 /// What the rest of the program has to know of an algorithm.
@@ -55,7 +57,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 10] = [
+const ALGORITHMS: [Algorithm; 12] = [
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
@@ -93,6 +95,7 @@ const ALGORITHMS: [Algorithm; 10] = [
         FpmdConfig::of(Variant::R),
         |config, dims, seed, device| { fpmd::agent(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!("ppo", PpoConfig, PpoConfig::default(), PpoAgent::new),
     algorithm!(
         "qvpo",
         QvpoConfig | DiffusionConfig,
@@ -106,6 +109,7 @@ const ALGORITHMS: [Algorithm; 10] = [
         SdacConfig::default(),
         sdac::agent
     ),
+    algorithm!("td3", Td3Config, Td3Config::default(), Td3Agent::new),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {

@@ -10,7 +10,7 @@ use advect_algos::flame::config::{
 };
 use advect_algos::{Dims, Scoring, registry};
 use advect_kernels::random;
-use advect_rl::{ActMode, Agent, Batch, StateDict};
+use advect_rl::{ActMode, Agent, Batch, Data, ReplaySettings, StateDict};
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
 use common::{DIMS, agent, batch, max_abs, small, state};
@@ -38,6 +38,7 @@ fn small_settings(name: &str) -> &'static str {
             "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\nnum_candidates = 6\nnum_uniform = 3\n\
              best_of_eval = 4"
         }
+        "ppo" => "hidden = [32, 32]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 3",
         _ => "hidden = [32, 32]",
     }
 }
@@ -152,6 +153,32 @@ fn policy_and_averages_rest_on_odd_updates() -> TestResult {
             assert_eq!(metrics.get("policy/loss").is_some(), even);
             before = after;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn td3_moves_its_actor_and_targets_on_every_second_update() -> TestResult {
+    const ENTRIES: [&str; 4] = [
+        "actor/online",
+        "actor/target",
+        "critic/target",
+        "critic/online",
+    ];
+    let mut agent = small_agent("td3", 0)?;
+    let mut stream = Stream::new(1, "batches");
+    let mut before = state(agent.as_ref())?;
+    for count in 1..5 {
+        let metrics = agent.update(&batch(&mut stream, 16)?)?;
+        let after = state(agent.as_ref())?;
+        let mut moved = Vec::new();
+        for name in ENTRIES {
+            moved.push(before.vec::<f32>(name)? != after.vec::<f32>(name)?);
+        }
+        let due = count % 2 == 0;
+        assert_eq!(moved, [due, due, due, true], "update {count}");
+        assert_eq!(metrics.get("policy/loss").is_some(), due);
+        before = after;
     }
     Ok(())
 }
@@ -498,11 +525,25 @@ fn configurations_are_complete_and_make_the_same_agent_again() -> TestResult {
 #[test]
 fn defaults_are_those_that_the_page_names() -> TestResult {
     let m = registry::make("flame-m", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
-    assert_eq!(
-        (m.num_envs, m.warmup_transitions, m.warmup_counts),
-        (1, 30_000, false)
-    );
-    assert_eq!((m.batch_size, m.updates_per_vector_step), (256, 1));
+    let replay = ReplaySettings {
+        warmup_transitions: 30_000,
+        warmup_counts: false,
+        updates_per_vector_step: 1,
+        batch_size: 256,
+        capacity: 1_000_000,
+    };
+    assert_eq!((m.num_envs, m.clip_actions), (1, false));
+    assert_eq!(m.data, Data::Replay(replay));
+    let td3 = registry::make("td3", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
+    let replay = ReplaySettings {
+        warmup_transitions: 25_000,
+        warmup_counts: true,
+        ..replay
+    };
+    assert_eq!(td3.data, Data::Replay(replay));
+    let ppo = registry::make("ppo", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
+    assert_eq!((ppo.num_envs, ppo.clip_actions), (1, true));
+    assert_eq!(ppo.data, Data::Rollout { steps: 2048 });
     let r = FlameConfig::of(Variant::R);
     assert_eq!(
         (r.n_gen, r.n_ent, r.num_proposals, r.best_of),
@@ -545,10 +586,12 @@ fn bandit(
         replay.push(Batch {
             obs: obs.clone(),
             act,
+            truncated: reward.zeros_like()?,
             reward,
             next_obs: obs.clone(),
             terminated,
             numbers: (first..).take(rows).collect(),
+            num_envs: rows,
         });
     }
     for batch in replay.iter().cycle().take(updates) {
@@ -570,6 +613,7 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
                 best_of_eval = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let dipo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\naction_steps = 8\n\
                 critic_lr = 3e-3\npolicy_lr = 2e-3\nema_tau = 0.02";
+    let td3 = "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nema_tau = 0.02";
     let settings = [
         ("dipo", dipo),
         ("flame-m", flame),
@@ -577,6 +621,7 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
         ("fmer", fmer),
         ("qvpo", qvpo),
         ("sac", sac),
+        ("td3", td3),
     ];
     for (name, text) in settings {
         let found = bandit(name, text, 800, reward)?;

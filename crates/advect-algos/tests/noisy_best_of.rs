@@ -18,7 +18,7 @@ use advect_algos::sdac::SdacConfig;
 use advect_algos::{Dims, OffPolicyConfig, Scoring, dpmd, registry, sdac};
 use advect_flow::{MeanVelocityNet, NetConfig, VelocityNet};
 use advect_kernels::{ParamLayout, Params, Precision, init, random};
-use advect_rl::{ActMode, Agent, Batch};
+use advect_rl::{ActMode, Agent, Batch, Data, ReplaySettings};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor};
 use common::{DIMS, batch, max_abs};
@@ -530,8 +530,11 @@ fn learn<P: Policy, O: Objective<P>>(
             obs: obs.clone(),
             next_obs: obs.clone(),
             act,
+            truncated: reward.zeros_like()?,
             reward,
             terminated,
+            numbers: (0..rows as u64).collect(),
+            num_envs: rows,
         })?;
     }
     Ok([before, samples(&agent)?])
@@ -755,11 +758,17 @@ fn defaults_are_those_of_the_authors_code() -> TestResult {
         let table = registry::default_config(name)?;
         let agent = registry::make(name, &table, DIMS, 0, &Device::Cpu)?;
         let settings = agent.loop_settings();
+        let replay = ReplaySettings {
+            warmup_transitions: 30_000,
+            warmup_counts: false,
+            updates_per_vector_step: 1,
+            batch_size: 256,
+            capacity: 1_000_000,
+        };
         assert_eq!(
-            (settings.num_envs, settings.warmup_transitions),
-            (5, 30_000)
+            (settings.num_envs, settings.data),
+            (5, Data::Replay(replay))
         );
-        assert!(!settings.warmup_counts && settings.updates_per_vector_step == 1);
         for key in table.keys() {
             assert!(registry::describe_key(name, key).is_some(), "{name}: {key}");
         }

@@ -17,6 +17,12 @@ pub enum Init {
     FanInUniform,
     /// Weights `U(-b, b)`, `b = sqrt(6 / (fan_in + fan_out))`; biases zero (Glorot and Bengio).
     XavierUniform,
+    /// Weights with orthonormal rows or columns (of whichever there are fewer) times `gain`, uniform over such matrices; biases zero
+    /// (Saxe et al. 2014, arXiv 1312.6120).
+    Orthogonal {
+        /// Factor on the orthonormal matrix.
+        gain: f32,
+    },
 }
 
 /// Draws the values of one network in the order of `layout`: tensors of rank 2 are weights `[out, in]`, the
@@ -46,6 +52,7 @@ fn draw_weight(entry: &ParamEntry, scheme: Init, stream: &mut Stream, out: &mut 
         }
         Init::FanInUniform => fill_symmetric(stream, fan_in.sqrt().recip(), out),
         Init::XavierUniform => fill_symmetric(stream, (6.0 / (fan_in + fan_out)).sqrt(), out),
+        Init::Orthogonal { gain } => fill_orthogonal(entry.shape[1], gain, stream, out),
     }
 }
 
@@ -57,4 +64,99 @@ fn draw_bias(fan_in: usize, scheme: Init, stream: &mut Stream, out: &mut [f32]) 
 
 fn fill_symmetric(stream: &mut Stream, bound: f32, out: &mut [f32]) {
     stream.fill_uniform_range(-bound, bound, out);
+}
+
+/// Orthonormalises standard normals `[out, cols]` by Gram and Schmidt in f64: the shorter side's vectors become orthonormal.
+fn fill_orthogonal(cols: usize, gain: f32, stream: &mut Stream, out: &mut [f32]) {
+    stream.fill_normal(out);
+    let rows = out.len() / cols;
+    let (count, len) = (rows.min(cols), rows.max(cols));
+    // component j of vector i
+    let place = |i: usize, j: usize| {
+        if rows <= cols {
+            i * cols + j
+        } else {
+            j * cols + i
+        }
+    };
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
+    for i in 0..count {
+        let mut vector: Vec<f64> = (0..len).map(|j| f64::from(out[place(i, j)])).collect();
+        // the second pass removes what rounding left of the first
+        for _ in 0..2 {
+            basis
+                .iter()
+                .for_each(|earlier| remove(earlier, &mut vector));
+        }
+        let norm = dot(&vector, &vector).sqrt();
+        vector.iter_mut().for_each(|x| *x /= norm);
+        for (j, x) in vector.iter().enumerate() {
+            out[place(i, j)] = gain * *x as f32;
+        }
+        basis.push(vector);
+    }
+}
+
+/// `vector <- vector - (unit . vector) unit`.
+fn remove(unit: &[f64], vector: &mut [f64]) {
+    let share = dot(unit, vector);
+    for (x, u) in vector.iter_mut().zip(unit) {
+        *x -= share * u;
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(rows: usize, cols: usize, gain: f32, seed: u64) -> Vec<f32> {
+        let mut layout = ParamLayout::new();
+        layout.push("weight", &[rows, cols]);
+        layout.push("bias", &[rows]);
+        let mut stream = Stream::new(seed, "init");
+        let values = draw(&layout, Init::Orthogonal { gain }, &mut stream);
+        assert!(values[rows * cols..].iter().all(|bias| *bias == 0.0));
+        values[..rows * cols].to_vec()
+    }
+
+    /// `Q Q^T = gain^2 I` for wide and square matrices, `Q^T Q = gain^2 I` for tall ones.
+    #[test]
+    fn orthogonal_weights_are_orthogonal() {
+        for (rows, cols, gain) in [(5, 9, 1.5), (9, 5, 0.01), (64, 64, 1.4), (1, 3, 1.0)] {
+            let q = drawn(rows, cols, gain, 3);
+            let at = |i: usize, k: usize| {
+                f64::from(
+                    q[if rows <= cols {
+                        i * cols + k
+                    } else {
+                        k * cols + i
+                    }],
+                )
+            };
+            for i in 0..rows.min(cols) {
+                for j in 0..rows.min(cols) {
+                    let product: f64 = (0..rows.max(cols)).map(|k| at(i, k) * at(j, k)).sum();
+                    let expected = if i == j { f64::from(gain).powi(2) } else { 0.0 };
+                    let error = (product - expected).abs() / f64::from(gain).powi(2);
+                    assert!(error < 1e-5, "[{rows}, {cols}] ({i}, {j}): {error}");
+                }
+            }
+        }
+    }
+
+    /// The signs are not fixed by the procedure: entries have mean zero over seeds.
+    #[test]
+    fn orthogonal_weights_are_spread_evenly() {
+        let first = |seed| drawn(2, 2, 1.0, seed);
+        let sums = (0..400).map(first).fold([0.0f32; 4], |mut sums, q| {
+            sums.iter_mut().zip(q).for_each(|(sum, q)| *sum += q);
+            sums
+        });
+        // standard deviation of a sum: sqrt(400 / 2) = 14
+        assert!(sums.iter().all(|sum| sum.abs() < 60.0), "{sums:?}");
+    }
 }

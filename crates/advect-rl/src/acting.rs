@@ -1,10 +1,11 @@
-//! Actions between agent and environment: asked for, checked, mapped to the environment's box.
+//! Actions between agent and environment: asked for, checked, clipped where the agent wants it, mapped to the environment's box.
 
 use advect_envs::EnvSpec;
 use candle_core::{Device, Tensor};
 
 use crate::agent::{ActMode, Agent};
 use crate::error::TrainError;
+use crate::settings::LoopSettings;
 
 /// Refuses an environment whose action box is not finite: `[-1, 1]^d` cannot be mapped to it.
 pub(crate) fn check_bounds(spec: &EnvSpec) -> Result<(), TrainError> {
@@ -40,7 +41,27 @@ pub(crate) fn unscale_actions(spec: &EnvSpec, act: &mut [f32]) {
     }
 }
 
-/// The agent's actions `[n * d]` for observations `[n * o]`; the shape is checked.
+/// Clips actions to `[-1, 1]` in place, if the agent's settings say so.
+pub(crate) fn bound_actions(settings: &LoopSettings, act: &mut [f32]) {
+    if settings.clip_actions {
+        act.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0));
+    }
+}
+
+/// The actions that the environment is given: [`choose`], then [`bound_actions`].
+pub(crate) fn choose_bounded(
+    agent: &mut dyn Agent,
+    spec: &EnvSpec,
+    obs: Vec<f32>,
+    mode: ActMode,
+    device: &Device,
+) -> Result<Vec<f32>, TrainError> {
+    let mut act = choose(agent, spec, obs, mode, device)?;
+    bound_actions(&agent.loop_settings(), &mut act);
+    Ok(act)
+}
+
+/// The agent's actions `[n * d]` for observations `[n * o]`, as it returned them; the shape is checked.
 pub(crate) fn choose(
     agent: &mut dyn Agent,
     spec: &EnvSpec,
@@ -84,6 +105,20 @@ mod tests {
         let mut act = [4.0, -1.0, 5.0];
         unscale_actions(&spec, &mut act);
         assert_eq!(act, [1.0, -0.5, 0.0]);
+    }
+
+    #[test]
+    fn actions_are_clipped_where_the_agent_wants_it() {
+        for (clip_actions, expected) in [(true, [1.0, -1.0, 0.5]), (false, [3.0, -1.5, 0.5])] {
+            let settings = LoopSettings {
+                num_envs: 1,
+                clip_actions,
+                data: crate::settings::Data::Rollout { steps: 1 },
+            };
+            let mut act = [3.0, -1.5, 0.5];
+            bound_actions(&settings, &mut act);
+            assert_eq!(act, expected);
+        }
     }
 
     #[test]

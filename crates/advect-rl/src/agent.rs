@@ -7,6 +7,7 @@ use advect_rng::Stream;
 use candle_core::{DType, Result, Tensor};
 
 use crate::batch::Batch;
+use crate::settings::LoopSettings;
 use crate::state::{StateDict, StateError};
 
 /// What an action is for.
@@ -16,23 +17,6 @@ pub enum ActMode {
     Explore,
     /// Measuring the policy: without exploration noise, from the evaluation stream only.
     Evaluate,
-}
-
-/// What the training loop has to know of an algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoopSettings {
-    /// Environments that step together, `E`.
-    pub num_envs: usize,
-    /// Transitions with uniform random actions before the first one of the agent.
-    pub warmup_transitions: u64,
-    /// Whether the warm-up counts as environment steps.
-    pub warmup_counts: bool,
-    /// Updates after every vector step (`E` transitions).
-    pub updates_per_vector_step: u32,
-    /// Transitions in a minibatch.
-    pub batch_size: usize,
-    /// Transitions that the replay keeps.
-    pub replay_capacity: usize,
 }
 
 /// Named scalars in the order of their names: `critic/loss`, `policy/loss`, `temperature/alpha`, ...
@@ -119,7 +103,8 @@ pub trait Agent: Send {
     /// What the training loop has to know.
     fn loop_settings(&self) -> LoopSettings;
 
-    /// Actions for `obs [n, o]`: `[n, d]` in units in which the environment's box is `[-1, 1]^d`; they may lie outside.
+    /// Actions for `obs [n, o]`: `[n, d]` in units in which the environment's box is `[-1, 1]^d`; they may lie outside
+    /// (see [`LoopSettings::clip_actions`]).
     ///
     /// With [`ActMode::Evaluate`] nothing that [`Agent::save`] writes may change.
     ///
@@ -130,7 +115,7 @@ pub trait Agent: Send {
     /// Gives the stream that [`ActMode::Evaluate`] draws from until the next call; it is not part of the saved state.
     fn begin_evaluation(&mut self, stream: Stream);
 
-    /// One update on one minibatch; returns the scalars that a person will plot.
+    /// One update on one minibatch or one rollout, as [`Agent::loop_settings`] says; returns the scalars that a person will plot.
     ///
     /// # Errors
     /// What a tensor operation reports.

@@ -1,8 +1,12 @@
-//! A minibatch of transitions.
+//! The transitions of an update.
 
 use candle_core::Tensor;
 
 /// `B` transitions on the learner's device, all f32.
+///
+/// A rollout has all its rows in time order, the environments of a step behind each other: row `i` is of environment
+/// `i mod num_envs` in step `i / num_envs`. The rows of a replay's minibatch have nothing to do with each other, which is the
+/// same order with one step of `B` environments.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Observations `[B, o]`.
@@ -17,4 +21,8 @@ pub struct Batch {
     pub terminated: Tensor,
     /// Numbers of the transitions, counted from the first that the replay ever took `[B]`: for what an agent keeps of each.
     pub numbers: Vec<u64>,
+    /// 1 where the episode was cut off, whether it terminated in that step or not, else 0 `[B]`.
+    pub truncated: Tensor,
+    /// Environments of a rollout, whose rows alternate; `B` for a minibatch.
+    pub num_envs: usize,
 }

@@ -5,7 +5,7 @@ use advect_envs::experts::Expert;
 use advect_rng::Stream;
 use candle_core::Device;
 
-use crate::acting::{choose, unscale_actions};
+use crate::acting::{choose_bounded, unscale_actions};
 use crate::agent::{ActMode, Agent};
 use crate::error::TrainError;
 
@@ -34,7 +34,7 @@ pub struct ByAgent<'a> {
 impl Behaviour for ByAgent<'_> {
     fn act(&mut self, spec: &EnvSpec, obs: &[f64]) -> Result<Vec<f32>, TrainError> {
         let obs = obs.iter().map(|value| *value as f32).collect();
-        choose(self.agent, spec, obs, self.mode, self.device)
+        choose_bounded(self.agent, spec, obs, self.mode, self.device)
     }
 }
 

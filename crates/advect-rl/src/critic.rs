@@ -206,6 +206,18 @@ impl TwinCritic {
         self.net.min_q(&self.online().detached(), obs, act)
     }
 
+    /// `Q_1(obs, act)` of the first online critic, a constant in its parameters; differentiable in `act`.
+    ///
+    /// # Shapes
+    /// `obs [B, o]`, `act [B, d]` -> `[B]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn first_q(&self, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
+        let first = self.online().detached().narrow(0, 0, 1)?;
+        self.net.q_values(&first, obs, act)?.squeeze(0)
+    }
+
     /// As [`TwinCritic::min_q`] with the targets.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use advect_envs::{Env, EnvError, Step};
 use advect_rng::Stream;
 use candle_core::Device;
 
-use crate::acting::{check_bounds, choose, scale_actions};
+use crate::acting::{check_bounds, choose_bounded, scale_actions};
 use crate::agent::{ActMode, Agent, Metrics};
 use crate::error::TrainError;
 
@@ -245,7 +245,7 @@ fn step_running(
         .flat_map(|episode| episode.obs.iter().map(|x| *x as f32))
         .collect();
     let spec = running[0].env.spec().clone();
-    let act = choose(agent, &spec, obs, ActMode::Evaluate, device)?;
+    let act = choose_bounded(agent, &spec, obs, ActMode::Evaluate, device)?;
     for (episode, act) in running.iter_mut().zip(act.chunks(spec.act_dim)) {
         episode.announce(act);
     }

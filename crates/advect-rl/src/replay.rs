@@ -4,6 +4,7 @@ use advect_rng::Stream;
 use candle_core::{Device, Tensor};
 
 use crate::batch::Batch;
+use crate::column::Column;
 
 /// Transitions of one vector step, row-major slices of `E` rows.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Transitions<'a> {
     pub next_obs: &'a [f32],
     /// Whether the episode terminated (not: was truncated) `[E]`.
     pub terminated: &'a [bool],
+    /// Whether the episode was cut off `[E]`.
+    pub truncated: &'a [bool],
 }
 
 /// One transition.
@@ -28,6 +31,20 @@ pub(crate) struct Row<'a> {
     pub(crate) reward: f32,
     pub(crate) next_obs: &'a [f32],
     pub(crate) terminated: bool,
+    pub(crate) truncated: bool,
+}
+
+/// How a step ended, as one number of a row: terminated counts 1, truncated 2.
+fn end_code(terminated: bool, truncated: bool) -> f32 {
+    f32::from(u8::from(terminated) + 2 * u8::from(truncated))
+}
+
+fn is_terminated(code: f32) -> bool {
+    code == 1.0 || code == 3.0
+}
+
+fn is_truncated(code: f32) -> bool {
+    code >= 2.0
 }
 
 /// What a replay refuses.
@@ -59,49 +76,6 @@ pub enum ReplayError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// One field of all transitions.
-#[derive(Debug, Clone, PartialEq)]
-struct Column {
-    width: usize,
-    values: Vec<f32>,
-}
-
-impl Column {
-    fn new(width: usize, capacity: usize) -> Self {
-        Self {
-            width,
-            values: Vec::with_capacity(width * capacity),
-        }
-    }
-
-    /// Writes a row; `slot` is at most one past the last row.
-    fn write(&mut self, slot: usize, row: &[f32]) {
-        let start = slot * self.width;
-        if start == self.values.len() {
-            self.values.extend_from_slice(row);
-        } else {
-            self.values[start..start + self.width].copy_from_slice(row);
-        }
-    }
-
-    /// Takes all slots, with zeros, so that any of them can be written next.
-    fn fill(&mut self, capacity: usize) {
-        self.values.resize(self.width * capacity, 0.0);
-    }
-
-    fn row(&self, slot: usize) -> &[f32] {
-        &self.values[slot * self.width..(slot + 1) * self.width]
-    }
-
-    fn gather(&self, slots: &[u32]) -> Vec<f32> {
-        let mut out = Vec::with_capacity(slots.len() * self.width);
-        for slot in slots {
-            out.extend_from_slice(self.row(*slot as usize));
-        }
-        out
-    }
-}
-
 /// The last `capacity` transitions, sampled uniformly with replacement.
 ///
 /// Memory: `4 (2 o + d + 2)` bytes per transition, taken as it fills; a million transitions of HalfCheetah
@@ -115,7 +89,8 @@ pub struct Replay {
     act: Column,
     reward: Column,
     next_obs: Column,
-    terminated: Column,
+    /// [`end_code`] of each transition.
+    end: Column,
     capacity: usize,
     pushed: u64,
 }
@@ -137,13 +112,13 @@ impl Replay {
         }
         let column = |width| Column::new(width, capacity);
         let (obs, next_obs, act) = (column(obs_dim), column(obs_dim), column(act_dim));
-        let (reward, terminated) = (column(1), column(1));
+        let (reward, end) = (column(1), column(1));
         Ok(Self {
             obs,
             act,
             reward,
             next_obs,
-            terminated,
+            end,
             capacity,
             pushed: 0,
         })
@@ -195,15 +170,14 @@ impl Replay {
     /// [`ReplayError::Length`] if the slices do not belong together; nothing is pushed then.
     pub fn push(&mut self, t: Transitions) -> Result<(), ReplayError> {
         self.check(&t)?;
-        for (i, terminated) in t.terminated.iter().enumerate() {
+        for (i, (terminated, truncated)) in t.terminated.iter().zip(t.truncated).enumerate() {
             let slot = self.next_slot();
             let (o, d) = (self.obs.width, self.act.width);
             self.obs.write(slot, &t.obs[i * o..(i + 1) * o]);
             self.act.write(slot, &t.act[i * d..(i + 1) * d]);
             self.reward.write(slot, &t.reward[i..=i]);
             self.next_obs.write(slot, &t.next_obs[i * o..(i + 1) * o]);
-            self.terminated
-                .write(slot, &[f32::from(u8::from(*terminated))]);
+            self.end.write(slot, &[end_code(*terminated, *truncated)]);
             self.pushed += 1;
         }
         Ok(())
@@ -216,6 +190,7 @@ impl Replay {
             ("act", t.act.len(), rows * self.act.width),
             ("reward", t.reward.len(), rows),
             ("next_obs", t.next_obs.len(), rows * self.obs.width),
+            ("truncated", t.truncated.len(), rows),
         ];
         match wanted
             .into_iter()
@@ -249,20 +224,49 @@ impl Replay {
         }
         let mut slots = vec![0; batch_size];
         stream.fill_indices(self.len() as u32, &mut slots);
-        Ok(self.gather(&slots, device)?)
+        Ok(self.gather(&slots, batch_size, device)?)
     }
 
-    fn gather(&self, slots: &[u32], device: &Device) -> candle_core::Result<Batch> {
+    /// Whether `capacity` transitions came in since the last time that this was so: for a ring of the size of a rollout, that one is
+    /// complete, in order and from slot 0 on.
+    pub fn is_complete(&self) -> bool {
+        !self.is_empty() && self.next_slot() == 0
+    }
+
+    /// All slots in their order: the rollout of `num_envs` environments that filled the ring since [`Replay::is_complete`] last held.
+    ///
+    /// # Errors
+    /// [`ReplayError::Empty`] before the first one is complete, or what the device reports.
+    pub fn rollout(&self, num_envs: usize, device: &Device) -> Result<Batch, ReplayError> {
+        if self.len() < self.capacity {
+            return Err(ReplayError::Empty);
+        }
+        let slots: Vec<u32> = (0..self.capacity as u32).collect();
+        Ok(self.gather(&slots, num_envs, device)?)
+    }
+
+    fn gather(
+        &self,
+        slots: &[u32],
+        num_envs: usize,
+        device: &Device,
+    ) -> candle_core::Result<Batch> {
         let b = slots.len();
         let matrix = |c: &Column| Tensor::from_vec(c.gather(slots), (b, c.width), device);
-        let vector = |c: &Column| Tensor::from_vec(c.gather(slots), b, device);
+        let end = self.end.gather(slots);
+        let flags = |is_set: fn(f32) -> bool| {
+            let flag = |code: &f32| f32::from(u8::from(is_set(*code)));
+            Tensor::from_vec(end.iter().map(flag).collect(), b, device)
+        };
         Ok(Batch {
             obs: matrix(&self.obs)?,
             act: matrix(&self.act)?,
-            reward: vector(&self.reward)?,
+            reward: Tensor::from_vec(self.reward.gather(slots), b, device)?,
             next_obs: matrix(&self.next_obs)?,
-            terminated: vector(&self.terminated)?,
+            terminated: flags(is_terminated)?,
+            truncated: flags(is_truncated)?,
             numbers: slots.iter().map(|slot| self.number_in(*slot)).collect(),
+            num_envs,
         })
     }
 
@@ -281,11 +285,12 @@ impl Replay {
             act: self.act.row(slot),
             reward: self.reward.row(slot)[0],
             next_obs: self.next_obs.row(slot),
-            terminated: self.terminated.row(slot)[0] > 0.0,
+            terminated: is_terminated(self.end.row(slot)[0]),
+            truncated: is_truncated(self.end.row(slot)[0]),
         }
     }
 
-    /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, terminated.
+    /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, end (terminated counts 1, truncated 2).
     pub(crate) fn write_row(&self, row: u64, out: &mut Vec<u8>) {
         let slot = (row % self.capacity as u64) as usize;
         for column in self.columns() {
@@ -299,7 +304,7 @@ impl Replay {
             &self.act,
             &self.reward,
             &self.next_obs,
-            &self.terminated,
+            &self.end,
         ]
     }
 
@@ -309,7 +314,7 @@ impl Replay {
             &mut self.act,
             &mut self.reward,
             &mut self.next_obs,
-            &mut self.terminated,
+            &mut self.end,
         ]
     }
 

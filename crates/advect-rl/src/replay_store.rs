@@ -1,7 +1,7 @@
 //! The replay on disk: append-only, checksummed segments, of which a checkpoint writes only what is new.
 //!
 //! A segment is a header (magic, widths, number of its first transition) and transitions of little-endian f32 in the order
-//! obs, act, reward, next_obs, terminated. A checkpoint records how many bytes of each segment belong to it, and their CRC;
+//! obs, act, reward, next_obs, end (1 for terminated, 2 for truncated, 3 for both, else 0). A checkpoint records how many bytes of each segment belong to it, and their CRC;
 //! bytes after those belong to a later checkpoint, or to none, and are cut off when the run resumes from it.
 
 use std::collections::BTreeSet;

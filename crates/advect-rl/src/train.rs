@@ -7,18 +7,21 @@ use std::time::Instant;
 use advect_envs::{StepBuffers, VecEnv};
 use candle_core::Device;
 
-use crate::acting::{check_bounds, choose, scale_actions};
-use crate::agent::{ActMode, Agent, LoopSettings};
-use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, MANIFEST_FILE, Manifest, REPLAY_DIR};
+use crate::acting::{bound_actions, choose, scale_actions};
+use crate::agent::{ActMode, Agent};
+use crate::batch::Batch;
+use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest};
 use crate::config::RunConfig;
 use crate::error::{RunError, TrainError};
 use crate::eval::{EnvFactory, EvalReport, evaluate};
-use crate::loop_state::{Counters, ENVS_ENTRY, LoopState};
-use crate::metrics::{LogLengths, MetricsWriter};
+use crate::loop_state::{Counters, LoopState};
+use crate::metrics::MetricsWriter;
 use crate::progress::{Progress, Snapshot};
 use crate::replay::{Replay, Transitions};
 use crate::replay_store::ReplayStore;
-use crate::run_dir::{RunDir, check_identity};
+use crate::run_dir::RunDir;
+use crate::settings::{Data, LoopSettings, ReplaySettings};
+use crate::start::{Start, make_envs};
 use crate::state::StateDict;
 
 /// How a call of [`Trainer::run`] ended.
@@ -40,7 +43,7 @@ pub struct Outcome {
     pub checkpoint: Option<u64>,
 }
 
-/// A training run: an agent, its environments, its replay and its directory.
+/// A training run: an agent, its environments, their transitions (a replay, or the present rollout) and its directory.
 ///
 /// The same configuration gives the same bits (parameters, `metrics.jsonl`), whether the run went straight through or was
 /// stopped, killed and resumed any number of times.
@@ -96,10 +99,10 @@ impl Trainer {
         step: Option<u64>,
     ) -> Result<Self, TrainError> {
         let settings = agent.loop_settings();
-        check_settings(&settings)?;
-        let (mut envs, buffers) = make_envs(&run, &make_env, &settings)?;
+        settings.check()?;
+        let (mut envs, buffers) = make_envs(run.config(), &make_env, settings.num_envs)?;
         let (obs_dim, act_dim) = (envs.spec().obs_dim, envs.spec().act_dim);
-        let mut replay = Replay::new(settings.replay_capacity, obs_dim, act_dim)?;
+        let mut replay = Replay::new(settings.capacity(), obs_dim, act_dim)?;
         let Start { store, state, logs } = match step {
             Some(step) => Start::resumed(&run, step, agent.as_mut(), &mut envs, &mut replay)?,
             None => Start::fresh(&run, settings.num_envs)?,
@@ -159,10 +162,9 @@ impl Trainer {
                 return self.outcome(true);
             }
             let before = self.state.counters.env_steps;
-            if self.state.counters.warmup < self.settings.warmup_transitions {
-                self.warmup_step(progress)?;
-            } else {
-                self.training_step()?;
+            match self.warmup_left() {
+                Some(replay) => self.warmup_step(replay, progress)?,
+                None => self.training_step()?,
             }
             self.report(before, progress)?;
             progress.on_step(&self.snapshot(start, began_at));
@@ -171,16 +173,30 @@ impl Trainer {
         self.outcome(false)
     }
 
+    /// The replay's settings, while its warm-up is not over.
+    fn warmup_left(&self) -> Option<ReplaySettings> {
+        match self.settings.data {
+            Data::Replay(replay) => {
+                (self.state.counters.warmup < replay.warmup_transitions).then_some(replay)
+            }
+            Data::Rollout { .. } => None,
+        }
+    }
+
     /// One vector step with uniform random actions.
-    fn warmup_step(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+    fn warmup_step(
+        &mut self,
+        replay: ReplaySettings,
+        progress: &mut dyn Progress,
+    ) -> Result<(), TrainError> {
         let mut act = vec![0.0; self.envs.len() * self.envs.spec().act_dim];
         self.state.explore.fill_uniform_range(-1.0, 1.0, &mut act);
         self.vector_step(&act)?;
         self.state.counters.warmup += self.envs.len() as u64;
-        if self.settings.warmup_counts {
+        if replay.warmup_counts {
             self.state.counters.env_steps += self.envs.len() as u64;
         }
-        let (done, total) = (self.state.counters.warmup, self.settings.warmup_transitions);
+        let (done, total) = (self.state.counters.warmup, replay.warmup_transitions);
         if done >= total {
             self.state.tracker.forget_recent();
         }
@@ -207,14 +223,33 @@ impl Trainer {
         }
         self.vector_step(&act)?;
         self.state.counters.env_steps += self.envs.len() as u64;
-        (0..self.settings.updates_per_vector_step).try_for_each(|_| self.update())
+        self.learn()
+    }
+
+    /// The updates that are due after a vector step.
+    fn learn(&mut self) -> Result<(), TrainError> {
+        match self.settings.data {
+            Data::Replay(replay) => (0..replay.updates_per_vector_step).try_for_each(|_| {
+                let stream = &mut self.state.sample;
+                let batch = self
+                    .replay
+                    .sample(stream, replay.batch_size, &self.device)?;
+                self.update(&batch)
+            }),
+            Data::Rollout { .. } if self.replay.is_complete() => {
+                let batch = self.replay.rollout(self.settings.num_envs, &self.device)?;
+                self.update(&batch)
+            }
+            Data::Rollout { .. } => Ok(()),
+        }
     }
 
     /// Steps all environments and stores their transitions; `act` is in the agent's units.
     fn vector_step(&mut self, act: &[f32]) -> Result<(), TrainError> {
         let obs = self.envs.obs().to_vec();
-        let mut scaled = vec![0.0; act.len()];
-        scale_actions(self.envs.spec(), act, &mut scaled);
+        let (mut bounded, mut scaled) = (act.to_vec(), vec![0.0; act.len()]);
+        bound_actions(&self.settings, &mut bounded);
+        scale_actions(self.envs.spec(), &bounded, &mut scaled);
         self.envs.step(&scaled, &mut self.buffers)?;
         let StepBuffers {
             reward,
@@ -229,21 +264,13 @@ impl Trainer {
             reward,
             next_obs: final_obs,
             terminated,
+            truncated,
         })?;
-        let ended = terminated
-            .iter()
-            .zip(truncated)
-            .map(|(terminated, truncated)| *terminated || *truncated);
-        self.state.tracker.record(reward, ended);
+        self.state.tracker.record(reward, self.buffers.ended());
         Ok(())
     }
 
-    fn update(&mut self) -> Result<(), TrainError> {
-        let batch = self.replay.sample(
-            &mut self.state.sample,
-            self.settings.batch_size,
-            &self.device,
-        )?;
+    fn update(&mut self, batch: &Batch) -> Result<(), TrainError> {
         self.state.counters.updates += 1;
         let (env_steps, update) = (self.state.counters.env_steps, self.state.counters.updates);
         let failed = |source| TrainError::Update {
@@ -251,7 +278,7 @@ impl Trainer {
             update,
             source,
         };
-        let metrics = self.agent.update(&batch).map_err(failed)?;
+        let metrics = self.agent.update(batch).map_err(failed)?;
         if let Some((name, value)) = metrics.first_non_finite() {
             return Err(self.non_finite(
                 &format!("metric {name}"),
@@ -330,7 +357,9 @@ impl Trainer {
         let mut metrics = self.state.tracker.means.take();
         metrics.insert("train/episodes", self.state.tracker.episodes as f64);
         metrics.insert("train/updates", self.state.counters.updates as f64);
-        metrics.insert("replay/size", self.replay.len() as f64);
+        if matches!(self.settings.data, Data::Replay(_)) {
+            metrics.insert("replay/size", self.replay.len() as f64);
+        }
         self.log.write(self.state.counters.env_steps, &metrics)?;
         self.state.counters.logged_at = Some(self.state.counters.env_steps);
         progress.on_log(self.state.counters.env_steps, &metrics);
@@ -415,94 +444,4 @@ impl Trainer {
             checkpoint: self.saved_at,
         })
     }
-}
-
-/// What a run starts from, beside agent, environments and replay.
-struct Start {
-    store: ReplayStore,
-    state: LoopState,
-    logs: LogLengths,
-}
-
-impl Start {
-    fn fresh(run: &RunDir, envs: usize) -> Result<Self, TrainError> {
-        Ok(Self {
-            store: ReplayStore::new(run.path().join(REPLAY_DIR))?,
-            state: LoopState::new(run.config().seed, envs),
-            logs: LogLengths::default(),
-        })
-    }
-
-    /// Reads and verifies the checkpoint at `step` into agent, environments and replay.
-    fn resumed(
-        run: &RunDir,
-        step: u64,
-        agent: &mut dyn Agent,
-        envs: &mut VecEnv,
-        replay: &mut Replay,
-    ) -> Result<Self, TrainError> {
-        let manifest = checkpoint::verify(run.path(), step)?;
-        let dir = checkpoint::dir(run.path(), step);
-        let identity = run.config().identity();
-        check_identity(&dir.join(MANIFEST_FILE), manifest.config_hash, identity)?;
-        let in_file = |file: &str| {
-            let path = dir.join(file);
-            move |source| RunError::State { path, source }
-        };
-        let agent_state = checkpoint::read_state(run.path(), &manifest, AGENT_FILE)?;
-        agent.load(&agent_state).map_err(in_file(AGENT_FILE))?;
-        let saved = checkpoint::read_state(run.path(), &manifest, LOOP_FILE)?;
-        let state = LoopState::load(envs.len(), &saved).map_err(in_file(LOOP_FILE))?;
-        envs.load_state(saved.vec(ENVS_ENTRY).map_err(in_file(LOOP_FILE))?)?;
-        let store = ReplayStore::load(run.path().join(REPLAY_DIR), &manifest.replay, replay, "")?;
-        Ok(Self {
-            store,
-            state,
-            logs: manifest.logs,
-        })
-    }
-}
-
-fn make_envs(
-    run: &RunDir,
-    make_env: &EnvFactory,
-    settings: &LoopSettings,
-) -> Result<(VecEnv, StepBuffers), TrainError> {
-    let threads = threads(run.config(), settings);
-    let mut envs = VecEnv::new(
-        |_| make_env(),
-        settings.num_envs,
-        threads,
-        run.config().seed,
-    )?;
-    check_bounds(envs.spec())?;
-    let mut buffers = envs.buffers();
-    envs.reset(&mut buffers)?;
-    Ok((envs, buffers))
-}
-
-fn check_settings(settings: &LoopSettings) -> Result<(), TrainError> {
-    let positive = [
-        ("num_envs", settings.num_envs),
-        ("batch_size", settings.batch_size),
-        ("replay_capacity", settings.replay_capacity),
-    ];
-    match positive.into_iter().find(|(_, value)| *value == 0) {
-        None => Ok(()),
-        Some((name, _)) => Err(TrainError::Invalid {
-            what: name.into(),
-            problem: "it is 0".into(),
-            fix: "set it to 1 or more in the agent's configuration".into(),
-        }),
-    }
-}
-
-fn threads(config: &RunConfig, settings: &LoopSettings) -> usize {
-    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let wanted = if config.threads == 0 {
-        available
-    } else {
-        config.threads
-    };
-    wanted.min(settings.num_envs).max(1)
 }

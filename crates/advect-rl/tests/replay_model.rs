@@ -20,6 +20,7 @@ struct Transition {
     reward: f32,
     next_obs: [f32; OBS],
     terminated: bool,
+    truncated: bool,
 }
 
 impl Transition {
@@ -32,6 +33,7 @@ impl Transition {
             reward: x - 0.125,
             next_obs,
             terminated: i % 5 == 3,
+            truncated: i % 3 == 1,
         }
     }
 }
@@ -69,12 +71,14 @@ fn push(replay: &mut Replay, rows: &[Transition]) {
     let (obs, act, next_obs) = (flat(|t| &t.obs), flat(|t| &t.act), flat(|t| &t.next_obs));
     let reward: Vec<f32> = rows.iter().map(|t| t.reward).collect();
     let terminated: Vec<bool> = rows.iter().map(|t| t.terminated).collect();
+    let truncated: Vec<bool> = rows.iter().map(|t| t.truncated).collect();
     let rows = Transitions {
         obs: &obs,
         act: &act,
         reward: &reward,
         next_obs: &next_obs,
         terminated: &terminated,
+        truncated: &truncated,
     };
     replay.push(rows).unwrap();
 }
@@ -89,12 +93,15 @@ fn rows(batch: &Batch) -> Vec<Transition> {
     );
     let reward = batch.reward.to_vec1::<f32>().unwrap();
     let terminated = batch.terminated.to_vec1::<f32>().unwrap();
+    let truncated = batch.truncated.to_vec1::<f32>().unwrap();
+    assert_eq!(batch.num_envs, reward.len());
     let row = |i: usize| Transition {
         obs: obs[i].clone().try_into().unwrap(),
         act: act[i].clone().try_into().unwrap(),
         reward: reward[i],
         next_obs: next_obs[i].clone().try_into().unwrap(),
         terminated: terminated[i] == 1.0,
+        truncated: truncated[i] == 1.0,
     };
     (0..reward.len()).map(row).collect()
 }
@@ -237,6 +244,7 @@ fn slices_that_do_not_belong_together_are_refused_by_name() {
         reward: &[0.0],
         next_obs: &[0.0; 3],
         terminated: &[false],
+        truncated: &[false],
     };
     let error = replay.push(rows).unwrap_err().to_string();
     assert_eq!(error, "replay: `act` has 3 numbers, expected 2");
@@ -253,6 +261,7 @@ fn a_replay_of_a_million_transitions_takes_what_its_docs_say() {
         reward: &reward,
         next_obs: &obs,
         terminated: &[false; 1_000],
+        truncated: &[false; 1_000],
     };
     (0..1_100).for_each(|_| replay.push(rows).unwrap());
     assert_eq!((replay.len(), replay.pushed()), (1_000_000, 1_100_000));

@@ -9,11 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use advect_rl::checkpoint::{self, REPLAY_DIR};
 use advect_rl::metrics::{EVENTS_FILE, METRICS_FILE, read_metrics};
-use advect_rl::{
-    EvalReport, LoopSettings, Metrics, Outcome, Progress, RunConfig, RunDir, Snapshot, Trainer,
-};
+use advect_rl::{EvalReport, Metrics, Outcome, Progress, RunConfig, RunDir, Snapshot, Trainer};
 use candle_core::Device;
-use common::{ENV, StopAt, agent, config, copy_dir, factory, settings, train, trainer};
+use common::{ENV, StopAt, agent, config, copy_dir, factory, replay_settings, train, trainer};
 use tempfile::TempDir;
 
 fn straight(out: &Path) -> (Outcome, Vec<u8>) {
@@ -217,10 +215,7 @@ fn a_longer_run_continues_a_finished_one() {
 fn a_warm_up_that_counts_is_part_of_the_steps() {
     let dir = TempDir::new().unwrap();
     let mut agent = agent(ENV);
-    agent.settings = LoopSettings {
-        warmup_counts: true,
-        ..settings()
-    };
+    agent.settings = replay_settings(true);
     let run = RunDir::create(dir.path(), config(ENV)).unwrap();
     let mut trainer = Trainer::new(run, Box::new(agent), factory(ENV), Device::Cpu).unwrap();
     let outcome = trainer.run(&AtomicBool::new(false), &mut ()).unwrap();

@@ -4,7 +4,7 @@
 //! would report one kind only. Times are therefore taken over blocks of updates (two by default) and divided by the
 //! block's length: every figure is seconds per update, averaged over the delay's cycle.
 
-use advect_rl::{Agent, Batch};
+use advect_rl::{Agent, Batch, LoopSettings};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub fn time_updates(
     plan: &TimingPlan,
     device: &Device,
 ) -> Result<UpdateTiming> {
-    let batches = synthetic_batches(agent.loop_settings().batch_size, plan, device)?;
+    let batches = synthetic_batches(&agent.loop_settings(), plan, device)?;
     let mut next = batches.iter().cycle();
     let mut block = || -> Result<f64> {
         let start = Instant::now();
@@ -87,20 +87,25 @@ fn summarise(mut seconds: Vec<f64>, block: u32) -> UpdateTiming {
     }
 }
 
-/// Minibatches of normal observations and rewards, uniform actions and few terminations.
-fn synthetic_batches(batch_size: usize, plan: &TimingPlan, device: &Device) -> Result<Vec<Batch>> {
+/// Minibatches or rollouts of normal observations and rewards, uniform actions, few terminations and no truncation.
+fn synthetic_batches(
+    settings: &LoopSettings,
+    plan: &TimingPlan,
+    device: &Device,
+) -> Result<Vec<Batch>> {
     let root = Stream::new(plan.seed, "advect/timing");
     (0..BATCHES)
-        .map(|i| synthetic_batch(&mut root.fork(&i.to_string()), batch_size, plan, device))
+        .map(|i| synthetic_batch(&mut root.fork(&i.to_string()), settings, plan, device))
         .collect()
 }
 
 fn synthetic_batch(
     stream: &mut Stream,
-    b: usize,
+    settings: &LoopSettings,
     plan: &TimingPlan,
     device: &Device,
 ) -> Result<Batch> {
+    let b = settings.batch_rows();
     let mut normal = |shape: &[usize]| {
         let mut values = vec![0.0; shape.iter().product()];
         stream.fill_normal(&mut values);
@@ -124,8 +129,10 @@ fn synthetic_batch(
         act,
         reward,
         next_obs,
+        truncated: terminated.zeros_like()?,
         terminated,
         numbers: (0..b as u64).collect(),
+        num_envs: settings.batch_envs(),
     })
 }
 
@@ -152,7 +159,12 @@ mod tests {
             blocks: 1,
             seed: 7,
         };
-        let [a, b] = [(), ()].map(|()| synthetic_batches(5, &plan, &Device::Cpu).unwrap());
+        let settings = LoopSettings {
+            num_envs: 1,
+            clip_actions: false,
+            data: advect_rl::Data::Rollout { steps: 5 },
+        };
+        let [a, b] = [(), ()].map(|()| synthetic_batches(&settings, &plan, &Device::Cpu).unwrap());
         assert_eq!(a.len(), BATCHES);
         assert_eq!(
             (a[0].obs.dims(), a[0].act.dims()),

@@ -10,6 +10,7 @@ pub mod fmer;
 pub mod kernel;
 pub mod mlp;
 pub mod ode;
+pub mod on_policy;
 pub mod optim;
 pub mod proposals;
 pub mod qvpo;

@@ -1,10 +1,9 @@
 //! The tanh-squashed Gaussian policy.
 
-use std::f64::consts::PI;
-
 use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{Result, Tensor};
 
+use crate::gaussian;
 use crate::squash::log_tanh_slope;
 
 /// Bounds of `log sigma`.
@@ -75,9 +74,7 @@ impl GaussianPolicy {
     pub fn sample(&self, params: &Tensor, obs: &Tensor, eps: &Tensor) -> Result<Sample> {
         let (mean, log_std) = self.moments(params, obs)?;
         let pre_tanh = (&mean + (log_std.exp()? * eps)?)?;
-        let gaussian = (eps.sqr()? * -0.5)?
-            .affine(1.0, -0.5 * (2.0 * PI).ln())?
-            .sub(&log_std)?;
+        let gaussian = gaussian::log_density(eps, &log_std)?;
         let log_prob = (gaussian - log_tanh_slope(&pre_tanh)?)?.sum(1)?;
         let action = pre_tanh.tanh()?;
         Ok(Sample {

@@ -28,13 +28,14 @@ pub fn agent(
     FlameAgent::new(variant, config, DIMS, seed, &Device::Cpu)
 }
 
-/// Random transitions, the first of a replay; the same stream gives the same batches.
+/// Random transitions, the first of a replay, in time order of two environments; the same stream gives the same batches.
 pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
     let device = Device::Cpu;
     let mut normal = |width: usize| random::normal(stream, (rows, width), &device);
     let (obs, next_obs) = (normal(DIMS.obs)?, normal(DIMS.obs)?);
     let (act, reward) = (normal(DIMS.act)?.tanh()?, normal(1)?.squeeze(1)?);
     let terminated = reward.gt(1.0)?.to_dtype(DType::F32)?;
+    let truncated = reward.lt(-1.0)?.to_dtype(DType::F32)?;
     Ok(Batch {
         obs,
         act,
@@ -42,6 +43,8 @@ pub fn batch(stream: &mut Stream, rows: usize) -> Result<Batch> {
         next_obs,
         terminated,
         numbers: (0..rows as u64).collect(),
+        truncated,
+        num_envs: 2,
     })
 }
 

@@ -76,12 +76,20 @@ impl NormalizeObs {
     /// [`EnvError::BadLength`] or [`EnvError::NonFinite`] for buffers that no [`VecEnv`](crate::VecEnv) of this spec filled.
     pub fn normalize(&mut self, out: &mut StepBuffers) -> Result<(), EnvError> {
         self.moments.check(&out.final_obs)?;
-        match self.frozen {
-            true => self.moments.check(&out.obs)?,
-            false => self.moments.update(&out.obs)?,
-        }
+        self.count(&out.obs)?;
         self.apply(&mut out.obs)?;
         self.apply(&mut out.final_obs)
+    }
+
+    /// Counts observations `[n * obs_dim]` as one batch, unless frozen: those of a learner that has no [`StepBuffers`].
+    ///
+    /// # Errors
+    /// As [`NormalizeObs::normalize`]; nothing is counted then.
+    pub fn count(&mut self, obs: &[f32]) -> Result<(), EnvError> {
+        match self.frozen {
+            true => self.moments.check(obs),
+            false => self.moments.update(obs),
+        }
     }
 
     /// Normalises any number of observations `[n * obs_dim]` by the current statistics, without counting them: an expert's, or those of

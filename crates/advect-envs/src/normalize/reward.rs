@@ -116,6 +116,21 @@ impl NormalizeReward {
         self.returns.fill(0.0);
     }
 
+    /// Sets the running returns `[E]`: they begin elsewhere than at 0.
+    ///
+    /// # Errors
+    /// [`EnvError::BadLength`], with nothing changed.
+    pub fn begin_at(&mut self, returns: &[f32]) -> Result<(), EnvError> {
+        self.check_len("running returns", returns.len())?;
+        self.returns = returns.iter().map(|total| f64::from(*total)).collect();
+        Ok(())
+    }
+
+    /// The running return of each environment.
+    pub fn returns(&self) -> &[f64] {
+        &self.returns
+    }
+
     /// Stops counting (evaluation), or goes on with it. The running returns go on in either case.
     pub fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen;

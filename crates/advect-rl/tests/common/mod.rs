@@ -15,8 +15,8 @@ use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::{td_loss, td_target};
 use advect_rl::storage::{Disk, Sink, Storage};
 use advect_rl::{
-    ActMode, Agent, Batch, CriticNet, EnvFactory, LoopSettings, Metrics, Outcome, Progress,
-    RunConfig, RunDir, StateDict, StateError, TrainError, Trainer, TwinCritic,
+    ActMode, Agent, Batch, CriticNet, Data, EnvFactory, LoopSettings, Metrics, Outcome, Progress,
+    ReplaySettings, RunConfig, RunDir, StateDict, StateError, TrainError, Trainer, TwinCritic,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
@@ -41,13 +41,21 @@ pub enum Poison {
 }
 
 pub fn settings() -> LoopSettings {
+    replay_settings(false)
+}
+
+/// Three environments with a small replay.
+pub fn replay_settings(warmup_counts: bool) -> LoopSettings {
     LoopSettings {
         num_envs: 3,
-        warmup_transitions: 30,
-        warmup_counts: false,
-        updates_per_vector_step: 1,
-        batch_size: 16,
-        replay_capacity: 200,
+        clip_actions: false,
+        data: Data::Replay(ReplaySettings {
+            warmup_transitions: 30,
+            warmup_counts,
+            updates_per_vector_step: 1,
+            batch_size: 16,
+            capacity: 200,
+        }),
     }
 }
 

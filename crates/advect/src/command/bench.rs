@@ -48,7 +48,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         threads,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
         plan,
-        batch_size: agent.loop_settings().batch_size,
+        batch_size: agent.loop_settings().batch_rows(),
         settings: &agent.config_toml(),
         machine: Machine::detect(),
         version: env!("CARGO_PKG_VERSION"),

@@ -1,0 +1,10 @@
+//! Twin delayed deep deterministic policy gradient (Fujimoto et al., arXiv 1802.09477; baselines.md section 7).
+
+pub mod actor;
+pub mod agent;
+pub mod config;
+pub mod smoothing;
+
+pub use actor::TanhPolicy;
+pub use agent::Td3Agent;
+pub use config::Td3Config;
