@@ -357,13 +357,17 @@ fn diffusion_candidates_are_the_reverse_chain() -> TestResult {
 }
 
 #[test]
-fn one_call_is_the_velocity_at_zero() -> TestResult {
+fn one_call_is_the_averaged_velocity_at_zero() -> TestResult {
     for variant in [Variant::R, Variant::M] {
         let config = FpmdConfig {
             one_step_eval: true,
             ..small_fpmd(variant)
         };
         let mut agent = fpmd::agent(variant, config, DIMS, 3, &Device::Cpu)?;
+        agent.update(&batch(&mut Stream::new(1, "batches"), 16)?)?;
+        let hashes = [agent.policy_params(), agent.average_policy_params()].map(Params::hash);
+        let [online, average] = hashes;
+        assert_ne!(online?, average?);
         let obs = normal("obs", &[ROWS, DIMS.obs])?;
         let zero = Tensor::zeros((ROWS, DIMS.act), DType::F32, &Device::Cpu)?;
         let time = |t: f32| Tensor::new(&[t], &Device::Cpu);
