@@ -63,8 +63,7 @@ const ALGORITHMS: [Algorithm; 5] = [
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {
     let own = C::get_field_docs(key);
-    let shared = || OffPolicyConfig::get_field_docs(key);
-    own.or_else(|_| shared())
+    own.or_else(|_| OffPolicyConfig::get_field_docs(key))
         .or_else(|_| DiffusionConfig::get_field_docs(key))
         .ok()
 }
