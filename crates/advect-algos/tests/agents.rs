@@ -612,7 +612,7 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
     let qvpo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\nnum_candidates = 16\nnum_uniform = 4\n\
                 best_of_eval = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let dipo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\naction_steps = 8\n\
-                critic_lr = 3e-3\npolicy_lr = 2e-3\nema_tau = 0.02";
+                critic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let td3 = "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nema_tau = 0.02";
     let settings = [
         ("dipo", dipo),

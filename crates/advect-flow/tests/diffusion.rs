@@ -1,7 +1,9 @@
 //! Diffusion against closed forms: schedules, moments of noised data, the reverse chain on Gaussian targets.
 
+use advect_flow::flow_matching::regression_loss;
 use advect_flow::{Candidates, Conditional, Field, NetConfig, Span, VelocityNet};
 use advect_flow::{NoiseSchedule, ReverseChain};
+use advect_kernels::optim::{Adam, AdamConfig};
 use advect_kernels::{Params, Precision, init, random};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor};
@@ -301,4 +303,96 @@ fn start_scale_and_noise_reach_the_sample_and_all_stays_finite() -> Result<()> {
     let wrong = plain.sample(&field, &start, |_| start.narrow(1, 0, 1));
     assert!(wrong.unwrap_err().to_string().contains("`noise` has shape"));
     Ok(())
+}
+
+/// 70 % of the data around -0.5, the rest around 0.5, each with standard deviation 0.1.
+fn bumps(stream: &mut Stream, rows: usize) -> Result<Tensor> {
+    let side = random::uniform(stream, 0.0, 1.0, (rows, 1), &Device::Cpu)?;
+    let centre = side.lt(0.7)?.to_dtype(DType::F32)?.affine(-1.0, 0.5)?;
+    centre + (random::normal(stream, (rows, 1), &Device::Cpu)? * 0.1)?
+}
+
+fn trained(net: &VelocityNet, schedule: &NoiseSchedule, updates: usize) -> Result<Params> {
+    let (rows, device) = (256, Device::Cpu);
+    let mut stream = Stream::new(4, "training");
+    let scheme = init::Init::TruncatedNormal { scale: 1.0 };
+    let values = init::draw(net.layout(), scheme, &mut Stream::new(4, "init"));
+    let params = Params::from_vec(net.layout().clone(), None, values, &device)?;
+    let mut adam = Adam::new(&params, AdamConfig::default())?;
+    let obs = Tensor::zeros((rows, 1), DType::F32, &device)?;
+    for update in 0..updates {
+        let x_0 = bumps(&mut stream, rows)?;
+        let k = random::indices(&mut stream, schedule.n_steps() as u32, rows, &device)?;
+        let eps = random::normal(&mut stream, (rows, 1), &device)?;
+        let x_k = schedule.noised(&x_0, &eps, &k)?;
+        let found = net.forward(params.tensor(), &obs, &x_k, [&k.to_dtype(DType::F32)?])?;
+        let mut gradients = regression_loss(&found, &eps)?.backward()?;
+        let missing = || candle_core::Error::Msg("no gradient".into());
+        let gradient = gradients.remove(params.var()).ok_or_else(missing)?;
+        let left = 1.0 - update as f64 / updates as f64;
+        adam.step(&params, &gradient, 3e-3 * left)?;
+    }
+    Ok(params)
+}
+
+/// The exact noise of [`bumps`].
+struct Bumps<'a>(&'a NoiseSchedule);
+
+impl Field for Bumps<'_> {
+    fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
+        let share = self.0.alpha_bar()[span.from as usize];
+        let variance = share * 0.01 + 1.0 - share;
+        let from = |centre: f64| x - share.sqrt() * centre;
+        let odds = |centre: f64| (from(centre)?.sqr()? * (-0.5 / variance))?.exp();
+        let (left, right) = ((odds(-0.5)? * 0.7)?, ((odds(0.5)? + 1e-30)? * 0.3)?);
+        let sum = ((&left * from(-0.5)?)? + (&right * from(0.5)?)?)?;
+        (sum / (left + right)?)? * ((1.0 - share).sqrt() / variance)
+    }
+}
+
+fn generated(schedule: &NoiseSchedule, field: &impl Field) -> Result<[Tensor; 2]> {
+    let mut stream = Stream::new(4, "sampling");
+    let shape = (1, ROWS, 1);
+    let start = random::normal(&mut stream, shape, &Device::Cpu)?;
+    let x = ReverseChain::new(schedule).sample(field, &start, |_| {
+        random::normal(&mut stream, shape, &Device::Cpu)
+    })?;
+    let x = x.flatten_all()?.to_vec1::<f32>()?;
+    let (left, right): (Vec<f32>, Vec<f32>) = x.iter().partition(|x| **x < 0.0);
+    let tensor = |bump: Vec<f32>| {
+        let count = bump.len();
+        Tensor::from_vec(bump, count, &Device::Cpu)
+    };
+    Ok([tensor(left)?, tensor(right)?])
+}
+
+/// Twenty steps with the posterior's variance make the bumps a little narrower than the data.
+fn assert_bumps([left, right]: [Tensor; 2], tolerance: f64) -> Result<()> {
+    close(left.elem_count() as f64 / ROWS as f64, 0.7, tolerance);
+    for (bump, centre) in [(left, -0.5), (right, 0.5)] {
+        let (mean, variance) = moments(&bump)?;
+        close(mean, centre, tolerance);
+        close(variance.sqrt(), 0.085, tolerance);
+    }
+    Ok(())
+}
+
+#[test]
+fn exact_noise_of_two_bumps_gives_both_in_their_proportions() -> Result<()> {
+    let schedule = NoiseSchedule::cosine(20, 0.008, 0.999)?;
+    assert_bumps(generated(&schedule, &Bumps(&schedule))?, 0.03)
+}
+
+#[test]
+fn a_trained_network_generates_two_bumps_too() -> Result<()> {
+    let net = VelocityNet::new(&NetConfig::denoiser(1, 1, &[64, 64], 16, 32)?)?;
+    let schedule = NoiseSchedule::cosine(20, 0.008, 0.999)?;
+    let theta = trained(&net, &schedule, 4000)?.detached();
+    let field = Candidates {
+        net: &net,
+        params: &theta,
+        obs: &Tensor::zeros((1, 1), DType::F32, &Device::Cpu)?,
+        precision: Precision::F32,
+    };
+    assert_bumps(generated(&schedule, &field)?, 0.05)
 }
