@@ -1,7 +1,7 @@
 //! Policy, value and normalisers, and how they learn from a rollout.
 
 use advect_kernels::{KernelError, Params, random};
-use advect_rl::advantage::{self, Rollout};
+use advect_rl::advantage;
 use advect_rl::{
     ActMode, Batch, Learned, Metrics, ObsNormalizer, RewardNormalizer, StateDict, StateError,
 };
@@ -10,6 +10,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::actor_critic::ActorCritic;
 use super::config::{AdvantageNorm, PpoConfig};
+use super::experience::Experience;
 use super::loss::{Rows, losses};
 use super::report::Report;
 use crate::dims::Dims;
@@ -33,31 +34,6 @@ pub struct Learner {
     explore: Stream,
     shuffle: Stream,
     updates: u64,
-}
-
-/// A rollout in the units of the networks, without its rewards.
-#[derive(Debug, Clone)]
-pub struct Experience {
-    /// Normalised observations, each with the statistics of its time `[T E, o]`.
-    pub obs: Tensor,
-    /// The true next observations, likewise `[T E, o]`.
-    pub next_obs: Tensor,
-    /// Actions as they were drawn `[T E, d]`.
-    pub act: Tensor,
-    /// 1 where an episode terminated `[T E]`.
-    pub terminated: Vec<f32>,
-    /// 1 where an episode was cut off `[T E]`.
-    pub truncated: Vec<f32>,
-    /// Environments, whose rows alternate.
-    pub num_envs: usize,
-}
-
-impl Experience {
-    /// Whether each row ended its episode.
-    pub fn ended(&self) -> Vec<bool> {
-        let flags = self.terminated.iter().zip(&self.truncated);
-        flags.map(|(a, b)| *a > 0.0 || *b > 0.0).collect()
-    }
 }
 
 impl Learner {
@@ -224,7 +200,9 @@ impl Learner {
         let log_prob = gaussian::log_prob(&act, &mean, &self.net.log_std(&params)?)?;
         let value = self.net.value(&params, &obs)?;
         let at_end = self.net.value(&params, &experience.next_obs)?;
-        let advantage = self.advantages(experience, reward, &value, &at_end)?;
+        let (values, at_end) = (value.to_vec1()?, at_end.to_vec1()?);
+        let advantage = experience.advantages(reward, &values, &at_end, &self.config);
+        let advantage = Tensor::from_vec(advantage, values.len(), &self.device)?;
         Ok(Rows {
             returns: (&advantage + &value)?,
             advantage: self.normalized_for(AdvantageNorm::Rollout, advantage)?,
@@ -233,30 +211,6 @@ impl Learner {
             log_prob,
             value,
         })
-    }
-
-    /// Advantages `[T E]` from the values of the observations and of the true next observations.
-    fn advantages(
-        &self,
-        experience: &Experience,
-        reward: &[f32],
-        value: &Tensor,
-        at_end: &Tensor,
-    ) -> Result<Tensor> {
-        let (value, at_end): (Vec<f32>, Vec<f32>) = (value.to_vec1()?, at_end.to_vec1()?);
-        let (ended, num_envs) = (experience.ended(), experience.num_envs);
-        let next_value = advantage::next_values(&value, &at_end, &ended, num_envs);
-        let rollout = Rollout {
-            reward,
-            value: &value,
-            next_value: &next_value,
-            terminated: &experience.terminated,
-            truncated: &experience.truncated,
-            num_envs,
-        };
-        let (gamma, lambda) = (self.config.gamma, self.config.gae_lambda);
-        let found = advantage::gae(&rollout, gamma, lambda, self.config.time_limits);
-        Tensor::from_vec(found, value.len(), &self.device)
     }
 
     /// The advantages, normalised if this is where the configuration wants it.

@@ -6,6 +6,7 @@
 pub mod actor_critic;
 pub mod agent;
 pub mod config;
+pub mod experience;
 pub mod learner;
 pub mod loss;
 pub mod regulariser;
@@ -16,4 +17,5 @@ pub mod value;
 pub use actor_critic::ActorCritic;
 pub use agent::PpoAgent;
 pub use config::PpoConfig;
+pub use experience::Experience;
 pub use learner::Learner;
