@@ -36,7 +36,7 @@ fn small_settings(name: &str) -> &'static str {
         }
         "qvpo" => {
             "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\nnum_candidates = 6\nnum_uniform = 3\n\
-             best_of_eval = 4"
+             eval_best_of = 4"
         }
         "ppo" => "hidden = [32, 32]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 3",
         _ => "hidden = [32, 32]",
@@ -610,7 +610,7 @@ fn agents_find_the_best_action_of_a_one_step_task() -> TestResult {
         "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nalpha_lr = 3e-3\nema_tau = 0.02";
     let fmer = "hidden = [32, 32]\nn_steps = 5\nnum_candidates = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let qvpo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\nnum_candidates = 16\nnum_uniform = 4\n\
-                best_of_eval = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
+                eval_best_of = 8\ncritic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let dipo = "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 10\naction_steps = 8\n\
                 critic_lr = 1e-2\npolicy_lr = 2e-3\nema_tau = 0.02";
     let td3 = "hidden = [32, 32]\ncritic_lr = 3e-3\nactor_lr = 3e-3\nema_tau = 0.02";

@@ -29,7 +29,7 @@ fn small() -> QvpoConfig {
         },
         num_candidates: 6,
         num_uniform: 3,
-        best_of_eval: 4,
+        eval_best_of: 4,
         ..QvpoConfig::default()
     }
 }
@@ -140,7 +140,7 @@ fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
         |c| c.num_uniform = 1,
         |c| c.entropy_max = 0.5,
         |c| c.entropy_steps = 1,
-        |c| c.best_of_target = 1,
+        |c| c.td_best_of = 1,
         |c| c.policy_lr = 1e-3,
         |c| c.critic_lr = 1e-3,
         |c| c.adam_eps = 1e-2,
@@ -158,17 +158,21 @@ fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
 #[test]
 fn defaults_are_those_that_the_page_names() {
     let config = QvpoConfig::default();
-    let loop_settings = config.off_policy.loop_settings();
-    assert_eq!(
-        (loop_settings.num_envs, loop_settings.warmup_transitions),
-        (1, 10_000)
+    let collected = (
+        config.off_policy.num_envs,
+        config.off_policy.warmup_transitions,
     );
+    assert_eq!(collected, (1, 10_000));
     assert_eq!(
         (config.diffusion.n_diffusion, config.num_candidates),
         (20, 64)
     );
     assert_eq!(
-        (config.best_of, config.best_of_eval, config.best_of_target),
+        (
+            config.behaviour_best_of,
+            config.eval_best_of,
+            config.td_best_of
+        ),
         (4, 32, 4)
     );
     assert_eq!((config.num_uniform, config.entropy_steps), (10, 1_000_000));

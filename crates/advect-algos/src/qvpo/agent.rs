@@ -79,7 +79,7 @@ impl QvpoAgent {
     }
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
-        let (per_state, precision) = (self.config.best_of, self.precision());
+        let (per_state, precision) = (self.config.behaviour_best_of, self.precision());
         let params = self.actor.online.params().detached();
         let stream = &mut self.streams.explore;
         let candidates = self
@@ -89,7 +89,7 @@ impl QvpoAgent {
     }
 
     fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
-        let (per_state, precision) = (self.config.best_of_eval, self.precision());
+        let (per_state, precision) = (self.config.eval_best_of, self.precision());
         let params = self.actor.online.params().detached();
         let base = &self.evaluation;
         let candidates = self
@@ -100,7 +100,7 @@ impl QvpoAgent {
 
     /// `min Q̄(s', a')`, `a'` the best of the target policy's actions under the target critics `[B]`.
     fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
-        let (per_state, precision) = (self.config.best_of_target, self.precision());
+        let (per_state, precision) = (self.config.td_best_of, self.precision());
         let params = self.actor.average().detached();
         let stream = &mut self.streams.next_action;
         let candidates = self

@@ -42,11 +42,11 @@ pub struct QvpoConfig {
     pub entropy_steps: u64,
 
     /// Generated actions of which the behaviour takes the best. 4.
-    pub best_of: usize,
+    pub behaviour_best_of: usize,
     /// Generated actions of which an evaluation takes the best. 32.
-    pub best_of_eval: usize,
+    pub eval_best_of: usize,
     /// Generated actions of which the critic's target takes the best. 4.
-    pub best_of_target: usize,
+    pub td_best_of: usize,
     /// Arithmetic of generating and scoring actions. f32; `bf16` is faster.
     pub scoring: Scoring,
 }
@@ -65,9 +65,9 @@ impl Default for QvpoConfig {
             entropy_max: 0.02,
             entropy_min: 0.002,
             entropy_steps: 1_000_000,
-            best_of: 4,
-            best_of_eval: 32,
-            best_of_target: 4,
+            behaviour_best_of: 4,
+            eval_best_of: 32,
+            td_best_of: 4,
             scoring: Scoring::F32,
         }
     }
@@ -100,9 +100,9 @@ impl QvpoConfig {
             ("num_candidates", self.num_candidates as u64),
             ("num_uniform", self.num_uniform as u64),
             ("entropy_steps", self.entropy_steps),
-            ("best_of", self.best_of as u64),
-            ("best_of_eval", self.best_of_eval as u64),
-            ("best_of_target", self.best_of_target as u64),
+            ("behaviour_best_of", self.behaviour_best_of as u64),
+            ("eval_best_of", self.eval_best_of as u64),
+            ("td_best_of", self.td_best_of as u64),
         ])?;
         positive(&[("adam_eps", self.adam_eps), ("clip_norm", self.clip_norm)])?;
         not_negative(&[
