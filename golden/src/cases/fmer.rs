@@ -3,11 +3,11 @@
 use advect_algos::candidates::{
     effective_fraction, effective_size, kl_from_uniform, softmax_weights,
 };
-use advect_algos::fmer::config::{LogProb, Weighting};
 use advect_algos::fmer::critic::next_action;
 use advect_algos::fmer::dual::{self, Bounds};
 use advect_algos::fmer::entropy::{self, Density, Local, Nodes};
 use advect_algos::fmer::policy::{Sampler, network};
+use advect_algos::fmer::switches::{LogProb, Weighting};
 use advect_algos::fmer::wcfm::Pairs;
 use advect_algos::fmer::weights::{advantage, entropy_scores, solve_temperature, weights};
 use advect_algos::rows::repeat_rows;

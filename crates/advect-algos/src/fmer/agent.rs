@@ -10,12 +10,13 @@ use advect_rl::{
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
-use super::config::{Controller, EntropyMode, FmerConfig, Source, TemperatureRule, Weighting};
+use super::config::FmerConfig;
 use super::critic::next_action;
-use super::improvement::{EntropyTerm, Pool};
-use super::weights::{advantage, entropy_scores, solve_temperature, weights};
+use super::improvement::EntropyTerm;
+use super::mirror::scalar;
+use super::switches::{EntropyMode, Source};
 use super::{dual, policy};
-use crate::candidates::{best, effective_fraction, kl_from_uniform, softmax_weights};
+use crate::candidates::best;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::evaluation::normals_per_observation;
@@ -31,9 +32,9 @@ pub struct FmerAgent {
     pub(super) device: Device,
     pub(super) net: VelocityNet,
     pub(super) policy: Averaged,
-    critic: TwinCritic,
-    pub(super) log_alpha: f64,
-    log_temperature: f64,
+    pub(super) critic: TwinCritic,
+    log_alpha: f64,
+    pub(super) log_temperature: f64,
     pub(super) streams: Streams,
     evaluation: Stream,
     updates: u64,
@@ -155,64 +156,6 @@ impl FmerAgent {
         Ok(())
     }
 
-    /// Weights of the candidates under the online critics, after the temperature's step (sections 3.3 and 6).
-    fn weigh(&mut self, obs: &Tensor, pool: &Pool, metrics: &mut Metrics) -> Result<Tensor> {
-        let (net, critics) = (self.critic.net(), self.critic.online().detached());
-        let q = net.q_candidates(&critics, obs, &pool.action, self.config.scoring.into())?;
-        let q_gap = scalar(&(q.get(0)? - q.get(1)?)?.abs()?.mean_all()?)?;
-        let advantage = advantage(&q.min(0)?)?;
-        let spread = advantage.sqr()?.mean(1)?.sqrt()?.mean_all()?;
-        let (scores, share) = match &pool.density {
-            None => (advantage, 0.0),
-            Some(density) => {
-                let log_prob = density.log_prob.reshape(advantage.shape())?;
-                let alpha = self.alpha();
-                (entropy_scores(&advantage, &log_prob, alpha)?, alpha)
-            }
-        };
-        self.update_temperature(&scores, share, q_gap)?;
-        let temperature = self.temperature() + share;
-        let soft = softmax_weights(&scores, temperature)?;
-        metrics.insert("critic/q_gap", q_gap);
-        metrics.insert_tensor("policy/advantage_std", &spread)?;
-        metrics.insert("temperature/mirror", self.temperature());
-        metrics.insert_tensor("temperature/ess_fraction", &effective_fraction(&soft)?)?;
-        metrics.insert_tensor(
-            "temperature/weight_kl",
-            &kl_from_uniform(&soft)?.mean_all()?,
-        )?;
-        match self.config.weighting {
-            Weighting::Softmax => Ok(soft),
-            other => weights(&scores, temperature, other),
-        }
-    }
-
-    /// Moves T towards the target of ESS/K; `share` is the part of the weights' temperature that is not T.
-    fn update_temperature(&mut self, scores: &Tensor, share: f64, q_gap: f64) -> Result<()> {
-        let config = &self.config;
-        if config.temperature == TemperatureRule::Constant {
-            return Ok(());
-        }
-        let (log_t, target, bounds) = (
-            self.log_temperature,
-            config.ess_target,
-            config.temperature_bounds(),
-        );
-        let moved = match config.ess_controller {
-            Controller::Integral => {
-                let weights = softmax_weights(scores, log_t.exp() + share)?;
-                let ess = scalar(&effective_fraction(&weights)?)?;
-                dual::temperature_step(log_t, ess, target, config.temperature_lr, bounds)
-            }
-            Controller::Bisection => {
-                let total = solve_temperature(scores, target, bounds.above(share))?;
-                dual::smoothed(log_t, total - share, config.temperature_smoothing)
-            }
-        };
-        self.log_temperature = dual::floored(moved, config.floor_kappa, q_gap);
-        Ok(())
-    }
-
     fn update_policy(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
         let mode = self.config.entropy_mode_at(self.updates);
         let pool = self.candidates(batch, mode, metrics)?;
@@ -253,11 +196,6 @@ impl FmerAgent {
         }
         Ok(())
     }
-}
-
-/// The value of a scalar tensor; waits for the device.
-fn scalar(value: &Tensor) -> Result<f64> {
-    value.to_dtype(candle_core::DType::F64)?.to_scalar()
 }
 
 impl Agent for FmerAgent {

@@ -1,153 +1,18 @@
-//! Every switch and constant of FMER.
+//! Every constant of FMER; the values that its switches take are in [`switches`](super::switches).
 
-use advect_flow::density::Volume;
-use advect_kernels::Activation;
-use candle_core::Tensor;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use super::dual::Bounds;
 use super::policy::Sampler;
+use super::switches::{
+    Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, LogProb, Smooth, Source,
+    TemperatureRule, Weighting,
+};
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, narrowest, not_negative, positive, unit_interval};
-
-/// Activation of the velocity network; its derivative is differentiated, so it has to be smooth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Smooth {
-    /// `x tanh(softplus(x))`.
-    Mish,
-    /// `x sigmoid(x)`.
-    Silu,
-}
-
-impl From<Smooth> for Activation {
-    fn from(smooth: Smooth) -> Self {
-        match smooth {
-            Smooth::Mish => Self::Mish,
-            Smooth::Silu => Self::Silu,
-        }
-    }
-}
-
-/// Which parameters of the policy generate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// Those that learn.
-    Online,
-    /// Their moving average.
-    Ema,
-}
-
-/// Weights of the candidates (fmer.md 3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weighting {
-    /// `softmax(A / T)`: every state has the same mass.
-    Softmax,
-    /// The best candidate only (ablation).
-    Top1,
-    /// `exp(A / T)` without division (ablation).
-    Unnormalised,
-}
-
-/// The temperature of the mirror step (fmer.md section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TemperatureRule {
-    /// Kept at `init_temperature` (v1 of the paper).
-    Constant,
-    /// Moved until the effective sample size is `ess_target K` (v3).
-    Ess,
-}
-
-/// How the temperature follows the effective sample size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Controller {
-    /// `log T += temperature_lr (ess_target - e)`.
-    Integral,
-    /// Solved on every batch, then smoothed by `temperature_smoothing` in `log T`.
-    Bisection,
-}
-
-/// Where the entropy enters (fmer.md 5.2 and 5.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntropyMode {
-    /// A loss at single points of the flow, the points held constant.
-    Local,
-    /// A loss through all Euler steps.
-    Unrolled,
-    /// In the weights: `softmax((A - alpha log pi) / (T + alpha))`.
-    Weights,
-    /// Nowhere (ablation).
-    Off,
-}
-
-/// The points of the local entropy loss (fmer.md 5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LocalNodes {
-    /// `(u_n, n/N)` of the candidates' trajectories at random `n`.
-    Trajectory,
-    /// The points of the regression; they share its forward pass.
-    Interpolants,
-}
-
-/// How a divergence that is differentiated is taken (fmer.md 5.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Divergence {
-    /// `probe' J probe` with one probe of signs per row.
-    Hutchinson,
-    /// All `d` diagonal entries, `d` tangent passes.
-    Exact,
-}
-
-/// How the volume term of a log-density is taken (fmer.md 5.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogProb {
-    /// One probe of signs per trajectory.
-    Hutchinson,
-    /// The same with the second-order term of the step.
-    SecondOrder,
-    /// Exact traces.
-    Trace,
-    /// `log|det(I + J/N)|`: exact for the Euler map.
-    LogDet,
-}
-
-impl LogProb {
-    /// Whether the estimate uses a probe `[R, d]`.
-    pub fn takes_probe(self) -> bool {
-        matches!(self, Self::Hutchinson | Self::SecondOrder)
-    }
-
-    /// The estimate with that probe.
-    pub fn volume(self, probe: &Tensor) -> Volume<'_> {
-        match self {
-            Self::Hutchinson => Volume::Hutchinson(probe),
-            Self::SecondOrder => Volume::SecondOrder(probe),
-            Self::Trace => Volume::Trace,
-            Self::LogDet => Volume::LogDet,
-        }
-    }
-}
-
-/// The entropy value of the dual step with a local loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DualEntropy {
-    /// (H2) at the points of the loss.
-    H2,
-    /// (H1) from the log-density of one candidate per state.
-    H1,
-}
 
 /// FMER's configuration. (P) is the authors' text, (S) a summary of it by others, (I) our choice where the paper's value is
 /// unknown; sections are those of fmer.md. The defaults are v3.

@@ -5,9 +5,9 @@ use advect_rl::{Batch, Metrics};
 use candle_core::{DType, Result, Tensor};
 
 use super::agent::FmerAgent;
-use super::config::{Divergence, DualEntropy, EntropyMode, LocalNodes};
 use super::entropy::{Density, Local, Nodes, density, unrolled, velocity_and_divergence};
 use super::policy::Rollout;
+use super::switches::{Divergence, DualEntropy, EntropyMode, LocalNodes};
 use super::wcfm::Pairs;
 use crate::candidates::{resample, select, select_many};
 use crate::rows::repeat_rows;

@@ -8,7 +8,9 @@ pub mod critic;
 pub mod dual;
 pub mod entropy;
 mod improvement;
+mod mirror;
 pub mod policy;
+pub mod switches;
 pub mod wcfm;
 pub mod weights;
 

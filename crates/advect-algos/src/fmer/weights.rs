@@ -3,8 +3,8 @@
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::config::Weighting;
 use super::dual::Bounds;
+use super::switches::Weighting;
 use crate::candidates::softmax_weights;
 
 /// Halvings of the interval of log T: its relative length falls below 1e-12.

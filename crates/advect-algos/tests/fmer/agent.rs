@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use advect_algos::fmer::config::{
+use advect_algos::fmer::switches::{
     Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, LogProb, Smooth, Source,
     TemperatureRule, Weighting,
 };

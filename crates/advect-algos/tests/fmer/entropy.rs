@@ -1,10 +1,10 @@
 //! Density and entropy against closed forms and finite differences.
 
-use advect_algos::fmer::config::LogProb;
 use advect_algos::fmer::entropy::{
     BASE_ENTROPY, Local, Nodes, density, unrolled, velocity_and_divergence,
 };
 use advect_algos::fmer::policy::{Sampler, network};
+use advect_algos::fmer::switches::LogProb;
 use advect_flow::VelocityNet;
 use advect_kernels::{Activation, Params, Precision, init, random};
 use advect_rng::Stream;

@@ -3,8 +3,8 @@
 use advect_algos::candidates::{
     effective_fraction, effective_size, kl_from_uniform, resample, select_many, softmax_weights,
 };
-use advect_algos::fmer::config::Weighting;
 use advect_algos::fmer::dual::{Bounds, floored, smoothed, temperature_step};
+use advect_algos::fmer::switches::Weighting;
 use advect_algos::fmer::weights::{advantage, entropy_scores, solve_temperature, weights};
 use advect_kernels::random;
 use advect_rng::Stream;
