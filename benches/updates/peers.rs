@@ -38,6 +38,13 @@ pub const CONTESTS: &[Contest] = &[
         algo: "sac",
         peer: Some("sac"),
     },
+    Contest {
+        algo: "td3",
+        peer: Some("td3"),
+    },
+    Contest::alone("fmer"),
+    Contest::alone("qvpo"),
+    Contest::alone("dpmd"),
     Contest::alone("flame-m"),
 ];
 

@@ -37,10 +37,32 @@ macro_rules! tuned {
     };
 }
 
+/// A preset for any environment, from the file `presets/<algo>-<name>.toml`.
+macro_rules! named {
+    ($algo:literal, $name:literal) => {
+        Preset {
+            algo: $algo,
+            name: $name,
+            env: "",
+            text: include_str!(concat!("../presets/", $algo, "-", $name, ".toml")),
+        }
+    };
+}
+
 /// All presets that change something.
 pub const PRESETS: &[Preset] = &[
+    named!("dpmd", "fast"),
+    named!("flame-r", "fast"),
+    named!("fmer", "fast"),
+    named!("fmer", "v1"),
+    named!("qvpo", "fast"),
+    named!("sdac", "fast"),
     tuned!("flame-m", "MultiGoal-v0"),
     tuned!("flame-m", "TwoModeBandit-v0"),
+    tuned!("fmer", "MultiGoal-v0"),
+    tuned!("fmer", "TwoModeBandit-v0"),
+    tuned!("qvpo", "MultiGoal-v0"),
+    tuned!("qvpo", "TwoModeBandit-v0"),
     tuned!("sac", "MultiGoal-v0"),
     tuned!("sac", "TwoModeBandit-v0"),
 ];
