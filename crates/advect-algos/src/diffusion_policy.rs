@@ -53,8 +53,7 @@ impl DiffusionConfig {
     pub fn policy(&self, dims: Dims) -> Result<DiffusionPolicy> {
         let (hidden, width) = (&self.hidden, self.time_hidden);
         let net = NetConfig::denoiser(dims.obs, dims.act, hidden, self.time_dim, width)?;
-        let schedule = NoiseSchedule::cosine(self.n_diffusion, self.cosine_s, self.beta_max)?;
-        DiffusionPolicy::new(&net, schedule, 1.0)
+        DiffusionPolicy::new(&net, self.schedule()?, 1.0)
     }
 
     /// Refuses what makes no sense.
@@ -75,7 +74,16 @@ impl DiffusionConfig {
             let fix = "give a number above 0 and below 1";
             return Err(AlgoError::value("beta_max", self.beta_max, fix));
         }
-        not_negative(&[("cosine_s", self.cosine_s)])
+        not_negative(&[("cosine_s", self.cosine_s)])?;
+        let refused = |e: candle_core::Error| {
+            let found = format!("{} with cosine_s = {}", self.n_diffusion, self.cosine_s);
+            AlgoError::value("n_diffusion", found, e)
+        };
+        self.schedule().map(drop).map_err(refused)
+    }
+
+    fn schedule(&self) -> Result<NoiseSchedule> {
+        NoiseSchedule::cosine(self.n_diffusion, self.cosine_s, self.beta_max)
     }
 }
 

@@ -17,36 +17,17 @@ use common::{DIMS, agent, batch, max_abs, small, state};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
-/// Settings with which an update of this algorithm takes milliseconds.
-fn small_settings(name: &str) -> &'static str {
-    match name {
-        "flame-m" | "flame-r" => {
-            "hidden = [32, 32]\nbest_of = 4\nnum_proposals = 6\nn_gen = 2\nn_ent = 2\ndelay_alpha_update = 3"
-        }
-        "fmer" => {
-            "hidden = [32, 32]\nn_steps = 4\nnum_candidates = 6\neval_best_of = 4\ntd_best_of = 2\nbehaviour_best_of = 2"
-        }
-        "fpmd-m" | "fpmd-r" => "hidden = [32, 32]\nbest_of = 4\nn_gen = 2\ndelay_alpha_update = 3",
-        "dpmd" => "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\ndelay_alpha_update = 3",
-        "sdac" => {
-            "hidden = [32, 32]\nbest_of = 4\nn_diffusion = 4\nnum_noises = 6\ndelay_alpha_update = 3"
-        }
-        "dipo" => {
-            "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\naction_steps = 3"
-        }
-        "qvpo" => {
-            "hidden = [32, 32]\ntime_dim = 8\ntime_hidden = 16\nn_diffusion = 5\nnum_candidates = 6\nnum_uniform = 3\n\
-             eval_best_of = 4"
-        }
-        "ppo" => "hidden = [32, 32]\nnum_envs = 2\nrollout_steps = 8\nnum_minibatches = 3",
-        _ => "hidden = [32, 32]",
-    }
+/// Settings with which an update of this algorithm takes milliseconds: `small/NAME.toml`.
+fn small_settings(name: &str) -> Result<toml::Table, Box<dyn Error>> {
+    let path = format!("{}/tests/small/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    Ok(text.parse()?)
 }
 
 fn small_agent(name: &str, seed: u64) -> Result<Box<dyn Agent>, Box<dyn Error>> {
     Ok(registry::make(
         name,
-        &small_settings(name).parse()?,
+        &small_settings(name)?,
         DIMS,
         seed,
         &Device::Cpu,
@@ -646,6 +627,95 @@ fn agents_with_noisy_best_actions_find_the_best_action_of_a_one_step_task() -> T
     for (name, own) in cases {
         let found = bandit(name, &format!("{common}{own}"), 600, reward)?;
         assert!((found - 0.4).abs() < 0.1, "{name} ({own}) takes {found}");
+    }
+    Ok(())
+}
+
+/// Settings that make no sense are refused by name, or the agent is made and its update ends in a result; nothing panics.
+#[test]
+fn no_number_in_a_configuration_makes_an_agent_panic() -> TestResult {
+    let mut unnamed = Vec::new();
+    for name in registry::names() {
+        let small = small_settings(name)?;
+        for (key, value) in registry::default_config(name)? {
+            let odd: &[toml::Value] = match value {
+                toml::Value::Integer(_) => &[toml::Value::Integer(0)],
+                toml::Value::Float(_) => &[0.0, -1.0, f64::NAN, 1e30].map(toml::Value::Float),
+                toml::Value::Array(_) => &[toml::Value::Array(vec![0.into()])],
+                _ => &[],
+            };
+            for odd in odd {
+                let mut table = small.clone();
+                table.insert(key.clone(), odd.clone());
+                unnamed.extend(check_odd(name, &key, &table)?);
+            }
+        }
+    }
+    assert!(unnamed.is_empty(), "{unnamed:#?}");
+    Ok(())
+}
+
+/// What is wrong with the message about an odd value, if anything is.
+fn check_odd(name: &str, key: &str, table: &toml::Table) -> Result<Option<String>, Box<dyn Error>> {
+    match registry::make(name, table, DIMS, 0, &Device::Cpu) {
+        Err(error) if error.to_string().contains(key) => {}
+        Err(error) => return Ok(Some(format!("{name}: {key} is not named: {error}"))),
+        Ok(mut agent) => {
+            // the loop stops at a metric or a parameter that is not finite
+            let _ = agent.update(&batch(&mut Stream::new(1, "batches"), 16)?);
+        }
+    }
+    Ok(None)
+}
+
+#[test]
+fn every_algorithm_refuses_unknown_keys_and_wrong_types() -> TestResult {
+    for name in registry::names() {
+        let refused = |text: &str| -> Result<String, Box<dyn Error>> {
+            let made = registry::make(name, &text.parse()?, DIMS, 0, &Device::Cpu);
+            Ok(made.err().ok_or("accepted")?.to_string())
+        };
+        let unknown = refused("gama = 0.9")?;
+        assert!(
+            unknown.contains(name) && unknown.contains("unknown key `gama`; nearest keys: gamma"),
+            "{unknown}"
+        );
+        let wrong = refused("gamma = \"high\"")?;
+        assert!(wrong.contains(name) && wrong.contains("gamma"), "{wrong}");
+        let outside = refused("gamma = 1.5")?;
+        assert!(outside.contains("`gamma` is 1.5"), "{outside}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reward_that_is_not_finite_shows_in_the_metrics_or_the_state() -> TestResult {
+    for name in registry::names() {
+        let mut agent = small_agent(name, 0)?;
+        let mut poisoned = batch(&mut Stream::new(1, "batches"), 16)?;
+        poisoned.reward = (poisoned.reward * f64::NAN)?;
+        let seen = match agent.update(&poisoned) {
+            Err(_) => true,
+            Ok(metrics) => {
+                let state = state(agent.as_ref())?;
+                metrics.first_non_finite().is_some() || state.first_non_finite().is_some()
+            }
+        };
+        assert!(seen, "{name} hides it");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_key_is_described() -> TestResult {
+    for name in registry::names() {
+        for key in registry::default_config(name)?.keys() {
+            let described = registry::describe_key(name, key);
+            assert!(
+                described.is_some_and(|text| text.len() > 3),
+                "{name}: {key}"
+            );
+        }
     }
     Ok(())
 }

@@ -256,8 +256,8 @@ impl FmerConfig {
             ("ess_target", self.ess_target),
             ("temperature_smoothing", self.temperature_smoothing),
         ])?;
-        ordered("temperature_max", self.temperature_bounds())?;
-        ordered("alpha_max", self.alpha_bounds())
+        ordered("temperature", self.temperature_bounds())?;
+        ordered("alpha", self.alpha_bounds())
     }
 
     fn validate_combinations(&self) -> Result<(), AlgoError> {
@@ -288,10 +288,14 @@ impl FmerConfig {
     }
 }
 
-fn ordered(key: &str, bounds: Bounds) -> Result<(), AlgoError> {
+/// Refuses bounds `{what}_min`, `{what}_max` in the wrong order.
+fn ordered(what: &str, bounds: Bounds) -> Result<(), AlgoError> {
     if bounds.max.is_finite() && bounds.min <= bounds.max {
         return Ok(());
     }
-    let fix = format!("give a finite number of at least {}", bounds.min);
-    Err(AlgoError::value(key, bounds.max, fix))
+    let fix = format!(
+        "give a finite number of at least {what}_min = {}",
+        bounds.min
+    );
+    Err(AlgoError::value(format!("{what}_max"), bounds.max, fix))
 }

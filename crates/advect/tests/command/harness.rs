@@ -4,33 +4,12 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Settings that make FLAME small.
-pub const TINY_FLAME: [&str; 10] = [
-    "hidden=[16,16]",
-    "num_envs=2",
-    "warmup_transitions=60",
-    "batch_size=16",
-    "num_proposals=6",
-    "best_of=4",
-    "replay_capacity=500",
-    "delay_alpha_update=10",
-    "fix_alpha=false",
-    "updates_per_vector_step=1",
-];
-/// Settings that make SAC small.
-pub const TINY_SAC: [&str; 4] = [
-    "hidden=[16,16]",
-    "warmup_transitions=60",
-    "batch_size=16",
-    "replay_capacity=500",
-];
-
-/// The small settings of an algorithm.
-pub fn tiny(algo: &str) -> &'static [&'static str] {
-    match algo {
-        "sac" => &TINY_SAC,
-        _ => &TINY_FLAME,
-    }
+/// Settings `key=value` with which an update of an algorithm takes milliseconds.
+pub fn tiny(algo: &str) -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../advect-algos/tests/small");
+    let path = format!("{folder}/{algo}.toml");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    text.lines().map(|line| line.replace(' ', "")).collect()
 }
 
 /// The command with its arguments, its output kept.
@@ -79,8 +58,8 @@ impl Training {
         command
             .args(
                 tiny(self.algo)
-                    .iter()
-                    .flat_map(|setting| ["--set", setting]),
+                    .into_iter()
+                    .flat_map(|setting| ["--set".into(), setting]),
             )
             .args(&self.extra);
         command

@@ -220,3 +220,18 @@ fn an_interrupt_saves_and_the_printed_command_goes_on() {
         (Some(false), expected)
     );
 }
+
+/// The stop lies between checkpoints of the straight run, in the middle of a rollout for an algorithm that learns from rollouts.
+#[test]
+fn every_algorithm_goes_on_to_the_same_bits() {
+    for algo in advect::algos::registry::names() {
+        let [straight, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        let expected = Training::new(algo, "MultiGoal-v0", 250, straight.path()).finish();
+        let training = Training::new(algo, "MultiGoal-v0", 150, stopped.path());
+        training.finish();
+        succeed(resume(&training.run_dir(), &["--steps", "250"]).output());
+        let resumed = result(&training.run_dir());
+        assert_eq!(hash(&expected), hash(&resumed), "{algo}");
+        assert_eq!(expected["evaluation"], resumed["evaluation"], "{algo}");
+    }
+}

@@ -1,44 +1,8 @@
 //! Results do not depend on the number of threads.
 
-use crate::harness::{Training, advect, hash, succeed};
+use crate::harness::{advect, hash, succeed, tiny};
+use advect::algos::registry;
 use serde_json::Value;
-
-/// Parameter hash after 200 updates of networks that are large enough to be spread over threads.
-fn hash_after_200_updates(algo: &'static str, threads: &str, large: &[&str]) -> String {
-    let out = tempfile::tempdir().unwrap();
-    let mut training =
-        Training::new(algo, "MultiGoal-v0", 800, out.path()).with(&["--threads", threads]);
-    let always = [
-        "hidden=[96,96]",
-        "batch_size=128",
-        "num_envs=4",
-        "warmup_transitions=200",
-        "warmup_counts=false",
-    ];
-    training = training.with(
-        &always
-            .iter()
-            .chain(large)
-            .flat_map(|s| ["--set", s])
-            .collect::<Vec<_>>(),
-    );
-    let result = training.finish();
-    assert_eq!(result["updates"], 200);
-    hash(&result)
-}
-
-#[test]
-fn flame_m_is_the_same_on_one_and_two_threads() {
-    let large = ["num_proposals=24", "best_of=8"];
-    let [one, two] = ["1", "2"].map(|threads| hash_after_200_updates("flame-m", threads, &large));
-    assert_eq!(one, two);
-}
-
-#[test]
-fn sac_is_the_same_on_one_and_two_threads() {
-    let [one, two] = ["1", "2"].map(|threads| hash_after_200_updates("sac", threads, &[]));
-    assert_eq!(one, two);
-}
 
 #[test]
 fn an_update_of_the_default_size_is_the_same_and_its_timing_is_reported() {
@@ -73,4 +37,37 @@ fn an_update_of_the_default_size_is_the_same_and_its_timing_is_reported() {
         (Some(100), Some(256))
     );
     assert!(one["machine"]["cores"].as_u64().unwrap() >= 1);
+}
+
+/// Parameter hash after some updates of networks that are large enough to be spread over threads.
+fn hash_after_updates(algo: &str, threads: &str) -> String {
+    let sizes = ["--obs-dim", "17", "--act-dim", "6", "--updates", "20"];
+    let mut command = advect(&[
+        "bench-update",
+        "--algo",
+        algo,
+        "--json",
+        "--threads",
+        threads,
+    ]);
+    command.args(sizes);
+    for setting in tiny(algo) {
+        command.args(["--set", &setting]);
+    }
+    command.args(["--set", "hidden=[96,96]"]);
+    let rows = match algo {
+        "ppo" => "rollout_steps=128",
+        _ => "batch_size=128",
+    };
+    let result: Value =
+        serde_json::from_str(&succeed(command.args(["--set", rows]).output())).unwrap();
+    hash(&result)
+}
+
+#[test]
+fn every_algorithm_is_the_same_on_one_and_two_threads() {
+    for algo in registry::names() {
+        let [one, two] = ["1", "2"].map(|threads| hash_after_updates(algo, threads));
+        assert_eq!(one, two, "{algo}");
+    }
 }
