@@ -133,6 +133,9 @@ pub struct EvalArgs {
     /// Environment step of the checkpoint [default: the last one]
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
+    /// Take one sample of the policy for each action, where the algorithm lets its critics choose among several
+    #[arg(long)]
+    pub single_sample: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

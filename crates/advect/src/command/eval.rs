@@ -17,6 +17,7 @@ struct Report<'a> {
     env: &'a str,
     env_steps: u64,
     seed: u64,
+    single_sample: bool,
     #[serde(flatten)]
     evaluation: Evaluation,
     returns: &'a [f64],
@@ -29,6 +30,15 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let source = EnvSource::for_agent_of(&config, args.env.as_deref(), None)?;
     let device = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let mut trained = compose::load(&args.run, &device, args.checkpoint)?;
+    if args.single_sample {
+        let Trained {
+            config,
+            agent,
+            device,
+            ..
+        } = &trained;
+        trained.agent = compose::sampler(config, agent.as_ref(), device)?;
+    }
     let make_env = source.factory();
     let agent = trained.agent.as_mut();
     let report = evaluate(
@@ -62,6 +72,7 @@ fn json<'a>(
         env,
         env_steps: trained.env_steps,
         seed: args.seed,
+        single_sample: args.single_sample,
         evaluation: Evaluation::from(report),
         returns: &report.returns,
     }

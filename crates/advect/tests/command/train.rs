@@ -57,7 +57,7 @@ fn check_files(run: &Path, env: &str) {
 }
 
 fn check_evaluation(run: &Path, algo: &str) {
-    let eval = |seed: &str| -> Value {
+    let eval = |seed: &str, more: &[&str]| -> Value {
         let args = [
             "eval",
             run.to_str().unwrap(),
@@ -67,9 +67,15 @@ fn check_evaluation(run: &Path, algo: &str) {
             "--seed",
             seed,
         ];
-        serde_json::from_str(&succeed(advect(&args).output())).unwrap()
+        serde_json::from_str(&succeed(advect(&args).args(more).output())).unwrap()
     };
-    let (first, again, other) = (eval("3"), eval("3"), eval("4"));
+    let (first, again, other) = (eval("3", &[]), eval("3", &[]), eval("4", &[]));
+    let single = eval("3", &["--single-sample"]);
+    assert_eq!(single["single_sample"], true);
+    let chooses = crate::harness::tiny(algo)
+        .iter()
+        .any(|setting| setting.contains("best_of"));
+    assert_eq!(first["returns"] != single["returns"], chooses, "{algo}");
     assert_eq!(first, again, "the same seed gives another evaluation");
     assert_ne!(first["returns"], other["returns"]);
     assert_eq!(first["algo"], algo);
