@@ -141,6 +141,7 @@ fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
         |c| c.entropy_max = 0.5,
         |c| c.entropy_steps = 1,
         |c| c.td_best_of = 1,
+        |c| c.truncation_ends = true,
         |c| c.policy_lr = 1e-3,
         |c| c.critic_lr = 1e-3,
         |c| c.adam_eps = 1e-2,

@@ -115,7 +115,11 @@ impl QvpoAgent {
     fn update_critic(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
         let value = self.next_value(&batch.next_obs)?;
         let gamma = self.config.off_policy.gamma;
-        let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
+        let ends = match self.config.truncation_ends {
+            true => batch.terminated.maximum(&batch.truncated)?,
+            false => batch.terminated.clone(),
+        };
+        let y = td_target(&batch.reward, &ends, &value, 1.0, gamma)?;
         self.critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())

@@ -30,6 +30,9 @@ pub struct QvpoConfig {
     /// Gradients are scaled down to this norm, both optimisers. 2.
     pub clip_norm: f64,
 
+    /// Lets a time limit end the value of the critic's target, as the authors' version of Gym makes it. No: bootstrap through it.
+    pub truncation_ends: bool,
+
     /// Generated actions per state in the policy's loss, of which the best one is kept. 64.
     pub num_candidates: usize,
     /// Uniform actions per state in the policy's loss: the entropy term. 10.
@@ -60,6 +63,7 @@ impl Default for QvpoConfig {
             policy_lr: 1e-4,
             adam_eps: 1e-5,
             clip_norm: 2.0,
+            truncation_ends: false,
             num_candidates: 64,
             num_uniform: 10,
             entropy_max: 0.02,
