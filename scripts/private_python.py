@@ -29,13 +29,18 @@ def ensure(name, pinned, make=True):
     print(f"using the packages in {folder}", file=sys.stderr, flush=True)
     if not python.exists() and not make:
         sys.exit(f"there is no {folder}")
+    if make:
+        install(folder, python, pinned)
+    script = os.path.abspath(sys.argv[0])
+    os.execv(python, [str(python), script, *sys.argv[1:], FLAG])
+
+
+def install(folder, python, pinned):
     if not python.exists():
         venv.create(folder, with_pip=True)
     requirements = [f"{package}=={version}" for package, version in pinned.items()]
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", "--only-binary=:all:", *requirements], check=True)
-    script = os.path.abspath(sys.argv[0])
-    os.execv(python, [str(python), script, *sys.argv[1:], FLAG])
 
 
 def has(pinned):

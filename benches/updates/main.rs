@@ -39,7 +39,7 @@ struct Cli {
     /// Threads of every contender
     #[arg(long, default_value_t = 2, value_name = "T")]
     threads: usize,
-    /// Updates of a round
+    /// Updates of a round, rounded up to an even number: some algorithms delay every second policy step
     #[arg(long, default_value_t = 4, value_name = "U", value_parser = clap::value_parser!(u32).range(2..))]
     updates: u32,
     /// Rounds
@@ -103,7 +103,7 @@ fn measure(cli: &Cli, contest: &Contest, mut peers: Option<&mut Peers>) -> anyho
     let mut row = Row::new(contest.algo, &hidden);
     for _ in 0..cli.rounds {
         let own = time_updates(agent.as_mut(), &plan, &Device::Cpu)?;
-        row.own.push(own.median_seconds);
+        row.own.push(own.mean_seconds);
         let Some(peers) = peers.as_deref_mut() else {
             continue;
         };

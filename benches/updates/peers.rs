@@ -81,7 +81,7 @@ impl Contest {
             obs_dim: cli.obs_dim,
             act_dim: cli.act_dim,
             hidden,
-            updates: cli.updates,
+            updates: cli.updates.next_multiple_of(2),
         })?;
         Ok(answer
             .inspect_err(|why| eprintln!("  {package:?}: {why}"))

@@ -1,8 +1,7 @@
 //! Several actions per state: ranked by the critics, weighted by their values.
 
-use advect_kernels::Precision;
+use advect_kernels::{Params, Precision};
 use advect_rl::CriticNet;
-use advect_rl::TwinCritic;
 use candle_core::{D, DType, Result, Tensor};
 
 /// Scores of candidates and the best of them.
@@ -40,15 +39,16 @@ pub fn rank(
     })
 }
 
-/// The best of `P` candidates under the online critics; with one candidate, that one, unscored.
+/// The best of `P` candidates under `critics`; with one candidate, that one, unscored.
 ///
 /// # Shapes
-/// `obs` `[B, o]`, `candidates` `[B, P, d]` to `[B, d]`.
+/// `critics` `[2, M]`, `obs` `[B, o]`, `candidates` `[B, P, d]` to `[B, d]`.
 ///
 /// # Errors
 /// On a shape mismatch.
 pub(crate) fn best(
-    critic: &TwinCritic,
+    critic: &CriticNet,
+    critics: &Params,
     obs: &Tensor,
     candidates: &Tensor,
     precision: Precision,
@@ -56,8 +56,7 @@ pub(crate) fn best(
     if candidates.dim(1)? == 1 {
         return candidates.squeeze(1);
     }
-    let critics = critic.online().detached();
-    Ok(rank(critic.net(), &critics, obs, candidates, precision)?.action)
+    Ok(rank(critic, &critics.detached(), obs, candidates, precision)?.action)
 }
 
 /// `candidates[b, index[b]]`: `[B, P, d]` and `[B]` to `[B, d]`.

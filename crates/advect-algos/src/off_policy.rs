@@ -80,6 +80,10 @@ impl OffPolicyConfig {
     pub fn validate(&self) -> Result<(), AlgoError> {
         at_least_one(&[
             ("num_envs", self.num_envs as u64),
+            (
+                "updates_per_vector_step",
+                self.updates_per_vector_step.into(),
+            ),
             ("batch_size", self.batch_size as u64),
             ("replay_capacity", self.replay_capacity as u64),
         ])?;

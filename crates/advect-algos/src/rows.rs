@@ -21,7 +21,7 @@ pub enum Coordinates {
     Sum,
 }
 
-/// `mean_B sum_k w_k |v_bk - target_bk|^2`, targets constant, `|.|^2` the mean or the sum over coordinates.
+/// `mean_B sum_k w_k |v_bk - target_bk|^2`, targets and weights constant, `|.|^2` the mean or the sum over coordinates.
 ///
 /// # Shapes
 /// `v` and `target` `[B K, d]`, `weights` `[B, K]` to a scalar.
@@ -40,5 +40,5 @@ pub fn weighted_rows_loss(
         Coordinates::Sum => squares.sum(1)?,
     };
     let rows = weights.dim(0)? as f64;
-    (per_row * weights.flatten_all()?)?.sum_all()? / rows
+    (per_row * weights.detach().flatten_all()?)?.sum_all()? / rows
 }

@@ -3,14 +3,14 @@
 use advect_rl::{StateDict, StateError};
 use advect_rng::Stream;
 
-/// One stream per use, so that a switch that needs no noise does not move the others.
+/// One stream per part of an update, so that a switch that needs no noise does not move the other parts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Streams {
     /// Candidates and noise of the behaviour.
     pub explore: Stream,
     /// Candidates and noise of the action in the critic's target.
     pub next_action: Stream,
-    /// Source noise and probes of an entropy estimate.
+    /// Source noise and probes of an entropy estimate, points and uniform actions of an entropy term.
     pub entropy: Stream,
     /// Noise and times of the policy's loss.
     pub policy: Stream,

@@ -31,6 +31,14 @@ pub(crate) fn not_negative(values: &[(&str, f64)]) -> Result<(), AlgoError> {
     }
 }
 
+/// Refuses what is not finite.
+pub(crate) fn finite(values: &[(&str, f64)]) -> Result<(), AlgoError> {
+    match values.iter().find(|(_, v)| !v.is_finite()) {
+        Some((key, value)) => Err(AlgoError::value(key, value, "give a finite number")),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what is not between 0 and 1.
 pub(crate) fn unit_interval(values: &[(&str, f64)]) -> Result<(), AlgoError> {
     match values.iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {

@@ -41,6 +41,7 @@ fn rollout(agent: &mut PpoAgent, envs: &mut VecEnv) -> Result<Batch, Box<dyn Err
     while !rows.is_complete() {
         let obs = envs.obs().to_vec();
         let x = Tensor::from_slice(&obs, (ENVS, obs_dim), &device)?;
+        agent.observe(&x)?;
         let act: Vec<f32> = agent.act(&x, ActMode::Explore)?.flatten_all()?.to_vec1()?;
         let given: Vec<f32> = act.iter().map(|a| a.clamp(-1.0, 1.0)).collect();
         envs.step(&given, &mut out)?;

@@ -132,7 +132,7 @@ fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
         Ok(agent.parameter_hash()?)
     };
     let plain = run(small())?;
-    let changes: [fn(&mut QvpoConfig); 13] = [
+    let changes: [fn(&mut QvpoConfig); 14] = [
         |c| c.diffusion.n_diffusion = 6,
         |c| c.diffusion.cosine_s = 0.1,
         |c| c.diffusion.beta_max = 0.5,

@@ -255,12 +255,9 @@ fn expect_steps(op: &'static str, k: &Tensor, x: &Tensor) -> Result<()> {
     if k.dtype() == DType::U32 && k.dims() == &x.dims()[..x.rank().min(1)] {
         return Ok(());
     }
-    let found = format!(
-        "one u32 step per row of {:?}, not {:?}",
-        x.dims(),
-        k.dtype()
-    );
-    Err(shape_error(op, "k", k.dims(), found))
+    let rows = x.dims().first().copied().unwrap_or(0);
+    let expected = format!("[{rows}] of u32 (it is {:?})", k.dtype());
+    Err(shape_error(op, "k", k.dims(), expected))
 }
 
 fn invalid(problem: String) -> candle_core::Error {

@@ -112,6 +112,15 @@ pub trait Agent: Send {
     /// What a tensor operation reports.
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor>;
 
+    /// Sees the observations `obs [n, o]` that the training loop is about to act on, for an agent that keeps statistics of them. Nobody else
+    /// calls it: whoever only acts leaves the statistics as they are.
+    ///
+    /// # Errors
+    /// What a tensor operation reports.
+    fn observe(&mut self, _obs: &Tensor) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives the stream that [`ActMode::Evaluate`] draws from until the next call; it is not part of the saved state.
     fn begin_evaluation(&mut self, stream: Stream);
 

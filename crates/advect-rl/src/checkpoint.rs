@@ -21,7 +21,9 @@ use crate::storage::{
 };
 
 /// The format that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// The oldest version that is read: without the flag of truncated transitions in the replay, which all count as not truncated.
+const OLDEST_FORMAT: u32 = 1;
 /// State of the agent.
 pub const AGENT_FILE: &str = "agent.safetensors";
 /// State of the training loop.
@@ -199,15 +201,17 @@ fn parse_manifest(path: &Path, text: &[u8]) -> Result<Manifest, RunError> {
 fn check_format(path: &Path, json: &Value) -> Result<(), RunError> {
     let manifest = &json["manifest"];
     match manifest["format"].as_u64() {
-        Some(found) if found != u64::from(FORMAT) => Err(RunError::Format {
-            path: path.to_owned(),
-            found: found as u32,
-            expected: FORMAT,
-            written_by: manifest["code_version"]
-                .as_str()
-                .unwrap_or("unknown")
-                .to_owned(),
-        }),
+        Some(found) if !(OLDEST_FORMAT..=FORMAT).any(|known| u64::from(known) == found) => {
+            Err(RunError::Format {
+                path: path.to_owned(),
+                found: found as u32,
+                expected: FORMAT,
+                written_by: manifest["code_version"]
+                    .as_str()
+                    .unwrap_or("unknown")
+                    .to_owned(),
+            })
+        }
         _ => Ok(()),
     }
 }

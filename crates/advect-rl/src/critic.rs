@@ -176,6 +176,10 @@ impl TwinCritic {
     /// # Errors
     /// If the parameters are no ensemble of this network.
     pub fn new(net: CriticNet, online: Params, adam: AdamConfig) -> Result<Self> {
+        if online.members().is_none() || **online.layout() != net.layout() {
+            let problem = "these parameters are no ensemble of this critic network";
+            return Err(candle_core::Error::Msg(problem.into()));
+        }
         let params = Averaged::new(online, adam)?;
         Ok(Self { net, params })
     }

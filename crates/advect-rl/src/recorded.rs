@@ -16,7 +16,7 @@ use crate::settings::LoopSettings;
 /// are in the environment's own units.
 ///
 /// An episode ends where it terminated or was cut off, and where the next observation of that environment is another than the one recorded:
-/// runs of older versions did not record cuts. Of a rollout's agent, this is its last rollout.
+/// runs of older versions did not record cuts. Of a rollout's agent, these are its last transitions, as many as a rollout has.
 ///
 /// # Errors
 /// If there is no such checkpoint, it is damaged, or it was recorded with other widths.

@@ -63,6 +63,9 @@ pub enum ReplayError {
     /// There is nothing to sample.
     #[error("replay is empty: push transitions (the warm-up) before the first update")]
     Empty,
+    /// The ring holds parts of two rollouts, or of the first.
+    #[error("rollout is incomplete: push transitions until the ring is full")]
+    Incomplete,
     /// Widths or capacity that no replay can have.
     #[error("replay: {what} is {found}; it must lie in 1..=4294967295")]
     Size {
@@ -236,10 +239,10 @@ impl Replay {
     /// All slots in their order: the rollout of `num_envs` environments that filled the ring since [`Replay::is_complete`] last held.
     ///
     /// # Errors
-    /// [`ReplayError::Empty`] before the first one is complete, or what the device reports.
+    /// [`ReplayError::Incomplete`] in the middle of one, or what the device reports.
     pub fn rollout(&self, num_envs: usize, device: &Device) -> Result<Batch, ReplayError> {
-        if self.len() < self.capacity {
-            return Err(ReplayError::Empty);
+        if !self.is_complete() {
+            return Err(ReplayError::Incomplete);
         }
         let slots: Vec<u32> = (0..self.capacity as u32).collect();
         Ok(self.gather(&slots, num_envs, device)?)

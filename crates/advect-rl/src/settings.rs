@@ -46,7 +46,7 @@ impl LoopSettings {
     pub fn capacity(&self) -> usize {
         match self.data {
             Data::Replay(replay) => replay.capacity,
-            Data::Rollout { steps } => steps * self.num_envs,
+            Data::Rollout { steps } => steps.saturating_mul(self.num_envs),
         }
     }
 
@@ -54,7 +54,7 @@ impl LoopSettings {
     pub fn batch_rows(&self) -> usize {
         match self.data {
             Data::Replay(replay) => replay.batch_size,
-            Data::Rollout { steps } => steps * self.num_envs,
+            Data::Rollout { steps } => steps.saturating_mul(self.num_envs),
         }
     }
 

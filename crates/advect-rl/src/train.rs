@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use advect_envs::{StepBuffers, VecEnv};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use crate::acting::{bound_actions, choose, scale_actions};
 use crate::agent::{ActMode, Agent};
@@ -207,6 +207,9 @@ impl Trainer {
     /// One vector step of the agent and its updates.
     fn training_step(&mut self) -> Result<(), TrainError> {
         let obs = self.envs.obs().to_vec();
+        let shape = (self.envs.len(), self.envs.spec().obs_dim);
+        self.agent
+            .observe(&Tensor::from_slice(&obs, shape, &self.device)?)?;
         let act = choose(
             self.agent.as_mut(),
             self.envs.spec(),

@@ -32,17 +32,20 @@ pub fn watch(
     for index in 0..episodes {
         let mut episode = Episode::start(env, &seeds, index)?;
         behaviour.begin();
-        while see(episode.env.as_ref())?.is_continue() {
+        loop {
+            let enough = see(episode.env.as_ref())?.is_break();
             if episode.done {
                 returns.push(episode.total);
+            }
+            if enough {
+                return Ok(returns);
+            }
+            if episode.done {
                 break;
             }
             let spec = episode.env.spec().clone();
             let act = behaviour.act(&spec, &episode.obs)?;
             episode.step(&act)?;
-        }
-        if !episode.done {
-            break;
         }
         env = episode.env;
     }

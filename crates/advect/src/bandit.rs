@@ -21,7 +21,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Draws actions as the agent explores. Its exploration streams move: give a copy of an agent that goes on.
+    /// Draws actions as the agent explores: samples of the policy with the algorithm's exploration noise, where it adds any. Its exploration streams move: give a copy of an agent that goes on.
     ///
     /// # Errors
     /// What the agent reports.

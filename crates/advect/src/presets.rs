@@ -100,16 +100,16 @@ pub fn find(algo: &str, env: &str, name: Option<&str>) -> Result<&'static str, C
     match named.max_by_key(|preset| preset.env.len()) {
         Some(preset) => Ok(preset.text),
         None if name.is_none() || name == Some(PAPER) => Ok(""),
-        None => Err(unknown(wanted, fitting().map(|preset| preset.name))),
+        None => Err(unknown(algo, wanted, fitting().map(|preset| preset.name))),
     }
 }
 
-fn unknown(name: &str, others: impl Iterator<Item = &'static str>) -> ConfigError {
+fn unknown(algo: &str, name: &str, others: impl Iterator<Item = &'static str>) -> ConfigError {
     let known: Vec<&str> = std::iter::once(PAPER).chain(others).collect();
     ConfigError::Value {
         key: "preset".into(),
         problem: format!(
-            "there is no `{name}` for this algorithm and environment; nearest: {}",
+            "`{algo}` has no `{name}` for this environment; nearest: {}",
             nearest_names(name, known).join(", ")
         ),
     }
@@ -145,7 +145,7 @@ mod tests {
         let error = find(DEMO_ALGO, DEMO_ENV, Some("tune")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "preset: there is no `tune` for this algorithm and environment; nearest: tuned, paper"
+            "preset: `flame-m` has no `tune` for this environment; nearest: tuned, paper"
         );
     }
 }

@@ -72,15 +72,16 @@ fn candidates(case: &Case) -> Result<Outputs> {
     let critics = Critics::of(case, ["q1", "q2"], Activation::Mish)?;
     let obs = case.input("obs")?;
     let params = policy.params.detached();
-    let rollout = sampler(case)?.rollout(&policy.net, &params, &obs, &case.input("z")?)?;
-    let action = rollout.latent.tanh()?;
+    let rollout = sampler(case)?.rollout(&policy.net, &params, &obs, &case.input("z")?, true)?;
+    let latent = sampler(case)?.clamp(&rollout.end)?;
+    let action = latent.tanh()?;
     let online = critics.online.detached();
     let q = critics
         .net
         .min_q_candidates(&online, &obs, &action, Precision::F32)?;
     Ok(Outputs::new()
         .with("trajectory", Tensor::stack(&rollout.nodes, 2)?)
-        .with("latent", rollout.latent)
+        .with("latent", latent)
         .with("action", action)
         .with("value", q.mean(D::Minus1)?)
         .with("advantage", advantage(&q)?)
@@ -188,7 +189,7 @@ fn entropy_h2(case: &Case, policy: &Policy, z: &Tensor) -> Result<Tensor> {
         precision: Precision::F32,
     };
     let (obs, params) = (case.input("obs")?, policy.params.detached());
-    let trajectory = sampler.rollout(&policy.net, &params, &obs, z)?.nodes;
+    let trajectory = sampler.rollout(&policy.net, &params, &obs, z, true)?.nodes;
     let steps = trajectory.len();
     let times: Vec<f32> = (0..steps).map(|n| n as f32 / steps as f32).collect();
     let tau = Tensor::new(times, z.device())?.unsqueeze(1)?;

@@ -9,7 +9,7 @@ use crate::diffusion_policy::DiffusionConfig;
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
-use crate::validate::{at_least_one, positive};
+use crate::validate::{at_least_one, not_negative, positive};
 
 /// DIPO's configuration; baselines.md section 7, whose source is the port beside SDAC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -84,6 +84,7 @@ impl DipoConfig {
     pub fn validate(&self) -> Result<(), AlgoError> {
         self.off_policy.validate()?;
         self.diffusion.validate()?;
+        not_negative(&[("critic_lr", self.critic_lr), ("policy_lr", self.policy_lr)])?;
         at_least_one(&[("action_steps", self.action_steps as u64)])?;
         positive(&[
             ("action_lr", self.action_lr),

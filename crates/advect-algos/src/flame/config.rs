@@ -9,7 +9,7 @@ use crate::error::AlgoError;
 pub use crate::generator::Variant;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
-use crate::validate::{at_least_one, narrowest, positive, unit_interval};
+use crate::validate::{at_least_one, narrowest, not_negative, positive, unit_interval};
 
 /// The path on which FLAME-M's training pairs lie (flame.md Q1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -362,6 +362,12 @@ impl FlameConfig {
     }
 
     fn validate_ranges(&self) -> Result<(), AlgoError> {
+        not_negative(&[
+            ("critic_lr", self.critic_lr),
+            ("policy_lr", self.policy_lr),
+            ("policy_lr_end", self.policy_lr_end),
+            ("alpha_lr", self.alpha_lr),
+        ])?;
         positive(&[
             ("init_alpha", self.init_alpha),
             ("alpha_floor", self.alpha_floor),

@@ -113,7 +113,13 @@ impl FmerAgent {
         let sampler = self.config.sampler();
         let params = self.policy(source).detached();
         let candidates = sampler.latents(&self.net, &params, obs, z)?.tanh()?;
-        best(&self.critic, obs, &candidates, sampler.precision)
+        best(
+            self.critic.net(),
+            self.critic.online(),
+            obs,
+            &candidates,
+            sampler.precision,
+        )
     }
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
@@ -132,7 +138,8 @@ impl FmerAgent {
     /// Value of the next states under the averaged policy (section 7).
     fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let (rows, d) = (next_obs.dim(0)?, self.dims.act);
-        if !self.config.soft_backup {
+        let entropy_off = self.config.entropy_mode_at(self.updates) == EntropyMode::Off;
+        if !self.config.soft_backup || entropy_off {
             let shape = (rows, self.config.td_best_of, d);
             let z = random::normal(&mut self.streams.next_action, shape, &self.device)?;
             let action = self.choose(Source::Ema, next_obs, &z)?;

@@ -12,7 +12,7 @@ use super::switches::{
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
-use crate::validate::{at_least_one, narrowest, not_negative, positive, unit_interval};
+use crate::validate::{at_least_one, finite, narrowest, not_negative, positive, unit_interval};
 
 /// FMER's configuration. (P) is the authors' text, (S) a summary of it by others, (I) our choice where the paper's value is
 /// unknown; sections are those of fmer.md. The defaults are v3.
@@ -78,7 +78,7 @@ pub struct FmerConfig {
     pub entropy_mode: EntropyMode,
     /// Points of the local loss. (I) trajectory.
     pub local_nodes: LocalNodes,
-    /// Points per state of the local loss on trajectories. (I) 4.
+    /// Points per state of the local loss on trajectories, at most one per candidate. (I) 4.
     pub entropy_nodes: usize,
     /// States of a minibatch in the unrolled loss, one sample each. (I) 64.
     pub unrolled_states: usize,
@@ -247,26 +247,27 @@ impl FmerConfig {
             ("alpha_min", self.alpha_min),
         ])?;
         not_negative(&[
+            ("critic_lr", self.critic_lr),
+            ("policy_lr", self.policy_lr),
+            ("last_layer_scale", self.last_layer_scale),
             ("grad_clip", self.grad_clip),
             ("temperature_lr", self.temperature_lr),
             ("floor_kappa", self.floor_kappa),
             ("alpha_lr", self.alpha_lr),
         ])?;
-        unit_interval(&[
-            ("ess_target", self.ess_target),
-            ("temperature_smoothing", self.temperature_smoothing),
-        ])?;
+        unit_interval(&[("temperature_smoothing", self.temperature_smoothing)])?;
+        if !(self.ess_target > 0.0 && self.ess_target < 1.0) {
+            let fix = "give a number above 0 and below 1";
+            return Err(AlgoError::value("ess_target", self.ess_target, fix));
+        }
+        finite(&[("target_entropy_scale", self.target_entropy_scale)])?;
         ordered("temperature", self.temperature_bounds())?;
         ordered("alpha", self.alpha_bounds())
     }
 
     fn validate_combinations(&self) -> Result<(), AlgoError> {
-        let refuse = |key, found, fix| Err(AlgoError::value(key, found, fix));
+        let refuse = |key: &str, found: String, fix: &str| Err(AlgoError::value(key, found, fix));
         let in_weights = self.entropy_mode == EntropyMode::Weights;
-        if self.entropy_nodes > self.num_candidates {
-            let found = self.entropy_nodes.to_string();
-            return refuse("entropy_nodes", found, "give at most num_candidates");
-        }
         if self.wcfm_rows > 0 && self.weighting == Weighting::Unnormalised {
             let found = "unnormalised with wcfm_rows above 0".into();
             return refuse("weighting", found, "take softmax or wcfm_rows = 0");

@@ -24,9 +24,14 @@ impl Bounds {
         }
     }
 
+    /// The logarithm within the bounds; NaN stays, so that the loop sees it.
     fn clip_log(self, log_value: f64) -> f64 {
         let (low, high) = self.logs();
-        log_value.max(low).min(high)
+        match log_value {
+            value if value < low => low,
+            value if value > high => high,
+            value => value,
+        }
     }
 }
 
@@ -51,7 +56,7 @@ pub fn smoothed(log_temperature: f64, solved: f64, rate: f64) -> f64 {
     log_temperature + rate * (solved.ln() - log_temperature)
 }
 
-/// `max(log T, log(kappa q_gap))`: a temperature below the critics' disagreement would amplify their noise.
+/// `max(log T, log(kappa q_gap))`, which may exceed the largest temperature: a temperature below the critics' disagreement would amplify their noise.
 pub fn floored(log_temperature: f64, kappa: f64, q_gap: f64) -> f64 {
     log_temperature.max((kappa * q_gap).ln())
 }

@@ -68,8 +68,9 @@ impl FmerAgent {
     ) -> Result<Pool> {
         let shape = (batch.obs.dim(0)?, self.config.num_candidates, self.dims.act);
         let z = random::normal(&mut self.streams.policy, shape, &self.device)?;
-        let (Rollout { nodes, latent }, density) = self.generate(&batch.obs, &z, mode)?;
-        latent_metrics(&latent, metrics)?;
+        let (Rollout { nodes, end }, density) = self.generate(&batch.obs, &z, mode)?;
+        latent_metrics(&end, metrics)?;
+        let latent = self.config.sampler().clamp(&end)?;
         let mut parts = vec![latent];
         parts.extend(self.added(&batch.act)?);
         let latent = Tensor::cat(&parts, 1)?;
@@ -91,14 +92,32 @@ impl FmerAgent {
         let params = self.policy(self.config.candidate_source).detached();
         let sampler = self.config.sampler();
         if mode != EntropyMode::Weights {
-            let rollout = sampler.rollout(&self.net, &params, obs, z)?;
-            return Ok((rollout, None));
+            let keep = self.takes_nodes(mode);
+            return Ok((sampler.rollout(&self.net, &params, obs, z, keep)?, None));
         }
         let rows = z.flatten(0, 1)?;
         let density = self.density(&params, &repeat_rows(obs, z.dim(1)?)?, &rows)?;
-        let latent = sampler.clamp(&density.latent)?.reshape(z.shape())?;
+        let end = density.latent.reshape(z.shape())?;
         let nodes = Vec::new();
-        Ok((Rollout { nodes, latent }, Some(density)))
+        Ok((Rollout { nodes, end }, Some(density)))
+    }
+
+    /// Whether the entropy is measured at points of the candidates' trajectories.
+    fn takes_nodes(&self, mode: EntropyMode) -> bool {
+        match mode {
+            EntropyMode::Off => self.observes_h2(),
+            EntropyMode::Local => self.config.local_nodes == LocalNodes::Trajectory,
+            EntropyMode::Unrolled | EntropyMode::Weights => false,
+        }
+    }
+
+    /// Whether an entropy that enters nowhere is logged as (H2): as it was measured while it entered.
+    fn observes_h2(&self) -> bool {
+        let local = matches!(
+            self.config.entropy_mode,
+            EntropyMode::Local | EntropyMode::Off
+        );
+        local && self.config.dual_entropy == DualEntropy::H2
     }
 
     fn density(&mut self, params: &Tensor, obs: &Tensor, z: &Tensor) -> Result<Density> {
@@ -169,8 +188,7 @@ impl FmerAgent {
             (v, self.entropy_term(obs, pool, &params, mode)?)
         };
         if mode == EntropyMode::Local && self.config.dual_entropy == DualEntropy::H1 {
-            let first = pool.z.narrow(1, 0, 1)?.squeeze(1)?;
-            term.entropy = self.density(&params.detach(), obs, &first)?.entropy()?;
+            term.entropy = self.first_density(obs, pool, &params.detach())?.entropy;
         }
         Ok((pairs.loss(&v, &weights)?, term))
     }
@@ -216,8 +234,22 @@ impl FmerAgent {
                 let local = self.local(obs, pool, params)?;
                 EntropyTerm::local(&local, self.alpha())
             }
-            _ => EntropyTerm::observed(&self.local(obs, pool, &params.detach())?),
+            _ if self.observes_h2() => {
+                EntropyTerm::observed(&self.local(obs, pool, &params.detach())?)
+            }
+            _ => self.first_density(obs, pool, &params.detach()),
         }
+    }
+
+    /// (H1) on one candidate per state, without a loss.
+    fn first_density(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<EntropyTerm> {
+        let first = pool.z.narrow(1, 0, 1)?.squeeze(1)?;
+        let density = self.density(params, obs, &first)?;
+        Ok(EntropyTerm {
+            loss: None,
+            entropy: density.entropy()?,
+            divergence: density.log_volume.mean_all()?,
+        })
     }
 
     fn local(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<Local> {
@@ -228,7 +260,8 @@ impl FmerAgent {
 
     /// One random point on the trajectory of each of the first `entropy_nodes` candidates.
     fn nodes(&mut self, obs: &Tensor, trajectory: &[Tensor]) -> Result<Nodes> {
-        let (count, steps) = (self.config.entropy_nodes, trajectory.len());
+        let count = self.config.entropy_nodes.min(self.config.num_candidates);
+        let steps = trajectory.len();
         let first = |u: &Tensor| u.narrow(1, 0, count);
         let points: Vec<Tensor> = trajectory.iter().map(first).collect::<Result<_>>()?;
         let points = Tensor::stack(&points, 2)?.flatten(0, 1)?;
@@ -256,7 +289,7 @@ impl FmerAgent {
     }
 }
 
-/// Mean and largest |u|, and the share of saturated actions.
+/// Mean and largest |u| before the clamp, and the share of saturated actions.
 fn latent_metrics(latent: &Tensor, metrics: &mut Metrics) -> Result<()> {
     let size = latent.abs()?;
     let saturated = size.ge(SATURATED.atanh())?.to_dtype(DType::F32)?;

@@ -37,7 +37,7 @@ impl FmerAgent {
         metrics.insert("critic/q_gap", q_gap);
         metrics.insert_tensor("policy/advantage_std", &spread)?;
         metrics.insert("temperature/mirror", self.temperature());
-        metrics.insert_tensor("temperature/ess_fraction", &effective_fraction(&soft)?)?;
+        metrics.insert_tensor("policy/weight_ess", &effective_fraction(&soft)?)?;
         metrics.insert_tensor(
             "temperature/weight_kl",
             &kl_from_uniform(&soft)?.mean_all()?,
@@ -70,7 +70,8 @@ impl FmerAgent {
                 dual::smoothed(log_t, total - share, config.temperature_smoothing)
             }
         };
-        self.log_temperature = dual::floored(moved, config.floor_kappa, q_gap);
+        let floored = dual::floored(moved, config.floor_kappa, q_gap);
+        self.log_temperature = floored.min(config.temperature_max.ln());
         Ok(())
     }
 }

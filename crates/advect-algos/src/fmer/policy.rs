@@ -34,10 +34,10 @@ pub struct Sampler {
 /// Latents with the points that led to them.
 #[derive(Debug, Clone)]
 pub struct Rollout {
-    /// `u_0 .. u_(N-1)` at the times `n/N`, each `[B, K, d]`, not clamped.
+    /// `u_0 .. u_(N-1)` at the times `n/N`, each `[B, K, d]`; empty if they were not asked for.
     pub nodes: Vec<Tensor>,
-    /// `clamp(u_N, +-latent_clip)` `[B, K, d]`.
-    pub latent: Tensor,
+    /// `u_N` before the clamp `[B, K, d]`.
+    pub end: Tensor,
 }
 
 impl Sampler {
@@ -59,7 +59,7 @@ impl Sampler {
         self.clamp(&end)
     }
 
-    /// As [`Sampler::latents`], and keeps the points before every step.
+    /// As [`Sampler::latents`] before the clamp, and keeps the points before every step if `keep` says so.
     ///
     /// # Errors
     /// On a shape mismatch.
@@ -69,11 +69,16 @@ impl Sampler {
         params: &Tensor,
         obs: &Tensor,
         z: &Tensor,
+        keep: bool,
     ) -> Result<Rollout> {
-        let mut nodes = trajectory(&self.field(net, params, obs), z, self.grid())?;
+        let field = self.field(net, params, obs);
+        if !keep {
+            let (nodes, end) = (Vec::new(), integrate(&field, z, self.grid())?);
+            return Ok(Rollout { nodes, end });
+        }
+        let mut nodes = trajectory(&field, z, self.grid())?;
         let end = nodes.pop().unwrap_or_else(|| z.clone());
-        let latent = self.clamp(&end)?;
-        Ok(Rollout { nodes, latent })
+        Ok(Rollout { nodes, end })
     }
 
     /// The final latent within its bound, any shape.

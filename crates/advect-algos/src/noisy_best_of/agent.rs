@@ -144,7 +144,13 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             .setup
             .policy
             .candidates(&params, obs, &normals, precision)?;
-        best(&self.critic, obs, &candidates, precision)
+        best(
+            self.critic.net(),
+            self.critic.online(),
+            obs,
+            &candidates,
+            precision,
+        )
     }
 
     /// The best candidate plus noise, not clipped, from the [`draw`] of its normals.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
-use crate::validate::{at_least_one, narrowest, not_negative, positive};
+use crate::validate::{at_least_one, finite, narrowest, not_negative, positive};
 
 /// Configuration of the agent that acts by the best of its samples plus noise; baselines.md sections 3 and 5. (C) is the
 /// authors' code, whose defaults these are unless the comment says "consistent".
@@ -114,7 +114,13 @@ impl NoisyBestOfConfig {
             ("delay_alpha_update", self.delay_alpha_update),
             ("best_of", self.best_of as u64),
         ])?;
-        not_negative(&[("alpha_lr", self.alpha_lr)])?;
+        not_negative(&[
+            ("alpha_lr", self.alpha_lr),
+            ("critic_lr", self.critic_lr),
+            ("policy_lr", self.policy_lr),
+            ("policy_lr_end", self.policy_lr_end),
+        ])?;
+        finite(&[("target_entropy_scale", self.target_entropy_scale)])?;
         positive(&[
             ("reward_scale", self.reward_scale),
             ("base_std", self.base_std),

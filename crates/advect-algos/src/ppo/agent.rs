@@ -55,6 +55,10 @@ impl Agent for PpoAgent {
         self.learner.act(obs, mode)
     }
 
+    fn observe(&mut self, obs: &Tensor) -> Result<()> {
+        self.learner.observe(obs)
+    }
+
     /// PPO's evaluation action is the mean: it draws nothing.
     fn begin_evaluation(&mut self, _: Stream) {}
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::actor_critic::Start;
 use super::loss::Coefficients;
 use crate::error::AlgoError;
-use crate::validate::{at_least_one, narrowest, not_negative, positive, unit_interval};
+use crate::validate::{at_least_one, finite, narrowest, not_negative, positive, unit_interval};
 
 /// Over which rows advantages get mean 0 and deviation 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +186,7 @@ impl PpoConfig {
             ("lr", self.lr),
             ("adam_eps", self.adam_eps),
             ("clip", self.clip),
+            ("advantage_eps", self.advantage_eps),
             ("policy_head_gain", self.policy_head_gain),
             ("value_head_gain", self.value_head_gain),
         ])?;
@@ -193,19 +194,26 @@ impl PpoConfig {
             ("max_grad_norm", self.max_grad_norm),
             ("value_coef", self.value_coef),
             ("entropy_coef", self.entropy_coef),
-            ("advantage_eps", self.advantage_eps),
             ("obs_clip", self.obs_clip),
             ("reward_clip", self.reward_clip),
         ])?;
+        finite(&[("init_log_std", self.init_log_std)])?;
         self.validate_minibatches()
     }
 
     fn validate_minibatches(&self) -> Result<(), AlgoError> {
-        let rows = self.rollout_steps * self.num_envs;
-        if self.num_minibatches <= rows {
+        let rows = self.rollout_steps.saturating_mul(self.num_envs);
+        // the advantage of a minibatch of one row would be normalised to zero
+        let least = match self.advantage_norm {
+            AdvantageNorm::Minibatch => 2,
+            _ => 1,
+        };
+        if self.num_minibatches.saturating_mul(least) <= rows {
             return Ok(());
         }
-        let fix = format!("give at most the {rows} rows of a rollout (rollout_steps num_envs)");
+        let fix = format!(
+            "give at least {least} of the {rows} rows of a rollout (rollout_steps num_envs) to each"
+        );
         Err(AlgoError::value(
             "num_minibatches",
             self.num_minibatches,

@@ -104,6 +104,17 @@ impl Learner {
         self.net.value(&params, &self.normalized(obs)?)
     }
 
+    /// Counts observations of the training loop in the normaliser.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn observe(&mut self, obs: &Tensor) -> Result<()> {
+        match self.config.normalize_obs {
+            true => self.obs_normalizer.count(obs),
+            false => Ok(()),
+        }
+    }
+
     /// An action of the policy for exploration, its mean for an evaluation.
     ///
     /// # Shapes
@@ -112,9 +123,6 @@ impl Learner {
     /// # Errors
     /// On a shape mismatch.
     pub fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
-        if mode == ActMode::Explore && self.config.normalize_obs {
-            self.obs_normalizer.count(obs)?;
-        }
         let params = self.params().detached();
         let mean = self.net.mean(&params, &self.normalized(obs)?)?;
         if mode == ActMode::Evaluate {

@@ -85,7 +85,13 @@ impl QvpoAgent {
         let candidates = self
             .policy
             .explore(&params, obs, per_state, stream, precision)?;
-        best(&self.critic, obs, &candidates, precision)
+        best(
+            self.critic.net(),
+            self.critic.online(),
+            obs,
+            &candidates,
+            precision,
+        )
     }
 
     fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
@@ -95,7 +101,13 @@ impl QvpoAgent {
         let candidates = self
             .policy
             .evaluate(&params, obs, per_state, base, precision)?;
-        best(&self.critic, obs, &candidates, precision)
+        best(
+            self.critic.net(),
+            self.critic.online(),
+            obs,
+            &candidates,
+            precision,
+        )
     }
 
     /// `min Q̄(s', a')`, `a'` the best of the target policy's actions under the target critics `[B]`.
@@ -106,9 +118,8 @@ impl QvpoAgent {
         let candidates = self
             .policy
             .explore(&params, next_obs, per_state, stream, precision)?;
-        let critics = self.critic.target().detached();
-        let net = self.critic.net();
-        let next_act = rank(net, &critics, next_obs, &candidates, precision)?.action;
+        let (net, critics) = (self.critic.net(), self.critic.target());
+        let next_act = best(net, critics, next_obs, &candidates, precision)?;
         self.critic.target_min_q(next_obs, &next_act)
     }
 

@@ -41,7 +41,7 @@ pub struct QvpoConfig {
     pub entropy_max: f64,
     /// Last weight of a uniform action relative to the best one. 0.002.
     pub entropy_min: f64,
-    /// Updates at which `alpha_e` would reach zero, were it not for `entropy_min`. 1e6, the steps of a run.
+    /// Environment step at which `alpha_e` would reach zero, were it not for `entropy_min`. 1e6, the steps of a run.
     pub entropy_steps: u64,
 
     /// Generated actions of which the behaviour takes the best. 4.
@@ -87,10 +87,11 @@ impl QvpoConfig {
         }
     }
 
-    /// `alpha_e` at an update.
-    pub fn entropy_coefficient(&self, update: u64) -> f64 {
+    /// `alpha_e` after that many updates.
+    pub fn entropy_coefficient(&self, updates: u64) -> f64 {
         let (max, min) = (self.entropy_max, self.entropy_min);
-        entropy_coefficient(update, self.entropy_steps, max, min)
+        let step = self.off_policy.env_step(updates);
+        entropy_coefficient(step, self.entropy_steps, max, min)
     }
 
     /// Refuses what makes no sense.
@@ -110,6 +111,8 @@ impl QvpoConfig {
         ])?;
         positive(&[("adam_eps", self.adam_eps), ("clip_norm", self.clip_norm)])?;
         not_negative(&[
+            ("critic_lr", self.critic_lr),
+            ("policy_lr", self.policy_lr),
             ("entropy_max", self.entropy_max),
             ("entropy_min", self.entropy_min),
         ])

@@ -54,8 +54,7 @@ pub fn weighted(
         noise.k.flatten_all()?,
     );
     let Denoised { noised, predicted } = policy.denoise(params, &obs, &x_0, &eps, &k)?;
-    let loss = (weighted_rows_loss(&predicted, &eps, &weights.detach(), Coordinates::Mean)?
-        / rows as f64)?;
+    let loss = (weighted_rows_loss(&predicted, &eps, weights, Coordinates::Mean)? / rows as f64)?;
     Ok(Regression {
         noised: noised.reshape(act.shape())?,
         loss,

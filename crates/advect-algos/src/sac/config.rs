@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
-use crate::validate::{at_least_one, narrowest, positive};
+use crate::validate::{at_least_one, finite, narrowest, not_negative, positive};
 
 /// SAC's configuration; baselines.md section 1, after Haarnoja et al. (arXiv 1812.05905).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -58,6 +58,12 @@ impl SacConfig {
     pub fn validate(&self) -> Result<(), AlgoError> {
         self.off_policy.validate()?;
         at_least_one(&[("hidden", narrowest(&self.hidden))])?;
+        not_negative(&[
+            ("critic_lr", self.critic_lr),
+            ("actor_lr", self.actor_lr),
+            ("alpha_lr", self.alpha_lr),
+        ])?;
+        finite(&[("target_entropy_scale", self.target_entropy_scale)])?;
         positive(&[("init_alpha", self.init_alpha)])
     }
 }

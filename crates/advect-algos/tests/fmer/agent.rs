@@ -46,20 +46,21 @@ fn metric(metrics: &Metrics, name: &str) -> Result<f64, Box<dyn Error>> {
     Ok(metrics.get(name).ok_or(format!("no {name}"))?)
 }
 
-/// A truncated transition reaches the agent with `terminated = 0`, the only flag that a batch has.
 #[test]
 fn targets_bootstrap_through_truncation_but_not_termination() -> TestResult {
-    let target = |terminated: f64| -> Result<(f64, f64), Box<dyn Error>> {
+    let target = |terminated: f64, truncated: f64| -> Result<(f64, f64), Box<dyn Error>> {
         let mut batch = batch(&mut Stream::new(1, "batches"), 16)?;
         batch.terminated = (batch.terminated.ones_like()? * terminated)?;
+        batch.truncated = (batch.terminated.ones_like()? * truncated)?;
         let mean = batch.reward.mean_all()?.to_scalar::<f32>()?;
         let found = metric(&agent(small())?.update(&batch)?, "critic/target")?;
         Ok((found, f64::from(mean)))
     };
-    let (ended, reward) = target(1.0)?;
+    let (ended, reward) = target(1.0, 0.0)?;
     assert!((ended - reward).abs() < 1e-6, "{ended} for {reward}");
-    let (cut, _) = target(0.0)?;
+    let (cut, _) = target(0.0, 1.0)?;
     assert!((cut - reward).abs() > 1e-3, "{cut} for {reward}");
+    assert_eq!(cut, target(0.0, 0.0)?.0, "a truncation changes the target");
     Ok(())
 }
 
@@ -96,7 +97,7 @@ fn every_update_reports_what_a_run_is_watched_by() -> TestResult {
         "policy/wcfm_loss",
         "temperature/alpha",
         "temperature/entropy",
-        "temperature/ess_fraction",
+        "policy/weight_ess",
         "temperature/mirror",
         "temperature/weight_kl",
     ];
@@ -291,10 +292,6 @@ fn contradictions_are_refused_by_name() -> TestResult {
     };
     for (text, expected) in [
         ("n_steps = 0", "`n_steps` is 0"),
-        (
-            "entropy_nodes = 17",
-            "`entropy_nodes` is 17; give at most num_candidates",
-        ),
         (
             "weighting = \"unnormalised\"\nwcfm_rows = 2",
             "wcfm_rows = 0",

@@ -47,7 +47,7 @@ fn entropies(c: f64, n_steps: usize) -> Result<Entropies> {
         precision: Precision::F32,
     };
     let nodes = sampler
-        .rollout(&net, &params, &obs, &z.unsqueeze(1)?)?
+        .rollout(&net, &params, &obs, &z.unsqueeze(1)?, true)?
         .nodes;
     let mut h2 = BASE_ENTROPY;
     for (n, u) in nodes.iter().enumerate() {

@@ -167,8 +167,7 @@ pub struct BenchArgs {
     /// Width of the actions
     #[arg(long, value_name = "M", value_parser = dimension)]
     pub act_dim: usize,
-    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
-    /// the environment, else `paper`]
+    /// Named settings of the algorithm for any environment, see `advect presets` [default: `paper`, its defaults]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// A setting of the algorithm, `key=value`; may be repeated

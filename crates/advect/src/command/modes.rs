@@ -5,7 +5,7 @@ use super::pictures::POLICY_FILE;
 use super::print;
 use advect::plot::{sheet, write_svg};
 use advect::rl::RunConfig;
-use advect::{bandit, multi_goal};
+use advect::{bandit, multi_goal, presets};
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const TASKS: [(&str, usize); 2] = [(bandit::ID, 4), (multi_goal::ID, 2)];
 /// Arguments of `modes`.
 #[derive(Debug, Args)]
 pub struct ModesArgs {
-    /// Algorithms, see `advect algos` [default: fmer flame-m qvpo sac]
+    /// Algorithms with a `tuned` preset for both tasks, see `advect presets` [default: fmer flame-m qvpo sac]
     pub algos: Vec<String>,
     /// Folder of the runs and of the pictures
     #[arg(long, value_name = "DIR", default_value = "modes")]
@@ -30,6 +30,10 @@ pub struct ModesArgs {
 pub fn run(args: &ModesArgs) -> anyhow::Result<()> {
     let named: Vec<&str> = args.algos.iter().map(String::as_str).collect();
     let algos = if named.is_empty() { &ALGOS[..] } else { &named };
+    for (env, _) in TASKS {
+        let tuned = |algo: &&str| presets::find(algo, env, Some(presets::TUNED)).map(drop);
+        algos.iter().try_for_each(tuned)?;
+    }
     for (env, columns) in TASKS {
         let pictures = algos.iter().map(|algo| policy(&args.out, algo, env));
         let pictures = pictures.collect::<anyhow::Result<Vec<_>>>()?;
@@ -43,7 +47,9 @@ pub fn run(args: &ModesArgs) -> anyhow::Result<()> {
 /// Trains, or goes on training, and reads the picture of the policy.
 fn policy(out: &Path, algo: &str, env: &str) -> anyhow::Result<String> {
     let runs = out.join("runs");
-    let mut command = words(&format!("train {algo} --env {env} --resume --quiet --out"));
+    let mut command = words(&format!(
+        "train {algo} --env {env} --preset tuned --resume --quiet --out"
+    ));
     command.push(runs.display().to_string());
     step(&command)?;
     let config = RunConfig {

@@ -80,12 +80,11 @@ fn begin(args: &TrainArgs, request: &Request) -> anyhow::Result<Begin> {
         Some(None) => {
             let config = configure()?;
             let run = args.out.join(config.run_name());
-            let there = run.join(run_dir::CONFIG_FILE).is_file();
-            Ok(if there {
-                Begin::Resume(run)
-            } else {
-                Begin::New(config)
-            })
+            if !run.join(run_dir::CONFIG_FILE).is_file() {
+                return Ok(Begin::New(config));
+            }
+            check_same_settings(&run, args, request, &config)?;
+            Ok(Begin::Resume(run))
         }
     }
 }
@@ -114,13 +113,33 @@ fn check_same_run(run: &Path, args: &TrainArgs) -> anyhow::Result<()> {
             config.env
         );
     }
-    if args.config.is_some() {
+    if args.config.is_some() || args.preset.is_some() {
         bail!(
-            "{} has its own config.toml: change its settings with --set instead of --config",
+            "{} has its own config.toml: change its settings with --set instead of --config or --preset",
             run.display()
         );
     }
     Ok(())
+}
+
+/// Refuses a preset or a configuration file that would make the run that is there another run.
+fn check_same_settings(
+    run: &Path,
+    args: &TrainArgs,
+    request: &Request,
+    wanted: &RunConfig,
+) -> anyhow::Result<()> {
+    if args.config.is_none() && args.preset.is_none() {
+        return Ok(());
+    }
+    let own = compose::reconfigure(run_dir::read_config(run)?, request)?;
+    if own.identity() == wanted.identity() {
+        return Ok(());
+    }
+    bail!(
+        "{} was started with other settings than the preset or the configuration given: take another --out, or leave them out to go on with its own",
+        run.display()
+    )
 }
 
 /// A flag that the first interrupt sets. One that comes later than [`REPEATED`] ends the program at once; earlier ones are the
