@@ -168,6 +168,7 @@ fn a_rollout_is_taken_in_as_it_was_acted_on() -> TestResult {
         let mut acts = Vec::new();
         for step in 0..6 {
             let obs = batch.obs.narrow(0, 2 * step, 2)?;
+            learner.observe(&obs)?;
             acts.push(learner.act(&obs, ActMode::Explore)?);
         }
         batch.act = Tensor::cat(&acts, 0)?;
@@ -201,8 +202,10 @@ fn a_learner_loaded_inside_a_rollout_goes_on_to_the_same_bits() -> TestResult {
             first.save(&mut saved)?;
             second.load(&StateDict::from_bytes(&saved.to_bytes()?)?)?;
         }
+        first.observe(&obs)?;
         let act = first.act(&obs, ActMode::Explore)?;
         if step >= 3 {
+            second.observe(&obs)?;
             let again = second.act(&obs, ActMode::Explore)?;
             assert_eq!(act.to_vec2::<f32>()?, again.to_vec2::<f32>()?);
         }
@@ -347,5 +350,19 @@ fn metrics_have_the_names_of_the_page() -> TestResult {
     batch.terminated = Tensor::ones(ENVS * STEPS, DType::F32, &Device::Cpu)?;
     let metrics = agent.update(&batch)?;
     assert_eq!(metrics.get("value/explained_variance"), None);
+    Ok(())
+}
+
+/// Whoever acts outside of the training loop, exploring or not, leaves the statistics as they are.
+#[test]
+fn acting_alone_does_not_move_the_normaliser() -> TestResult {
+    let mut learner = Learner::new("ppo", &small(), DIMS, 5, &Device::Cpu)?;
+    let obs = batch(&mut Stream::new(1, "data"), 12)?.obs;
+    learner.observe(&obs)?;
+    let before = learner.value(&obs)?.to_vec1::<f32>()?;
+    learner.act(&(&obs * 100.0)?, ActMode::Explore)?;
+    assert_eq!(before, learner.value(&obs)?.to_vec1::<f32>()?);
+    learner.observe(&(&obs * 100.0)?)?;
+    assert_ne!(before, learner.value(&obs)?.to_vec1::<f32>()?);
     Ok(())
 }

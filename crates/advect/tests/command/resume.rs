@@ -235,3 +235,16 @@ fn every_algorithm_goes_on_to_the_same_bits() {
         assert_eq!(expected["evaluation"], resumed["evaluation"], "{algo}");
     }
 }
+
+#[test]
+fn a_preset_does_not_silently_apply_to_a_run_that_is_there() {
+    let out = tempfile::tempdir().unwrap();
+    let training = Training::new("flame-r", "MultiGoal-v0", 100, out.path());
+    training.finish();
+    let before = contents(&training.run_dir());
+    let named = fail(&mut resume(&training.run_dir(), &["--preset", "fast"]));
+    assert!(named.contains("--set instead"), "{named}");
+    let found = fail(training.command().args(["--resume", "--preset", "fast"]));
+    assert!(found.contains("started with other settings"), "{found}");
+    assert!(before == contents(&training.run_dir()), "the run changed");
+}
