@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod actor_critic;
 mod alpha;
 pub mod candidates;
 pub mod diffusion_policy;

@@ -12,6 +12,7 @@ use candle_core::{Device, Result, Tensor};
 use super::config::DipoConfig;
 use super::improve::improve;
 use super::store::ImprovedActions;
+use crate::actor_critic::ActorCritic;
 use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
@@ -24,12 +25,9 @@ pub struct DipoAgent {
     config: DipoConfig,
     table: toml::Table,
     policy: DiffusionPolicy,
-    actor: Averaged,
-    critic: TwinCritic,
+    parts: ActorCritic,
     improved: ImprovedActions,
-    streams: Streams,
     evaluation: Stream,
-    updates: u64,
 }
 
 impl DipoAgent {
@@ -56,12 +54,13 @@ impl DipoAgent {
             adam: config.adam(),
         };
         Ok(Self {
-            actor: Averaged::new(actor, config.adam())?,
-            critic: critic.build(dims, &init.fork("critic"), device)?,
+            parts: ActorCritic::new(
+                Averaged::new(actor, config.adam())?,
+                critic.build(dims, &init.fork("critic"), device)?,
+                Streams::new("dipo", seed),
+            ),
             improved: ImprovedActions::new(config.off_policy.replay_capacity, dims.act),
-            streams: Streams::new("dipo", seed),
             evaluation: Stream::new(seed, "dipo/evaluation"),
-            updates: 0,
             config,
             table,
             policy,
@@ -70,24 +69,28 @@ impl DipoAgent {
 
     /// Q-learning with one action of the target policy at the next states.
     fn update_critic(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
-        let params = self.actor.average().detached();
+        let params = self.parts.policy.average().detached();
         let (next_obs, precision) = (&batch.next_obs, self.config.scoring.into());
-        let stream = &mut self.streams.next_action;
+        let stream = &mut self.parts.streams.next_action;
         let next_act = self
             .policy
             .explore(&params, next_obs, 1, stream, precision)?
             .squeeze(1)?;
-        let value = self.critic.target_min_q(next_obs, &next_act)?;
+        let value = self.parts.critic.target_min_q(next_obs, &next_act)?;
         let gamma = self.config.off_policy.gamma;
         let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
-        self.critic
+        self.parts
+            .critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())
     }
 
     /// Improves the batch's actions from where they stood, and keeps them.
     fn improve(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<Tensor> {
-        let (net, critics) = (self.critic.net(), self.critic.online().detached());
+        let (net, critics) = (
+            self.parts.critic.net(),
+            self.parts.critic.online().detached(),
+        );
         let before = self.improved.read(&batch.numbers, &batch.act)?;
         let after = improve(net, &critics, &batch.obs, &before, self.config.ascent())?;
         self.improved.write(&batch.numbers, &after)?;
@@ -101,13 +104,17 @@ impl DipoAgent {
 
     /// The policy imitates the improved actions: the plain denoising loss.
     fn update_policy(&mut self, obs: &Tensor, act: &Tensor, metrics: &mut Metrics) -> Result<()> {
-        let stream = &mut self.streams.policy;
+        let stream = &mut self.parts.streams.policy;
         let k = self.policy.steps(stream, obs.dim(0)?, obs)?;
         let eps = random::normal(stream, act.shape(), act.device())?;
-        let params = self.actor.online.params().tensor();
+        let params = self.parts.policy.online.params().tensor();
         let denoised = self.policy.denoise(params, obs, act, &eps, &k)?;
         let loss = regression_loss(&denoised.predicted, &eps)?;
-        let norm = self.actor.online.descend(&loss, self.config.policy_lr)?;
+        let norm = self
+            .parts
+            .policy
+            .online
+            .descend(&loss, self.config.policy_lr)?;
         metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert("policy/grad_norm", norm);
         Ok(())
@@ -125,9 +132,9 @@ impl Agent for DipoAgent {
 
     /// One action of the online policy.
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
-        let params = self.actor.online.params().detached();
+        let params = self.parts.policy.online.params().detached();
         let precision = self.config.scoring.into();
-        let stream = &mut self.streams.explore;
+        let stream = &mut self.parts.streams.explore;
         let one = match mode {
             ActMode::Explore => self.policy.explore(&params, obs, 1, stream, precision)?,
             ActMode::Evaluate => {
@@ -148,33 +155,25 @@ impl Agent for DipoAgent {
         let act = self.improve(batch, &mut metrics)?;
         self.update_policy(&batch.obs, &act, &mut metrics)?;
         let tau = self.config.off_policy.ema_tau;
-        self.critic.update_target(tau)?;
-        self.actor.update_average(tau)?;
-        self.updates += 1;
+        self.parts.update_averages(tau)?;
+        self.parts.updates += 1;
         Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("updates", self.updates);
-        self.actor.save("policy", out)?;
-        self.critic.save("critic", out)?;
+        self.parts.save(out)?;
         self.improved.save("improved", out)?;
-        self.streams.save(out);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.actor.load("policy", from)?;
-        self.critic.load("critic", from)?;
+        self.parts.load(from)?;
         self.improved.load("improved", from)?;
-        self.streams = Streams::load(from)?;
-        self.updates = from.scalar("updates")?;
         Ok(())
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let buffers = self.actor.buffers().into_iter();
-        crate::hash::combined(buffers.chain(self.critic.buffers()))
+        crate::hash::combined(self.parts.buffers())
     }
 
     fn config_toml(&self) -> toml::Table {

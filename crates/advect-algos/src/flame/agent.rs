@@ -16,6 +16,7 @@ use super::critic::soft_value;
 use super::entropy::{Estimator, mean_flow_entropy, rectified_flow_entropy};
 use super::proposals::{ProposalNoise, Proposals, propose};
 use super::{policy_m, policy_r};
+use crate::actor_critic::ActorCritic;
 use crate::alpha::AlphaState;
 use crate::candidates::{effective_fraction, softmax_weights};
 use crate::dims::Dims;
@@ -34,12 +35,9 @@ pub struct FlameAgent {
     dims: Dims,
     device: Device,
     generator: Generator,
-    policy: Averaged,
-    critic: TwinCritic,
+    parts: ActorCritic,
     alpha: AlphaState,
-    streams: Streams,
     evaluation: Stream,
-    updates: u64,
 }
 
 /// Flow times of a policy loss: `tau` for FLAME-R, `(r, t)` for FLAME-M.
@@ -82,13 +80,14 @@ impl FlameAgent {
             adam,
         };
         Ok(Self {
-            policy: Averaged::new(policy, adam)?,
-            critic: critic.build(dims, &init.fork("critic"), device)?,
+            parts: ActorCritic::new(
+                Averaged::new(policy, adam)?,
+                critic.build(dims, &init.fork("critic"), device)?,
+                Streams::new("flame", seed),
+            ),
             alpha: AlphaState::new(config.init_alpha, device)?,
-            streams: Streams::new("flame", seed),
             evaluation: Stream::new(seed, "flame/evaluation"),
             device: device.clone(),
-            updates: 0,
             variant,
             config,
             table,
@@ -109,17 +108,17 @@ impl FlameAgent {
 
     /// Parameters of the online policy.
     pub fn policy(&self) -> &Params {
-        self.policy.online.params()
+        self.parts.policy.online.params()
     }
 
     /// Parameters of the averaged policy, which acts.
     pub fn average_policy(&self) -> &Params {
-        self.policy.average()
+        self.parts.policy.average()
     }
 
     /// The critics.
     pub fn critic(&self) -> &TwinCritic {
-        &self.critic
+        &self.parts.critic
     }
 
     /// The temperature.
@@ -129,7 +128,7 @@ impl FlameAgent {
 
     /// Updates made.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.parts.updates
     }
 
     fn generation(&self) -> Generation {
@@ -162,7 +161,10 @@ impl FlameAgent {
 
     /// Best of `P` from the given policy parameters and normals `[n, P, d]`.
     fn choose(&self, policy: &Params, obs: &Tensor, xi: &Tensor) -> Result<Tensor> {
-        let (net, critics) = (self.critic.net(), self.critic.online().detached());
+        let (net, critics) = (
+            self.parts.critic.net(),
+            self.parts.critic.online().detached(),
+        );
         let best = best_of(
             &self.generator,
             &policy.detached(),
@@ -181,9 +183,9 @@ impl FlameAgent {
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
         let shape = self.candidate_shape(obs.dim(0)?);
-        let xi = random::normal(&mut self.streams.explore, shape, &self.device)?;
-        let action = self.choose(self.policy.average(), obs, &xi)?;
-        let noise = random::normal(&mut self.streams.explore, action.dims(), &self.device)?;
+        let xi = random::normal(&mut self.parts.streams.explore, shape, &self.device)?;
+        let action = self.choose(self.parts.policy.average(), obs, &xi)?;
+        let noise = random::normal(&mut self.parts.streams.explore, action.dims(), &self.device)?;
         action + (noise * self.config.noise_std(self.alpha.alpha))?
     }
 
@@ -191,32 +193,40 @@ impl FlameAgent {
         let shape = self.candidate_shape(obs.dim(0)?);
         let xi =
             normals_per_observation(&self.evaluation, obs, shape.1 * shape.2)?.reshape(shape)?;
-        self.choose(self.policy.average(), obs, &xi)
+        self.choose(self.parts.policy.average(), obs, &xi)
     }
 
     /// `a'` at the next states: best of `P` of the online policy (step 2).
     fn next_action(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let shape = self.candidate_shape(next_obs.dim(0)?);
-        let xi = random::normal(&mut self.streams.next_action, shape, &self.device)?;
-        self.choose(self.policy.online.params(), next_obs, &xi)
+        let xi = random::normal(&mut self.parts.streams.next_action, shape, &self.device)?;
+        self.choose(self.parts.policy.online.params(), next_obs, &xi)
     }
 
     fn add_td_noise(&mut self, next_act: &Tensor) -> Result<Tensor> {
         if !self.config.td_noise {
             return Ok(next_act.clone());
         }
-        let noise = random::normal(&mut self.streams.next_action, next_act.dims(), &self.device)?;
+        let noise = random::normal(
+            &mut self.parts.streams.next_action,
+            next_act.dims(),
+            &self.device,
+        )?;
         next_act + (noise * self.config.noise_std(self.alpha.alpha))?
     }
 
     /// Whether this update moves the temperature.
     fn temperature_due(&self) -> bool {
-        !self.config.fix_alpha && self.updates.is_multiple_of(self.config.delay_alpha_update)
+        !self.config.fix_alpha
+            && self
+                .parts
+                .updates
+                .is_multiple_of(self.config.delay_alpha_update)
     }
 
     /// Whether this update moves the policy and the averages.
     fn policy_due(&self) -> bool {
-        self.updates.is_multiple_of(self.config.delay_update)
+        self.parts.updates.is_multiple_of(self.config.delay_update)
     }
 
     /// `H'` per next state, only where the critic's target or the temperature takes it (step 3).
@@ -225,10 +235,12 @@ impl FlameAgent {
             return Ok(None);
         }
         let shape = next_act.dims();
-        let params = self.policy.online.params().detached();
+        let params = self.parts.policy.online.params().detached();
         let estimator = self.estimator();
         let source = match &self.generator {
-            Generator::M(_) => random::normal(&mut self.streams.entropy, shape, &self.device)?,
+            Generator::M(_) => {
+                random::normal(&mut self.parts.streams.entropy, shape, &self.device)?
+            }
             Generator::R(_) => next_act.clone(),
         };
         let probe = self.probe(&source)?;
@@ -245,7 +257,7 @@ impl FlameAgent {
 
     fn probe(&mut self, like: &Tensor) -> Result<Tensor> {
         let takes_probe = self.estimator().takes_probe();
-        let stream = &mut self.streams.entropy;
+        let stream = &mut self.parts.streams.entropy;
         match (takes_probe, self.config.trace) {
             (false, _) => like.zeros_like(),
             (true, Trace::Rademacher) => random::rademacher(stream, like.dims(), &self.device),
@@ -258,7 +270,7 @@ impl FlameAgent {
         let next_act = self.next_action(&batch.next_obs)?;
         let entropy = self.next_entropy(&batch.next_obs, &next_act)?;
         let next_act = self.add_td_noise(&next_act)?;
-        let q_next = self.critic.target_min_q(&batch.next_obs, &next_act)?;
+        let q_next = self.parts.critic.target_min_q(&batch.next_obs, &next_act)?;
         let FlameConfig {
             td_entropy,
             reward_scale,
@@ -273,9 +285,9 @@ impl FlameAgent {
             reward_scale,
             self.config.off_policy.gamma,
         )?;
-        let gradient = self.critic.learn(batch, &y, critic_lr, metrics)?;
+        let gradient = self.parts.critic.learn(batch, &y, critic_lr, metrics)?;
         if self.config.critic_double_step {
-            self.critic.step(&gradient, critic_lr)?;
+            self.parts.critic.step(&gradient, critic_lr)?;
         }
         Ok(entropy)
     }
@@ -294,13 +306,13 @@ impl FlameAgent {
         if fraction == 0.0 {
             return Ok(Times { r: Some(r), t });
         }
-        let coins = random::uniform(&mut self.streams.policy, 0.0, 1.0, rows, &self.device)?;
+        let coins = random::uniform(&mut self.parts.streams.policy, 0.0, 1.0, rows, &self.device)?;
         let r = advect_flow::meanflow::tie_fraction(&r, &t, &coins, fraction)?;
         Ok(Times { r: Some(r), t })
     }
 
     fn draw_time(&mut self, rows: usize) -> Result<Tensor> {
-        let stream = &mut self.streams.policy;
+        let stream = &mut self.parts.streams.policy;
         if self.config.sampler().takes_normals() {
             return random::normal(stream, rows, &self.device);
         }
@@ -311,17 +323,25 @@ impl FlameAgent {
     fn propose(&mut self, batch: &Batch, times: &Times) -> Result<(Proposals, Tensor)> {
         let (rows, d) = batch.act.dims2()?;
         let shape = (rows, self.config.num_proposals, d);
-        let eps0 = random::normal(&mut self.streams.policy, (rows, d), &self.device)?;
-        let levels = random::uniform(&mut self.streams.policy, 0.0, 1.0, shape, &self.device)?;
+        let eps0 = random::normal(&mut self.parts.streams.policy, (rows, d), &self.device)?;
+        let levels = random::uniform(
+            &mut self.parts.streams.policy,
+            0.0,
+            1.0,
+            shape,
+            &self.device,
+        )?;
         let path = self.config.path(self.variant);
         let noise = ProposalNoise { eps0, levels };
         let proposals = propose(path, &batch.act, &times.t, &noise, self.config.clip_z)?;
-        let critics = self.critic.online().detached();
+        let critics = self.parts.critic.online().detached();
         let precision = self.config.scoring.into();
-        let q =
-            self.critic
-                .net()
-                .min_q_candidates(&critics, &batch.obs, &proposals.act, precision)?;
+        let q = self.parts.critic.net().min_q_candidates(
+            &critics,
+            &batch.obs,
+            &proposals.act,
+            precision,
+        )?;
         let weights = softmax_weights(&q, self.config.weight_temperature(self.alpha.alpha))?;
         Ok((proposals, weights))
     }
@@ -335,7 +355,7 @@ impl FlameAgent {
         weights: &Tensor,
     ) -> Result<Tensor> {
         use advect_flow::TimeConvention::{DataUp, NoiseUp};
-        let params = self.policy.online.params().tensor();
+        let params = self.parts.policy.online.params().tensor();
         let shared = self.config.policy_loss_rows == LossRows::Shared;
         let t = &times.t;
         match (&self.generator, &times.r) {
@@ -388,9 +408,12 @@ impl FlameAgent {
             return Ok(None);
         }
         let shape = (obs.dim(0)?, self.dims.act);
-        let xi = random::normal(&mut self.streams.policy, shape, &self.device)?;
-        let (critic, critics) = (self.critic.net(), self.critic.target().detached());
-        let params = self.policy.online.params().tensor();
+        let xi = random::normal(&mut self.parts.streams.policy, shape, &self.device)?;
+        let (critic, critics) = (
+            self.parts.critic.net(),
+            self.parts.critic.target().detached(),
+        );
+        let params = self.parts.policy.online.params().tensor();
         let dpg = policy_m::dpg_loss(
             net,
             params,
@@ -414,8 +437,11 @@ impl FlameAgent {
             metrics.insert_tensor("policy/dpg_loss", &dpg)?;
             loss = (loss + (dpg * self.config.dpg_coef)?)?;
         }
-        let lr = self.config.policy_schedule().at(self.policy.online.steps());
-        let norm = self.policy.online.descend(&loss, lr)?;
+        let lr = self
+            .config
+            .policy_schedule()
+            .at(self.parts.policy.online.steps());
+        let norm = self.parts.policy.online.descend(&loss, lr)?;
         metrics.insert("policy/grad_norm", norm);
         metrics.insert("policy/lr", lr);
         Ok(())
@@ -434,8 +460,7 @@ impl FlameAgent {
     /// Step 8.
     fn update_averages(&self) -> Result<()> {
         let tau = self.config.off_policy.ema_tau;
-        self.critic.update_target(tau)?;
-        self.policy.update_average(tau)
+        self.parts.update_averages(tau)
     }
 }
 
@@ -472,34 +497,24 @@ impl Agent for FlameAgent {
             self.update_averages()?;
         }
         metrics.insert("temperature/alpha", self.alpha.alpha);
-        self.updates += 1;
+        self.parts.updates += 1;
         Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("updates", self.updates);
-        self.policy.save("policy", out)?;
-        self.critic.save("critic", out)?;
+        self.parts.save(out)?;
         self.alpha.temperature.save("temperature", out)?;
-        self.streams.save(out);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.policy.load("policy", from)?;
-        self.critic.load("critic", from)?;
+        self.parts.load(from)?;
         self.alpha.load(from)?;
-        self.streams = Streams::load(from)?;
-        self.updates = from.scalar("updates")?;
         Ok(())
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let nets = self
-            .policy
-            .buffers()
-            .into_iter()
-            .chain(self.critic.buffers());
+        let nets = self.parts.buffers();
         let all = nets.chain([self.alpha.temperature.log_alpha()]);
         crate::hash::combined(all)
     }

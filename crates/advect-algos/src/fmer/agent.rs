@@ -16,6 +16,7 @@ use super::improvement::EntropyTerm;
 use super::mirror::scalar;
 use super::switches::{EntropyMode, Source};
 use super::{dual, policy};
+use crate::actor_critic::ActorCritic;
 use crate::candidates::best;
 use crate::dims::Dims;
 use crate::error::AlgoError;
@@ -31,13 +32,10 @@ pub struct FmerAgent {
     pub(super) dims: Dims,
     pub(super) device: Device,
     pub(super) net: VelocityNet,
-    pub(super) policy: Averaged,
-    pub(super) critic: TwinCritic,
+    pub(super) parts: ActorCritic,
     log_alpha: f64,
     pub(super) log_temperature: f64,
-    pub(super) streams: Streams,
     evaluation: Stream,
-    updates: u64,
 }
 
 impl FmerAgent {
@@ -70,14 +68,15 @@ impl FmerAgent {
             adam,
         };
         Ok(Self {
-            policy: Averaged::new(policy, adam)?,
-            critic: critic.build(dims, &init.fork("critic"), device)?,
+            parts: ActorCritic::new(
+                Averaged::new(policy, adam)?,
+                critic.build(dims, &init.fork("critic"), device)?,
+                Streams::new("fmer", seed),
+            ),
             log_alpha: config.init_alpha.ln(),
             log_temperature: config.init_temperature.ln(),
-            streams: Streams::new("fmer", seed),
             evaluation: Stream::new(seed, "fmer/evaluation"),
             device: device.clone(),
-            updates: 0,
             config,
             table,
             dims,
@@ -103,8 +102,8 @@ impl FmerAgent {
     /// Parameters of the policy.
     pub fn policy(&self, source: Source) -> &Params {
         match source {
-            Source::Online => self.policy.online.params(),
-            Source::Ema => self.policy.average(),
+            Source::Online => self.parts.policy.online.params(),
+            Source::Ema => self.parts.policy.average(),
         }
     }
 
@@ -114,8 +113,8 @@ impl FmerAgent {
         let params = self.policy(source).detached();
         let candidates = sampler.latents(&self.net, &params, obs, z)?.tanh()?;
         best(
-            self.critic.net(),
-            self.critic.online(),
+            self.parts.critic.net(),
+            self.parts.critic.online(),
             obs,
             &candidates,
             sampler.precision,
@@ -124,7 +123,7 @@ impl FmerAgent {
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
         let shape = (obs.dim(0)?, self.config.behaviour_best_of, self.dims.act);
-        let z = random::normal(&mut self.streams.explore, shape, &self.device)?;
+        let z = random::normal(&mut self.parts.streams.explore, shape, &self.device)?;
         self.choose(self.config.acting_source, obs, &z)
     }
 
@@ -138,19 +137,22 @@ impl FmerAgent {
     /// Value of the next states under the averaged policy (section 7).
     fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let (rows, d) = (next_obs.dim(0)?, self.dims.act);
-        let entropy_off = self.config.entropy_mode_at(self.updates) == EntropyMode::Off;
+        let entropy_off = self.config.entropy_mode_at(self.parts.updates) == EntropyMode::Off;
         if !self.config.soft_backup || entropy_off {
             let shape = (rows, self.config.td_best_of, d);
-            let z = random::normal(&mut self.streams.next_action, shape, &self.device)?;
+            let z = random::normal(&mut self.parts.streams.next_action, shape, &self.device)?;
             let action = self.choose(Source::Ema, next_obs, &z)?;
-            return self.critic.target_min_q(next_obs, &action);
+            return self.parts.critic.target_min_q(next_obs, &action);
         }
-        let z = random::normal(&mut self.streams.next_action, (rows, d), &self.device)?;
+        let z = random::normal(&mut self.parts.streams.next_action, (rows, d), &self.device)?;
         let probe = self.density_probe(&z)?;
         let volume = self.config.log_prob.volume(&probe);
-        let (params, sampler) = (self.policy.average().detached(), self.config.sampler());
+        let (params, sampler) = (
+            self.parts.policy.average().detached(),
+            self.config.sampler(),
+        );
         let next = next_action(&self.net, &params, next_obs, &z, &sampler, volume)?;
-        let q = self.critic.target_min_q(next_obs, &next.action)?;
+        let q = self.parts.critic.target_min_q(next_obs, &next.action)?;
         soft_value(&q, &next.log_prob, self.alpha())
     }
 
@@ -158,13 +160,14 @@ impl FmerAgent {
         let value = self.next_value(&batch.next_obs)?;
         let (scale, gamma) = (self.config.reward_scale, self.config.off_policy.gamma);
         let y = td_target(&batch.reward, &batch.terminated, &value, scale, gamma)?;
-        self.critic
+        self.parts
+            .critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())
     }
 
     fn update_policy(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
-        let mode = self.config.entropy_mode_at(self.updates);
+        let mode = self.config.entropy_mode_at(self.parts.updates);
         let pool = self.candidates(batch, mode, metrics)?;
         let weights = self.weigh(&batch.obs, &pool, metrics)?;
         let (wcfm, term) = self.losses(&batch.obs, &pool, &weights, mode)?;
@@ -177,7 +180,11 @@ impl FmerAgent {
             }
         };
         metrics.insert_tensor("policy/loss", &loss)?;
-        let norm = self.policy.online.descend(&loss, self.config.policy_lr)?;
+        let norm = self
+            .parts
+            .policy
+            .online
+            .descend(&loss, self.config.policy_lr)?;
         metrics.insert("policy/grad_norm", norm);
         self.update_alpha(&term, mode, metrics)
     }
@@ -230,35 +237,27 @@ impl Agent for FmerAgent {
         self.update_critic(batch, &mut metrics)?;
         self.update_policy(batch, &mut metrics)?;
         let tau = self.config.off_policy.ema_tau;
-        self.critic.update_target(tau)?;
-        self.policy.update_average(tau)?;
-        self.updates += 1;
+        self.parts.update_averages(tau)?;
+        self.parts.updates += 1;
         Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("updates", self.updates);
+        self.parts.save(out)?;
         out.put_scalar("log_alpha", self.log_alpha);
         out.put_scalar("log_temperature", self.log_temperature);
-        self.policy.save("policy", out)?;
-        self.critic.save("critic", out)?;
-        self.streams.save(out);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.policy.load("policy", from)?;
-        self.critic.load("critic", from)?;
-        self.streams = Streams::load(from)?;
+        self.parts.load(from)?;
         self.log_alpha = from.scalar("log_alpha")?;
         self.log_temperature = from.scalar("log_temperature")?;
-        self.updates = from.scalar("updates")?;
         Ok(())
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let nets = self.policy.buffers().into_iter();
-        let hash = crate::hash::combined(nets.chain(self.critic.buffers()))?;
+        let hash = crate::hash::combined(self.parts.buffers())?;
         let numbers = [self.log_alpha, self.log_temperature];
         Ok(crate::hash::with_numbers(hash, &numbers))
     }

@@ -67,7 +67,7 @@ impl FmerAgent {
         metrics: &mut Metrics,
     ) -> Result<Pool> {
         let shape = (batch.obs.dim(0)?, self.config.num_candidates, self.dims.act);
-        let z = random::normal(&mut self.streams.policy, shape, &self.device)?;
+        let z = random::normal(&mut self.parts.streams.policy, shape, &self.device)?;
         let (Rollout { nodes, end }, density) = self.generate(&batch.obs, &z, mode)?;
         latent_metrics(&end, metrics)?;
         let latent = self.config.sampler().clamp(&end)?;
@@ -129,7 +129,7 @@ impl FmerAgent {
     /// Signs where the log-density takes a probe.
     pub(super) fn density_probe(&mut self, like: &Tensor) -> Result<Tensor> {
         if self.config.log_prob.takes_probe() {
-            random::rademacher(&mut self.streams.entropy, like.dims(), &self.device)
+            random::rademacher(&mut self.parts.streams.entropy, like.dims(), &self.device)
         } else {
             like.zeros_like()
         }
@@ -140,7 +140,8 @@ impl FmerAgent {
         match self.config.divergence {
             Divergence::Exact => Ok(None),
             Divergence::Hutchinson => {
-                random::rademacher(&mut self.streams.entropy, like.dims(), &self.device).map(Some)
+                random::rademacher(&mut self.parts.streams.entropy, like.dims(), &self.device)
+                    .map(Some)
             }
         }
     }
@@ -154,7 +155,7 @@ impl FmerAgent {
         }
         if self.config.n_uniform > 0 {
             let shape = (rows, self.config.n_uniform, d);
-            let stream = &mut self.streams.policy;
+            let stream = &mut self.parts.streams.policy;
             actions.push(random::uniform(stream, -1.0, 1.0, shape, &self.device)?);
         }
         let sampler = self.config.sampler();
@@ -171,7 +172,7 @@ impl FmerAgent {
         mode: EntropyMode,
     ) -> Result<(Tensor, EntropyTerm)> {
         let (pairs, weights) = self.pairs(obs, &pool.latent, weights)?;
-        let params = self.policy.online.params().tensor().clone();
+        let params = self.parts.policy.online.params().tensor().clone();
         let shared = self.config.local_nodes == LocalNodes::Interpolants;
         let (v, mut term) = if mode == EntropyMode::Local && shared {
             let probe = self.divergence_probe(&pairs.u_tau)?;
@@ -201,7 +202,7 @@ impl FmerAgent {
         weights: &Tensor,
     ) -> Result<(Pairs, Tensor)> {
         let (rows, count) = (latent.dim(0)?, self.config.wcfm_rows);
-        let stream = &mut self.streams.policy;
+        let stream = &mut self.parts.streams.policy;
         let (latent, weights) = if count == 0 {
             (latent.clone(), weights.clone())
         } else {
@@ -265,7 +266,7 @@ impl FmerAgent {
         let first = |u: &Tensor| u.narrow(1, 0, count);
         let points: Vec<Tensor> = trajectory.iter().map(first).collect::<Result<_>>()?;
         let points = Tensor::stack(&points, 2)?.flatten(0, 1)?;
-        let stream = &mut self.streams.entropy;
+        let stream = &mut self.parts.streams.entropy;
         let index = random::indices(stream, steps as u32, points.dim(0)?, &self.device)?;
         Ok(Nodes {
             obs: repeat_rows(obs, count)?,

@@ -18,7 +18,10 @@ impl FmerAgent {
         pool: &Pool,
         metrics: &mut Metrics,
     ) -> Result<Tensor> {
-        let (net, critics) = (self.critic.net(), self.critic.online().detached());
+        let (net, critics) = (
+            self.parts.critic.net(),
+            self.parts.critic.online().detached(),
+        );
         let q = net.q_candidates(&critics, obs, &pool.action, self.config.scoring.into())?;
         let q_gap = scalar(&(q.get(0)? - q.get(1)?)?.abs()?.mean_all()?)?;
         let advantage = advantage(&q.min(0)?)?;

@@ -13,6 +13,7 @@ use candle_core::{Device, Result, Tensor};
 use super::config::NoisyBestOfConfig;
 use super::noise;
 use super::policy::{LossInputs, Objective, Policy, States};
+use crate::actor_critic::ActorCritic;
 use crate::alpha::AlphaState;
 use crate::candidates::best;
 use crate::dims::Dims;
@@ -45,12 +46,9 @@ pub struct NoisyBestOf<P, O> {
     setup: Setup<P, O>,
     dims: Dims,
     device: Device,
-    params: Averaged,
-    critic: TwinCritic,
+    parts: ActorCritic,
     alpha: AlphaState,
-    streams: Streams,
     evaluation: Stream,
-    updates: u64,
 }
 
 impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
@@ -78,13 +76,14 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             adam,
         };
         Ok(Self {
-            params: Averaged::new(policy, adam)?,
-            critic: critic.build(dims, &init.fork("critic"), device)?,
+            parts: ActorCritic::new(
+                Averaged::new(policy, adam)?,
+                critic.build(dims, &init.fork("critic"), device)?,
+                Streams::new(name, seed),
+            ),
             alpha: AlphaState::new(setup.config.init_alpha, device)?,
-            streams: Streams::new(name, seed),
             evaluation: Stream::new(seed, &format!("{name}/evaluation")),
             device: device.clone(),
-            updates: 0,
             setup,
             dims,
         })
@@ -102,17 +101,17 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
 
     /// Parameters of the online policy.
     pub fn policy_params(&self) -> &Params {
-        self.params.online.params()
+        self.parts.policy.online.params()
     }
 
     /// Parameters of the averaged policy, which acts.
     pub fn average_policy_params(&self) -> &Params {
-        self.params.average()
+        self.parts.policy.average()
     }
 
     /// The critics.
     pub fn critic(&self) -> &TwinCritic {
-        &self.critic
+        &self.parts.critic
     }
 
     /// The temperature.
@@ -145,8 +144,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             .policy
             .candidates(&params, obs, &normals, precision)?;
         best(
-            self.critic.net(),
-            self.critic.online(),
+            self.parts.critic.net(),
+            self.parts.critic.online(),
             obs,
             &candidates,
             precision,
@@ -161,12 +160,12 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
         let widths = self.widths();
-        let draws = draw(&mut self.streams.explore, widths, obs)?;
-        self.noisy_best(self.params.average(), obs, &draws)
+        let draws = draw(&mut self.parts.streams.explore, widths, obs)?;
+        self.noisy_best(self.parts.policy.average(), obs, &draws)
     }
 
     fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
-        let policy = self.params.average();
+        let policy = self.parts.policy.average();
         if let Some(action) = self.setup.policy.one_step(&policy.detached(), obs)? {
             return Ok(action);
         }
@@ -178,8 +177,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
     /// `a'` at the next states: best of `P` of the online policy plus noise.
     fn next_action(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let widths = self.widths();
-        let draws = draw(&mut self.streams.next_action, widths, next_obs)?;
-        self.noisy_best(self.params.online.params(), next_obs, &draws)
+        let draws = draw(&mut self.parts.streams.next_action, widths, next_obs)?;
+        self.noisy_best(self.parts.policy.online.params(), next_obs, &draws)
     }
 
     /// `y = reward_scale r + gamma (1 - terminated) min Q_target(s', a')` and one Adam step of the critics.
@@ -189,7 +188,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         next_act: &Tensor,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let value = self.critic.target_min_q(&batch.next_obs, next_act)?;
+        let value = self.parts.critic.target_min_q(&batch.next_obs, next_act)?;
         let NoisyBestOfConfig {
             reward_scale,
             critic_lr,
@@ -204,9 +203,9 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             reward_scale,
             gamma,
         )?;
-        let gradient = self.critic.learn(batch, &y, critic_lr, metrics)?;
+        let gradient = self.parts.critic.learn(batch, &y, critic_lr, metrics)?;
         if critic_double_step {
-            self.critic.step(&gradient, critic_lr)?;
+            self.parts.critic.step(&gradient, critic_lr)?;
         }
         Ok(())
     }
@@ -214,23 +213,23 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
     /// A fresh action of the online policy at the batch's states.
     fn fresh_action(&mut self, obs: &Tensor) -> Result<Tensor> {
         let widths = self.widths();
-        let draws = draw(&mut self.streams.policy, widths, obs)?;
-        self.noisy_best(self.params.online.params(), obs, &draws)
+        let draws = draw(&mut self.parts.streams.policy, widths, obs)?;
+        self.noisy_best(self.parts.policy.online.params(), obs, &draws)
     }
 
     fn policy_loss(&mut self, obs: &Tensor, act: &Tensor, metrics: &mut Metrics) -> Result<Tensor> {
         let inputs = LossInputs {
-            params: self.params.online.params().tensor(),
+            params: self.parts.policy.online.params().tensor(),
             obs,
             act,
-            critic: &self.critic,
+            critic: &self.parts.critic,
             alpha: self.alpha.alpha,
             precision: self.precision(),
         };
         let Setup {
             policy, objective, ..
         } = &self.setup;
-        objective.loss(policy, &inputs, &mut self.streams.policy, metrics)
+        objective.loss(policy, &inputs, &mut self.parts.streams.policy, metrics)
     }
 
     fn update_policy(
@@ -247,9 +246,12 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             }
         };
         let lr = self.setup.config.policy_schedule();
-        let lr = lr.at(self.params.online.steps());
+        let lr = lr.at(self.parts.policy.online.steps());
         metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert("policy/grad_norm", self.params.online.descend(&loss, lr)?);
+        metrics.insert(
+            "policy/grad_norm",
+            self.parts.policy.online.descend(&loss, lr)?,
+        );
         metrics.insert("policy/lr", lr);
         Ok(())
     }
@@ -263,7 +265,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         } = self.setup.config;
         let entropy = noise::entropy(self.noise_std(), self.dims.act);
         metrics.insert("temperature/entropy", entropy);
-        if self.updates.is_multiple_of(delay_alpha_update) {
+        if self.parts.updates.is_multiple_of(delay_alpha_update) {
             let entropy = Tensor::new(&[entropy as f32], &self.device)?;
             let target = self.setup.config.target_entropy(self.dims.act);
             let gradient = entropy_gradient(&entropy, target)?;
@@ -276,8 +278,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
 
     fn update_averages(&self) -> Result<()> {
         let tau = self.setup.off_policy.ema_tau;
-        self.critic.update_target(tau)?;
-        self.params.update_average(tau)
+        self.parts.update_averages(tau)
     }
 }
 
@@ -313,48 +314,41 @@ impl<P: Policy, O: Objective<P>> Agent for NoisyBestOf<P, O> {
 
     fn update(&mut self, batch: &Batch) -> Result<Metrics> {
         let mut metrics = Metrics::new();
-        let policy_due = self.updates.is_multiple_of(self.setup.config.delay_update);
+        let policy_due = self
+            .parts
+            .updates
+            .is_multiple_of(self.setup.config.delay_update);
         let next_act = self.next_action(&batch.next_obs)?;
         self.update_critic(batch, &next_act, &mut metrics)?;
         if policy_due {
             self.update_policy(batch, &next_act, &mut metrics)?;
         }
         let objective = &mut self.setup.objective;
-        objective.observe(&self.critic, &batch.next_obs, &next_act)?;
+        objective.observe(&self.parts.critic, &batch.next_obs, &next_act)?;
         self.update_temperature(&mut metrics)?;
         if policy_due {
             self.update_averages()?;
         }
-        self.updates += 1;
+        self.parts.updates += 1;
         Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("updates", self.updates);
-        self.params.save("policy", out)?;
-        self.critic.save("critic", out)?;
+        self.parts.save(out)?;
         self.alpha.temperature.save("temperature", out)?;
         self.setup.objective.save(out);
-        self.streams.save(out);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.params.load("policy", from)?;
-        self.critic.load("critic", from)?;
+        self.parts.load(from)?;
         self.alpha.load(from)?;
         self.setup.objective.load(from)?;
-        self.streams = Streams::load(from)?;
-        self.updates = from.scalar("updates")?;
         Ok(())
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let nets = self
-            .params
-            .buffers()
-            .into_iter()
-            .chain(self.critic.buffers());
+        let nets = self.parts.buffers();
         crate::hash::combined(nets.chain([self.alpha.temperature.log_alpha()]))
     }
 

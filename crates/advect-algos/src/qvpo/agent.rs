@@ -12,6 +12,7 @@ use candle_core::{Device, Result, Tensor};
 use super::config::QvpoConfig;
 use super::loss::{RowNoise, actions, weighted};
 use super::weights;
+use crate::actor_critic::ActorCritic;
 use crate::candidates::{best, rank};
 use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
@@ -30,11 +31,8 @@ pub struct QvpoAgent {
     dims: Dims,
     device: Device,
     policy: DiffusionPolicy,
-    actor: Averaged,
-    critic: TwinCritic,
-    streams: Streams,
+    parts: ActorCritic,
     evaluation: Stream,
-    updates: u64,
 }
 
 impl QvpoAgent {
@@ -61,12 +59,13 @@ impl QvpoAgent {
             adam: config.adam(),
         };
         Ok(Self {
-            actor: Averaged::new(actor, config.adam())?,
-            critic: critic.build(dims, &init.fork("critic"), device)?,
-            streams: Streams::new("qvpo", seed),
+            parts: ActorCritic::new(
+                Averaged::new(actor, config.adam())?,
+                critic.build(dims, &init.fork("critic"), device)?,
+                Streams::new("qvpo", seed),
+            ),
             evaluation: Stream::new(seed, "qvpo/evaluation"),
             device: device.clone(),
-            updates: 0,
             config,
             table,
             dims,
@@ -80,14 +79,14 @@ impl QvpoAgent {
 
     fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
         let (per_state, precision) = (self.config.behaviour_best_of, self.precision());
-        let params = self.actor.online.params().detached();
-        let stream = &mut self.streams.explore;
+        let params = self.parts.policy.online.params().detached();
+        let stream = &mut self.parts.streams.explore;
         let candidates = self
             .policy
             .explore(&params, obs, per_state, stream, precision)?;
         best(
-            self.critic.net(),
-            self.critic.online(),
+            self.parts.critic.net(),
+            self.parts.critic.online(),
             obs,
             &candidates,
             precision,
@@ -96,14 +95,14 @@ impl QvpoAgent {
 
     fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
         let (per_state, precision) = (self.config.eval_best_of, self.precision());
-        let params = self.actor.online.params().detached();
+        let params = self.parts.policy.online.params().detached();
         let base = &self.evaluation;
         let candidates = self
             .policy
             .evaluate(&params, obs, per_state, base, precision)?;
         best(
-            self.critic.net(),
-            self.critic.online(),
+            self.parts.critic.net(),
+            self.parts.critic.online(),
             obs,
             &candidates,
             precision,
@@ -113,14 +112,14 @@ impl QvpoAgent {
     /// `min Q̄(s', a')`, `a'` the best of the target policy's actions under the target critics `[B]`.
     fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
         let (per_state, precision) = (self.config.td_best_of, self.precision());
-        let params = self.actor.average().detached();
-        let stream = &mut self.streams.next_action;
+        let params = self.parts.policy.average().detached();
+        let stream = &mut self.parts.streams.next_action;
         let candidates = self
             .policy
             .explore(&params, next_obs, per_state, stream, precision)?;
-        let (net, critics) = (self.critic.net(), self.critic.target());
+        let (net, critics) = (self.parts.critic.net(), self.parts.critic.target());
         let next_act = best(net, critics, next_obs, &candidates, precision)?;
-        self.critic.target_min_q(next_obs, &next_act)
+        self.parts.critic.target_min_q(next_obs, &next_act)
     }
 
     fn update_critic(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
@@ -131,7 +130,8 @@ impl QvpoAgent {
             false => batch.terminated.clone(),
         };
         let y = td_target(&batch.reward, &ends, &value, 1.0, gamma)?;
-        self.critic
+        self.parts
+            .critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())
     }
@@ -139,18 +139,30 @@ impl QvpoAgent {
     /// Actions `[B, R, d]` that the policy learns, and their weights `[B, R]`.
     fn targets(&mut self, obs: &Tensor, metrics: &mut Metrics) -> Result<(Tensor, Tensor)> {
         let (per_state, precision) = (self.config.num_candidates, self.precision());
-        let params = self.actor.online.params().detached();
-        let stream = &mut self.streams.policy;
+        let params = self.parts.policy.online.params().detached();
+        let stream = &mut self.parts.streams.policy;
         let candidates = self
             .policy
             .explore(&params, obs, per_state, stream, precision)?;
-        let critics = self.critic.online().detached();
-        let ranked = rank(self.critic.net(), &critics, obs, &candidates, precision)?;
+        let critics = self.parts.critic.online().detached();
+        let ranked = rank(
+            self.parts.critic.net(),
+            &critics,
+            obs,
+            &candidates,
+            precision,
+        )?;
         let (rows, m) = (obs.dim(0)?, self.config.num_uniform);
         let shape = (rows, m, self.dims.act);
-        let uniform = random::uniform(&mut self.streams.entropy, -1.0, 1.0, shape, &self.device)?;
+        let uniform = random::uniform(
+            &mut self.parts.streams.entropy,
+            -1.0,
+            1.0,
+            shape,
+            &self.device,
+        )?;
         let omega = weights::advantage(&ranked.score)?;
-        let entropy_coef = self.config.entropy_coefficient(self.updates);
+        let entropy_coef = self.config.entropy_coefficient(self.parts.updates);
         metrics.insert_tensor("policy/advantage", &omega.mean_all()?)?;
         metrics.insert("policy/entropy_coef", entropy_coef);
         let weights = weights::of_rows(&omega, entropy_coef, m)?;
@@ -159,14 +171,18 @@ impl QvpoAgent {
 
     fn update_policy(&mut self, obs: &Tensor, metrics: &mut Metrics) -> Result<()> {
         let (act, weights) = self.targets(obs, metrics)?;
-        let stream = &mut self.streams.policy;
+        let stream = &mut self.parts.streams.policy;
         let noise = RowNoise {
             k: self.policy.steps(stream, weights.shape(), obs)?,
             eps: random::normal(stream, act.shape(), &self.device)?,
         };
-        let params = self.actor.online.params().tensor();
+        let params = self.parts.policy.online.params().tensor();
         let loss = weighted(&self.policy, params, obs, &act, &weights, &noise)?.loss;
-        let norm = self.actor.online.descend(&loss, self.config.policy_lr)?;
+        let norm = self
+            .parts
+            .policy
+            .online
+            .descend(&loss, self.config.policy_lr)?;
         metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert("policy/grad_norm", norm);
         Ok(())
@@ -198,31 +214,23 @@ impl Agent for QvpoAgent {
         self.update_critic(batch, &mut metrics)?;
         self.update_policy(&batch.obs, &mut metrics)?;
         let tau = self.config.off_policy.ema_tau;
-        self.critic.update_target(tau)?;
-        self.actor.update_average(tau)?;
-        self.updates += 1;
+        self.parts.update_averages(tau)?;
+        self.parts.updates += 1;
         Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("updates", self.updates);
-        self.actor.save("policy", out)?;
-        self.critic.save("critic", out)?;
-        self.streams.save(out);
+        self.parts.save(out)?;
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.actor.load("policy", from)?;
-        self.critic.load("critic", from)?;
-        self.streams = Streams::load(from)?;
-        self.updates = from.scalar("updates")?;
+        self.parts.load(from)?;
         Ok(())
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let buffers = self.actor.buffers().into_iter();
-        crate::hash::combined(buffers.chain(self.critic.buffers()))
+        crate::hash::combined(self.parts.buffers())
     }
 
     fn config_toml(&self) -> toml::Table {
