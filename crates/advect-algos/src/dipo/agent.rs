@@ -3,9 +3,7 @@
 use advect_flow::flow_matching::regression_loss;
 use advect_kernels::{Activation, random};
 use advect_rl::critic::td_target;
-use advect_rl::{
-    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
-};
+use advect_rl::{ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 

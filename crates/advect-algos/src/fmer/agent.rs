@@ -4,9 +4,7 @@ use advect_flow::VelocityNet;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Activation, Params, random};
 use advect_rl::critic::{soft_value, td_target};
-use advect_rl::{
-    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
-};
+use advect_rl::{ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 

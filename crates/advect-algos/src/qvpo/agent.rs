@@ -3,9 +3,7 @@
 use advect_kernels::init::Init;
 use advect_kernels::{Activation, Precision, random};
 use advect_rl::critic::td_target;
-use advect_rl::{
-    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
-};
+use advect_rl::{ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
