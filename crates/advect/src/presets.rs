@@ -54,6 +54,7 @@ pub const PRESETS: &[Preset] = &[
     named!("dpmd", "fast"),
     named!("flame-r", "fast"),
     named!("fmer", "fast"),
+    named!("fmer", "sparse"),
     named!("fmer", "v1"),
     named!("qvpo", "fast"),
     named!("sdac", "fast"),

@@ -71,7 +71,7 @@ pub struct FmerConfig {
     pub temperature_min: f64,
     /// Largest temperature. (I) 1e3.
     pub temperature_max: f64,
-    /// The temperature is at least this times mean |Q1 - Q2| (6.2). (I) 1; 0 is without.
+    /// The temperature is at least this times mean |Q1 - Q2| (6.2). (I) 0: without, for dense rewards; 1 for sparse ones.
     pub floor_kappa: f64,
 
     /// Where the entropy enters. (I) local.
@@ -146,7 +146,7 @@ impl Default for FmerConfig {
             temperature_smoothing: 0.05,
             temperature_min: 1e-3,
             temperature_max: 1e3,
-            floor_kappa: 1.0,
+            floor_kappa: 0.0,
             entropy_mode: EntropyMode::Local,
             local_nodes: LocalNodes::Trajectory,
             entropy_nodes: 4,
