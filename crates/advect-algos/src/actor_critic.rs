@@ -1,8 +1,8 @@
 //! What an off-policy agent with an averaged policy carries from update to update.
 
 use advect_kernels::Params;
-use advect_rl::{Averaged, StateDict, StateError, TwinCritic};
-use candle_core::Result;
+use advect_rl::{Averaged, Metrics, StateDict, StateError, TwinCritic};
+use candle_core::{Result, Tensor};
 
 use crate::streams::Streams;
 
@@ -28,6 +28,12 @@ impl ActorCritic {
             streams,
             updates: 0,
         }
+    }
+
+    /// One Adam step of the policy; adds `policy/loss` and `policy/grad_norm`.
+    pub(crate) fn descend(&mut self, loss: &Tensor, lr: f64, metrics: &mut Metrics) -> Result<()> {
+        metrics.insert("policy/grad_norm", self.policy.online.descend(loss, lr)?);
+        metrics.insert_tensor("policy/loss", loss)
     }
 
     /// Moves targets and averaged policy by `tau`.

@@ -108,14 +108,7 @@ impl DipoAgent {
         let params = self.parts.policy.online.params().tensor();
         let denoised = self.policy.denoise(params, obs, act, &eps, &k)?;
         let loss = regression_loss(&denoised.predicted, &eps)?;
-        let norm = self
-            .parts
-            .policy
-            .online
-            .descend(&loss, self.config.policy_lr)?;
-        metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert("policy/grad_norm", norm);
-        Ok(())
+        self.parts.descend(&loss, self.config.policy_lr, metrics)
     }
 }
 

@@ -177,13 +177,7 @@ impl FmerAgent {
                 (wcfm + entropy)?
             }
         };
-        metrics.insert_tensor("policy/loss", &loss)?;
-        let norm = self
-            .parts
-            .policy
-            .online
-            .descend(&loss, self.config.policy_lr)?;
-        metrics.insert("policy/grad_norm", norm);
+        self.parts.descend(&loss, self.config.policy_lr, metrics)?;
         self.update_alpha(&term, mode, metrics)
     }
 

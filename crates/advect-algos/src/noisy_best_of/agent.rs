@@ -247,11 +247,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         };
         let lr = self.setup.config.policy_schedule();
         let lr = lr.at(self.parts.policy.online.steps());
-        metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert(
-            "policy/grad_norm",
-            self.parts.policy.online.descend(&loss, lr)?,
-        );
+        self.parts.descend(&loss, lr, metrics)?;
         metrics.insert("policy/lr", lr);
         Ok(())
     }

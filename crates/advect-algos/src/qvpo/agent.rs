@@ -176,14 +176,7 @@ impl QvpoAgent {
         };
         let params = self.parts.policy.online.params().tensor();
         let loss = weighted(&self.policy, params, obs, &act, &weights, &noise)?.loss;
-        let norm = self
-            .parts
-            .policy
-            .online
-            .descend(&loss, self.config.policy_lr)?;
-        metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert("policy/grad_norm", norm);
-        Ok(())
+        self.parts.descend(&loss, self.config.policy_lr, metrics)
     }
 }
 
@@ -218,13 +211,11 @@ impl Agent for QvpoAgent {
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        self.parts.save(out)?;
-        Ok(())
+        self.parts.save(out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.parts.load(from)?;
-        Ok(())
+        self.parts.load(from)
     }
 
     fn parameter_hash(&self) -> Result<u64> {
