@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::evaluation::normals_per_observation;
+use crate::normals::Normals;
 use crate::validate::{at_least_one, narrowest, not_negative};
 
 /// Networks and schedule of a diffusion policy. Each algorithm gives its own defaults.
@@ -181,36 +181,22 @@ impl DiffusionPolicy {
         Ok(Denoised { noised, predicted })
     }
 
-    /// [`DiffusionPolicy::sample`] with all noise from `stream`: `[B, per_state, d]`.
-    pub(crate) fn explore(
+    /// [`DiffusionPolicy::sample`] of `per_state` actions with all noise from `normals`, drawn step by step: `[B, per_state, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn draw(
         &self,
         params: &Tensor,
         obs: &Tensor,
         per_state: usize,
-        stream: &mut Stream,
+        normals: &mut Normals<'_>,
         precision: Precision,
     ) -> Result<Tensor> {
         let shape = (obs.dim(0)?, per_state, self.net.act_dim());
-        let start = random::normal(stream, shape, obs.device())?;
-        let noise = |_| random::normal(stream, shape, obs.device());
+        let start = normals.draw(shape, obs.device())?;
+        let noise = |_| normals.draw(shape, obs.device());
         self.sample(params, obs, &start, noise, precision)
-    }
-
-    /// [`DiffusionPolicy::sample`] with noise that depends on `base` and the observation alone: `[B, per_state, d]`.
-    pub(crate) fn evaluate(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        per_state: usize,
-        base: &Stream,
-        precision: Precision,
-    ) -> Result<Tensor> {
-        let (rows, steps, d) = (obs.dim(0)?, self.schedule.n_steps(), self.net.act_dim());
-        let normals = normals_per_observation(base, obs, steps * per_state * d)?;
-        let normals = normals.reshape((rows, steps, per_state, d))?;
-        // the last step takes no noise, so its share is the start
-        let noise = |k: usize| normals.narrow(1, k, 1)?.squeeze(1)?.contiguous();
-        self.sample(params, obs, &noise(0)?, noise, precision)
     }
 
     /// Uniform random steps `0..T` of any shape, u32.

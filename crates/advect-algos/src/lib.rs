@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod actor_critic;
 mod alpha;
 pub mod candidates;
 pub mod diffusion_policy;
@@ -8,8 +7,8 @@ mod dims;
 pub mod dipo;
 pub mod dpmd;
 mod error;
-mod evaluation;
 pub mod flame;
+mod flow_times;
 pub mod fmer;
 pub mod fpmd;
 pub mod gaussian;
@@ -17,6 +16,7 @@ pub mod generator;
 mod hash;
 mod networks;
 pub mod noisy_best_of;
+pub mod normals;
 pub mod off_policy;
 pub mod ppo;
 pub mod qvpo;
@@ -26,9 +26,9 @@ pub mod sac;
 pub mod scoring;
 pub mod sdac;
 pub mod squash;
-mod streams;
 pub mod td3;
 mod validate;
+pub mod volume;
 
 pub use dims::Dims;
 pub use error::AlgoError;

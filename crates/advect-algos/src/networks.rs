@@ -14,23 +14,11 @@ use crate::dims::Dims;
 /// Haiku's default: truncated normal with standard deviation `1/sqrt(fan_in)`, zero biases (flame.md section 2).
 pub(crate) const HAIKU: Init = Init::TruncatedNormal { scale: 1.0 };
 
-/// Parameters of one network, drawn from `stream`.
+/// Parameters of one network, drawn from `stream`, the weights of the last layer times `last_layer_scale`.
 pub(crate) fn drawn(
     layout: impl Into<Arc<ParamLayout>>,
     scheme: Init,
-    stream: &mut Stream,
-    device: &Device,
-) -> Result<Params> {
-    let layout = layout.into();
-    let values = init::draw(&layout, scheme, stream);
-    Params::from_vec(layout, None, values, device)
-}
-
-/// As [`drawn`] with the weights of the last layer times `factor`.
-pub(crate) fn drawn_with_last_layer(
-    layout: impl Into<Arc<ParamLayout>>,
-    scheme: Init,
-    factor: f64,
+    last_layer_scale: f64,
     stream: &mut Stream,
     device: &Device,
 ) -> Result<Params> {
@@ -39,7 +27,9 @@ pub(crate) fn drawn_with_last_layer(
     let mut entries = layout.entries().iter().rev();
     if let Some(last) = entries.find(|entry| entry.shape.len() == 2) {
         let weights = &mut values[last.range()];
-        weights.iter_mut().for_each(|w| *w *= factor as f32);
+        weights
+            .iter_mut()
+            .for_each(|w| *w *= last_layer_scale as f32);
     }
     Params::from_vec(layout, None, values, device)
 }

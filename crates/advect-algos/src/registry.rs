@@ -10,21 +10,21 @@ use toml::Table;
 
 use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
-use crate::dipo::{DipoAgent, DipoConfig};
+use crate::dipo::DipoConfig;
 use crate::dpmd::DpmdConfig;
 use crate::error::AlgoError;
-use crate::flame::{FlameAgent, FlameConfig};
-use crate::fmer::{FmerAgent, FmerConfig};
+use crate::flame::FlameConfig;
+use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
-use crate::qvpo::{QvpoAgent, QvpoConfig};
+use crate::qvpo::QvpoConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
-use crate::td3::{Td3Agent, Td3Config};
-use crate::{dpmd, fpmd, sdac};
+use crate::td3::Td3Config;
+use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, sdac, td3};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -62,7 +62,7 @@ const ALGORITHMS: [Algorithm; 12] = [
         "dipo",
         DipoConfig | DiffusionConfig,
         DipoConfig::default(),
-        DipoAgent::new
+        dipo::agent
     ),
     algorithm!(
         "dpmd",
@@ -72,17 +72,17 @@ const ALGORITHMS: [Algorithm; 12] = [
     ),
     algorithm!(
         "flame-m",
-        FlameConfig,
+        FlameConfig | NoisyBestOfConfig,
         FlameConfig::of(Variant::M),
-        |config, dims, seed, device| { FlameAgent::new(Variant::M, config, dims, seed, device) }
+        |config, dims, seed, device| { flame::agent(Variant::M, config, dims, seed, device) }
     ),
     algorithm!(
         "flame-r",
-        FlameConfig,
+        FlameConfig | NoisyBestOfConfig,
         FlameConfig::of(Variant::R),
-        |config, dims, seed, device| { FlameAgent::new(Variant::R, config, dims, seed, device) }
+        |config, dims, seed, device| { flame::agent(Variant::R, config, dims, seed, device) }
     ),
-    algorithm!("fmer", FmerConfig, FmerConfig::default(), FmerAgent::new),
+    algorithm!("fmer", FmerConfig, FmerConfig::default(), fmer::agent),
     algorithm!(
         "fpmd-m",
         FpmdConfig | NoisyBestOfConfig | MirrorConfig,
@@ -100,7 +100,7 @@ const ALGORITHMS: [Algorithm; 12] = [
         "qvpo",
         QvpoConfig | DiffusionConfig,
         QvpoConfig::default(),
-        QvpoAgent::new
+        qvpo::agent
     ),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
     algorithm!(
@@ -109,7 +109,7 @@ const ALGORITHMS: [Algorithm; 12] = [
         SdacConfig::default(),
         sdac::agent
     ),
-    algorithm!("td3", Td3Config, Td3Config::default(), Td3Agent::new),
+    algorithm!("td3", Td3Config, Td3Config::default(), td3::agent),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {

@@ -8,6 +8,7 @@ use advect_algos::flame::config::{
     Entropy, FlameConfig, KReduction, LossRows, NoiseRule, PathConvention, TdEntropy, Times, Trace,
     Variant, WeightTemperature,
 };
+use advect_algos::noisy_best_of::NoisyBestOfConfig;
 use advect_algos::{Dims, Scoring, registry};
 use advect_kernels::random;
 use advect_rl::{ActMode, Agent, Batch, Data, ReplaySettings, StateDict};
@@ -141,8 +142,8 @@ fn policy_and_averages_rest_on_odd_updates() -> TestResult {
 #[test]
 fn td3_moves_its_actor_and_targets_on_every_second_update() -> TestResult {
     const ENTRIES: [&str; 4] = [
-        "actor/online",
-        "actor/target",
+        "policy/online",
+        "policy/target",
         "critic/target",
         "critic/online",
     ];
@@ -169,7 +170,10 @@ fn entropy_is_computed_only_where_somebody_takes_it() -> TestResult {
     let run = |td_entropy| -> Result<Vec<bool>, Box<dyn Error>> {
         let config = FlameConfig {
             td_entropy,
-            delay_alpha_update: 3,
+            shared: NoisyBestOfConfig {
+                delay_alpha_update: 3,
+                ..small(Variant::M).shared
+            },
             ..small(Variant::M)
         };
         let mut agent = agent(Variant::M, config, 0)?;
@@ -193,16 +197,19 @@ fn temperature_falls_when_entropy_is_above_its_target_and_rises_below() -> TestR
             let mut agent = agent(
                 variant,
                 FlameConfig {
-                    target_entropy_scale,
+                    shared: NoisyBestOfConfig {
+                        target_entropy_scale,
+                        ..small(variant).shared
+                    },
                     ..small(variant)
                 },
                 0,
             )?;
-            let before = agent.alpha();
+            let before = agent.algorithm().alpha();
             agent.update(&batch(&mut Stream::new(1, "batches"), 16)?)?;
-            assert_eq!(agent.alpha() < before, falls);
+            assert_eq!(agent.algorithm().alpha() < before, falls);
             assert!(
-                ((agent.alpha() / before).ln().abs() - 0.005).abs() < 1e-4,
+                ((agent.algorithm().alpha() / before).ln().abs() - 0.005).abs() < 1e-4,
                 "one Adam step of size alpha_lr"
             );
         }
@@ -213,13 +220,16 @@ fn temperature_falls_when_entropy_is_above_its_target_and_rises_below() -> TestR
 #[test]
 fn a_fixed_temperature_stays() -> TestResult {
     let config = FlameConfig {
-        fix_alpha: true,
-        init_alpha: 0.25,
+        shared: NoisyBestOfConfig {
+            fix_alpha: true,
+            init_alpha: 0.25,
+            ..small(Variant::M).shared
+        },
         ..small(Variant::M)
     };
     let mut agent = agent(Variant::M, config, 0)?;
     agent.update(&batch(&mut Stream::new(1, "batches"), 16)?)?;
-    assert!((agent.alpha() - 0.25).abs() < 1e-7);
+    assert!((agent.algorithm().alpha() - 0.25).abs() < 1e-7);
     Ok(())
 }
 
@@ -246,16 +256,22 @@ fn every_switch_changes_the_update_and_stays_finite() -> TestResult {
         (
             Variant::M,
             FlameConfig {
-                td_noise: true,
+                shared: NoisyBestOfConfig {
+                    td_noise: true,
+                    ..m.shared.clone()
+                },
                 ..m.clone()
             },
         ),
         (
             Variant::M,
             FlameConfig {
-                td_noise: true,
-                noise: NoiseRule::Constant,
-                noise_scale: 0.3,
+                shared: NoisyBestOfConfig {
+                    td_noise: true,
+                    noise: NoiseRule::Constant,
+                    noise_scale: 0.3,
+                    ..m.shared.clone()
+                },
                 ..m.clone()
             },
         ),
@@ -269,7 +285,10 @@ fn every_switch_changes_the_update_and_stays_finite() -> TestResult {
         (
             Variant::M,
             FlameConfig {
-                base_std: 0.5,
+                shared: NoisyBestOfConfig {
+                    base_std: 0.5,
+                    ..m.shared.clone()
+                },
                 ..m.clone()
             },
         ),
@@ -290,7 +309,10 @@ fn every_switch_changes_the_update_and_stays_finite() -> TestResult {
         (
             Variant::M,
             FlameConfig {
-                critic_double_step: true,
+                shared: NoisyBestOfConfig {
+                    critic_double_step: true,
+                    ..m.shared.clone()
+                },
                 ..m.clone()
             },
         ),
@@ -325,7 +347,10 @@ fn every_switch_changes_the_update_and_stays_finite() -> TestResult {
         (
             Variant::M,
             FlameConfig {
-                scoring: Scoring::Bf16,
+                shared: NoisyBestOfConfig {
+                    scoring: Scoring::Bf16,
+                    ..m.shared.clone()
+                },
                 ..m.clone()
             },
         ),
@@ -527,14 +552,18 @@ fn defaults_are_those_that_the_page_names() -> TestResult {
     assert_eq!(ppo.data, Data::Rollout { steps: 2048 });
     let r = FlameConfig::of(Variant::R);
     assert_eq!(
-        (r.n_gen, r.n_ent, r.num_proposals, r.best_of),
+        (r.n_gen, r.n_ent, r.num_proposals, r.shared.best_of),
         (20, 20, 100, 32)
     );
     assert_eq!(
-        (r.init_alpha, r.noise_scale, r.target_entropy(6)),
-        (0.01, 0.001, -6.0)
+        (
+            r.shared.init_alpha,
+            r.shared.noise_scale,
+            r.shared.target_entropy_scale
+        ),
+        (0.01, 0.001, 1.0)
     );
-    let schedule = r.policy_schedule();
+    let schedule = r.shared.policy_schedule();
     assert!(
         (schedule.at(25_000) - 3e-4).abs() < 1e-15 && (schedule.at(75_000) - 3e-5).abs() < 1e-15
     );

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use advect_algos::diffusion_policy::DiffusionConfig;
 use advect_algos::dipo::improve::{Ascent, improve};
-use advect_algos::dipo::{DipoAgent, DipoConfig, ImprovedActions};
+use advect_algos::dipo::{self, DipoConfig, ImprovedActions};
 use advect_algos::{Scoring, registry};
 use advect_kernels::{Activation, Params, random};
 use advect_rl::{Agent, CriticNet, StateDict};
@@ -128,7 +128,7 @@ fn actions_go_on_from_where_they_were_left() -> TestResult {
     let mut other = first.clone();
     other.numbers.iter_mut().for_each(|number| *number += 16);
     let hash_after = |second: &advect_rl::Batch| -> Result<u64, Box<dyn Error>> {
-        let mut agent = DipoAgent::new(small(), DIMS, 0, &Device::Cpu)?;
+        let mut agent = dipo::agent(small(), DIMS, 0, &Device::Cpu)?;
         agent.update(&first)?;
         let metrics = agent.update(second)?;
         assert_eq!(metrics.first_non_finite(), None);
@@ -141,7 +141,7 @@ fn actions_go_on_from_where_they_were_left() -> TestResult {
 #[test]
 fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
     let run = |config: DipoConfig| -> Result<u64, Box<dyn Error>> {
-        let mut agent = DipoAgent::new(config, DIMS, 0, &Device::Cpu)?;
+        let mut agent = dipo::agent(config, DIMS, 0, &Device::Cpu)?;
         for seed in 0..2 {
             let metrics = agent.update(&batch(&mut Stream::new(seed, "batches"), 16)?)?;
             assert_eq!(metrics.first_non_finite(), None);

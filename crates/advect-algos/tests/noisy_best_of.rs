@@ -13,6 +13,8 @@ use advect_algos::noisy_best_of::weights::ValueScore;
 use advect_algos::noisy_best_of::{
     ChainConfig, MirrorConfig, NoisyBestOf, NoisyBestOfConfig, Objective, Policy,
 };
+use advect_algos::normals::Normals;
+use advect_algos::off_policy::OffPolicyAgent;
 use advect_algos::rows::{Coordinates, repeat_rows, weighted_rows_loss};
 use advect_algos::sdac::SdacConfig;
 use advect_algos::{Dims, OffPolicyConfig, Scoring, dpmd, registry, sdac};
@@ -328,10 +330,12 @@ fn diffusion_candidates_are_the_reverse_chain() -> TestResult {
     let params = params(policy.layout())?.detached();
     let net = VelocityNet::new(&NetConfig::flame(DIMS.obs, DIMS.act, &[32, 32])?)?;
     let (p, d) = (problem()?, DIMS.act);
-    assert_eq!(policy.noise_width(), 5 * d);
-    let normals = normal("chain", &[ROWS, 1, 5 * d])?;
-    let draws = rows(&normals.squeeze(1)?)?;
-    let mut x = table(|b, i| 0.5 * draws[b][i]);
+    let mut stream = Stream::new(0, "chain");
+    // the start, then the noise of the steps T-1, .., 1
+    let draws: Vec<_> = (0..5)
+        .map(|_| rows(&random::normal(&mut stream, (ROWS, d), &Device::Cpu)?))
+        .collect::<Result<_>>()?;
+    let mut x = table(|b, i| 0.5 * draws[0][b][i]);
     let steps = schedule(5);
     for k in (0..5).rev() {
         let [beta, data, noise] = steps[k];
@@ -346,12 +350,15 @@ fn diffusion_candidates_are_the_reverse_chain() -> TestResult {
             let added = if k == 0 {
                 0.0
             } else {
-                std * draws[b][k * d + i]
+                std * draws[5 - k][b][i]
             };
             mean / noise.powi(2) + added
         });
     }
-    let found = policy.candidates(&params, &p.obs, &normals, Precision::F32)?;
+    let mut again = Stream::new(0, "chain");
+    let normals = &mut Normals::Stream(&mut again);
+    let found = policy.candidates(&params, &p.obs, 1, normals, Precision::F32)?;
+    assert_eq!(again, stream);
     assert_same(&found.squeeze(1)?, &tensor(&x)?)?;
     Ok(())
 }
@@ -365,14 +372,14 @@ fn one_call_is_the_averaged_velocity_at_zero() -> TestResult {
         };
         let mut agent = fpmd::agent(variant, config, DIMS, 3, &Device::Cpu)?;
         agent.update(&batch(&mut Stream::new(1, "batches"), 16)?)?;
-        let hashes = [agent.policy_params(), agent.average_policy_params()].map(Params::hash);
+        let hashes = [agent.policy(), agent.average_policy()].map(Params::hash);
         let [online, average] = hashes;
         assert_ne!(online?, average?);
         let obs = normal("obs", &[ROWS, DIMS.obs])?;
         let zero = Tensor::zeros((ROWS, DIMS.act), DType::F32, &Device::Cpu)?;
         let time = |t: f32| Tensor::new(&[t], &Device::Cpu);
-        let theta = agent.average_policy_params().detached();
-        let expected = match agent.policy().generator() {
+        let theta = agent.average_policy().detached();
+        let expected = match &agent.algorithm().policy().generator {
             Generator::R(net) => net.forward(&theta, &obs, &zero, [&time(0.0)?])?,
             Generator::M(net) => net
                 .forward(&theta, &obs, &zero, [&time(0.0)?, &time(1.0)?])?
@@ -402,19 +409,22 @@ fn temperature_settles_where_the_noise_has_its_target_entropy() -> TestResult {
             ..FpmdConfig::of(Variant::R)
         };
         let mut agent = fpmd::agent(Variant::R, config, DIMS, 0, &Device::Cpu)?;
-        assert!((agent.noise_std() - 0.5).abs() < 1e-6 && (agent.alpha() - 5.0).abs() < 1e-5);
+        assert!(
+            (agent.algorithm().noise_std() - 0.5).abs() < 1e-6
+                && (agent.algorithm().alpha() - 5.0).abs() < 1e-5
+        );
         let batch = batch(&mut Stream::new(1, "batches"), 2)?;
         let entropy = agent.update(&batch)?.get("temperature/entropy");
         let expected = (0.5 * (2.0 * std::f64::consts::PI).ln() + 0.5 + 0.5f64.ln()) * 2.0;
         assert!((entropy.ok_or("no entropy")? - expected).abs() < 1e-6);
         assert!(
-            ((5.0 / agent.alpha()).ln() - 7e-3).abs() < 1e-5,
+            ((5.0 / agent.algorithm().alpha()).ln() - 7e-3).abs() < 1e-5,
             "one Adam step"
         );
         for _ in 0..1200 {
             agent.update(&batch)?;
         }
-        let found = agent.noise_std();
+        let found = agent.algorithm().noise_std();
         assert!((found - std).abs() < 0.01 * std, "{found} for {std}");
     }
     Ok(())
@@ -471,15 +481,15 @@ fn policy_and_averages_rest_on_odd_updates_and_the_temperature_for_250() -> Test
     let mut agent = fpmd::agent(Variant::M, config, DIMS, 0, &Device::Cpu)?;
     let hashes = |agent: &FpmdAgent| -> Result<[u64; 4]> {
         Ok([
-            agent.policy_params().hash()?,
-            agent.average_policy_params().hash()?,
+            agent.policy().hash()?,
+            agent.average_policy().hash()?,
             agent.critic().target().hash()?,
             agent.critic().online().hash()?,
         ])
     };
     let mut stream = Stream::new(1, "batches");
     for count in 0..252u64 {
-        let (before, alpha) = (hashes(&agent)?, agent.alpha());
+        let (before, alpha) = (hashes(&agent)?, agent.algorithm().alpha());
         let metrics = agent.update(&batch(&mut stream, 4)?)?;
         let after = hashes(&agent)?;
         let moved: Vec<bool> = before.iter().zip(after).map(|(a, b)| *a != b).collect();
@@ -487,7 +497,7 @@ fn policy_and_averages_rest_on_odd_updates_and_the_temperature_for_250() -> Test
         assert_eq!(moved, [even, even, even, true], "update {count}");
         assert_eq!(metrics.get("policy/loss").is_some(), even);
         assert_eq!(
-            agent.alpha() != alpha,
+            agent.algorithm().alpha() != alpha,
             count % 250 == 0,
             "temperature at update {count}"
         );
@@ -519,7 +529,7 @@ fn quick_averages() -> OffPolicyConfig {
 
 /// Mean and deviation of single samples of the policy, before and after it learned the task `-10 (a - 0.4)^2`.
 fn learn<P: Policy, O: Objective<P>>(
-    mut agent: NoisyBestOf<P, O>,
+    mut agent: OffPolicyAgent<NoisyBestOf<P, O>>,
     updates: usize,
 ) -> Result<[(f32, f32); 2]> {
     let (rows, device) = (64, Device::Cpu);
@@ -544,18 +554,26 @@ fn learn<P: Policy, O: Objective<P>>(
     Ok([before, samples(&agent)?])
 }
 
-fn samples<P: Policy, O: Objective<P>>(agent: &NoisyBestOf<P, O>) -> Result<(f32, f32)> {
-    let (policy, params) = (agent.policy(), agent.average_policy_params().detached());
-    let noise = normal("samples", &[1, 1000, policy.noise_width()])?;
+fn samples<P: Policy, O: Objective<P>>(
+    agent: &OffPolicyAgent<NoisyBestOf<P, O>>,
+) -> Result<(f32, f32)> {
+    let (policy, params) = (
+        agent.algorithm().policy(),
+        agent.average_policy().detached(),
+    );
+    let mut stream = Stream::new(0, "samples");
+    let noise = &mut Normals::Stream(&mut stream);
     let obs = Tensor::zeros((1, 1), DType::F32, &Device::Cpu)?;
-    let act = policy.candidates(&params, &obs, &noise, Precision::F32)?;
+    let act = policy.candidates(&params, &obs, 1000, noise, Precision::F32)?;
     let mean = act.mean_all()?.to_scalar::<f32>()?;
     let variance = (act - f64::from(mean))?.sqr()?.mean_all()?;
     Ok((mean, variance.sqrt()?.to_scalar()?))
 }
 
 /// Not the choice among the samples but the samples themselves come to the best action.
-fn assert_concentrates<P: Policy, O: Objective<P>>(agent: NoisyBestOf<P, O>) -> Result<()> {
+fn assert_concentrates<P: Policy, O: Objective<P>>(
+    agent: OffPolicyAgent<NoisyBestOf<P, O>>,
+) -> Result<()> {
     let name = agent.name();
     let [(_, before), (mean, std)] = learn(agent, 600)?;
     println!("{name}: {mean} +- {std}, at first +- {before}");
@@ -616,13 +634,16 @@ fn sdac_concentrates_on_the_best_action() -> TestResult {
 /// The best of `P` under the online critics by hand, plus noise: what the agent's target takes, from the same stream.
 fn next_action(agent: &FpmdAgent, next_obs: &Tensor, stream: &mut Stream) -> Result<Tensor> {
     let (rows, candidates, d) = (next_obs.dim(0)?, small().best_of, DIMS.act);
-    let draws = random::normal(stream, (rows, candidates * d), &Device::Cpu)?;
+    let theta = agent.policy().detached();
+    let (policy, precision) = (agent.algorithm().policy(), Precision::F32);
+    let act = policy.candidates(
+        &theta,
+        next_obs,
+        candidates,
+        &mut Normals::Stream(stream),
+        precision,
+    )?;
     let noise = random::normal(stream, (rows, d), &Device::Cpu)?;
-    let draws = draws.reshape((rows, candidates, d))?;
-    let theta = agent.policy_params().detached();
-    let act = agent
-        .policy()
-        .candidates(&theta, next_obs, &draws, Precision::F32)?;
     let q: Vec<Vec<f32>> = (0..candidates)
         .map(|k| {
             let act = act.narrow(1, k, 1)?.squeeze(1)?;
@@ -635,7 +656,7 @@ fn next_action(agent: &FpmdAgent, next_obs: &Tensor, stream: &mut Stream) -> Res
     };
     let chosen = |b: usize| act.get(b)?.get(best(b));
     let chosen: Vec<Tensor> = (0..rows).map(chosen).collect::<Result<_>>()?;
-    Tensor::stack(&chosen, 0)? + (noise * agent.noise_std())?
+    Tensor::stack(&chosen, 0)? + (noise * agent.algorithm().noise_std())?
 }
 
 fn close(found: Option<f64>, expected: f64) -> bool {
@@ -652,7 +673,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 #[test]
 fn updates_take_the_target_the_weights_and_the_moments_of_the_page() -> TestResult {
     let mut agent = fpmd::agent(Variant::R, small_fpmd(Variant::R), DIMS, 4, &Device::Cpu)?;
-    let start = agent.objective().moments();
+    let start = agent.algorithm().objective().moments();
     assert_eq!((start.mean, start.std), (0.0, 1.0));
     let (mut draws, mut stream) = (
         Stream::new(4, "fpmd-r/next_action"),
@@ -660,7 +681,10 @@ fn updates_take_the_target_the_weights_and_the_moments_of_the_page() -> TestResu
     );
     for count in 0..4 {
         let batch = batch(&mut stream, 16)?;
-        let (moments, alpha) = (agent.objective().moments(), agent.alpha());
+        let (moments, alpha) = (
+            agent.algorithm().objective().moments(),
+            agent.algorithm().alpha(),
+        );
         let act = next_action(&agent, &batch.next_obs, &mut draws)?;
         let value = values(&agent.critic().target_min_q(&batch.next_obs, &act)?)?;
         let (reward, done) = (values(&batch.reward)?, values(&batch.terminated)?);
@@ -681,7 +705,7 @@ fn updates_take_the_target_the_weights_and_the_moments_of_the_page() -> TestResu
         }
         let q_mean = mean(q.iter().copied());
         let q_std = mean(q.iter().map(|q| (q - q_mean).powi(2))).sqrt();
-        let after = agent.objective().moments();
+        let after = agent.algorithm().objective().moments();
         assert!((after.mean - 0.999 * moments.mean - 0.001 * q_mean).abs() < 1e-8);
         assert!((after.std - 0.999 * moments.std - 0.001 * q_std).abs() < 1e-8);
     }
@@ -780,11 +804,8 @@ fn defaults_are_those_of_the_authors_code() -> TestResult {
     assert_eq!(registry::describe_key("sac", "value_score"), None);
     let shared = NoisyBestOfConfig::default();
     assert_eq!((shared.best_of, shared.scoring), (32, Scoring::F32));
-    assert_eq!(shared.target_entropy(6), -0.9 * 6.0);
-    assert_eq!(
-        FpmdConfig::of(Variant::M).shared.target_entropy(6),
-        -1.5 * 6.0
-    );
+    assert_eq!(shared.target_entropy_scale, 0.9);
+    assert_eq!(FpmdConfig::of(Variant::M).shared.target_entropy_scale, 1.5);
     let schedule = shared.policy_schedule();
     assert_eq!([schedule.at(0), schedule.at(25_000)], [3e-4; 2]);
     assert!((schedule.at(75_000) - 3e-5).abs() < 1e-15);

@@ -8,7 +8,7 @@ use advect_algos::candidates::rank;
 use advect_algos::diffusion_policy::DiffusionConfig;
 use advect_algos::qvpo::loss::{RowNoise, actions, weighted};
 use advect_algos::qvpo::weights::{advantage, entropy_coefficient, of_rows};
-use advect_algos::qvpo::{QvpoAgent, QvpoConfig};
+use advect_algos::qvpo::{self, QvpoConfig};
 use advect_algos::{Dims, Scoring};
 use advect_kernels::{Activation, Params, Precision, random};
 use advect_rl::{Agent, CriticNet};
@@ -108,7 +108,7 @@ fn layers_start_as_truncated_normals() -> TestResult {
     let mut config = small();
     config.diffusion.hidden = vec![128, 128];
     let mut state = advect_rl::StateDict::new();
-    let agent = QvpoAgent::new(config.clone(), DIMS, 0, &Device::Cpu)?;
+    let agent = qvpo::agent(config.clone(), DIMS, 0, &Device::Cpu)?;
     agent.save(&mut state)?;
     let policy = config.diffusion.policy(DIMS)?;
     let entry = policy.layout().find("policy.1.weight").ok_or("no layer")?;
@@ -124,7 +124,7 @@ fn layers_start_as_truncated_normals() -> TestResult {
 #[test]
 fn every_setting_reaches_the_update_and_stays_finite() -> TestResult {
     let run = |config: QvpoConfig| -> Result<u64, Box<dyn Error>> {
-        let mut agent = QvpoAgent::new(config, DIMS, 0, &Device::Cpu)?;
+        let mut agent = qvpo::agent(config, DIMS, 0, &Device::Cpu)?;
         for seed in 0..2 {
             let metrics = agent.update(&batch(&mut Stream::new(seed, "batches"), 16)?)?;
             assert_eq!(metrics.first_non_finite(), None);

@@ -42,6 +42,32 @@ pub fn target(
     Ok(MeanFlowTarget { jvp, target })
 }
 
+/// Both sides of the MeanFlow regression.
+#[derive(Debug, Clone)]
+pub struct Regression {
+    /// `u_theta(s, z, r, t)` `[B, d]`, differentiable in the parameters.
+    pub u: Tensor,
+    /// What it is drawn to.
+    pub target: MeanFlowTarget,
+}
+
+/// The prediction at `z` and its [`target`]; shapes and errors are those of [`target`].
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn regression(
+    net: &MeanVelocityNet,
+    params: &Tensor,
+    obs: &Tensor,
+    z: &Tensor,
+    (r, t): (&Tensor, &Tensor),
+    v: &Tensor,
+) -> Result<Regression> {
+    let target = target(net, params, obs, z, r, t, v)?;
+    let u = net.forward(params, obs, z, [r, t])?;
+    Ok(Regression { u, target })
+}
+
 /// `l_b = sum_d (u - target)^2`, the target held constant: `[B, d]` to `[B]`.
 ///
 /// # Errors
@@ -88,7 +114,7 @@ pub struct MeanFlowLoss {
 /// Plain MeanFlow loss of data `act` and noise `eps`: `z = (1 - t) act + t eps`, `v = eps - act`.
 ///
 /// # Shapes
-/// `obs` `[B, o]`, `act` and `eps` `[B, d]`, `r` and `t` `[B]`; the loss is a scalar.
+/// `obs` `[B, o]`, `act` and `eps` `[B, d]`, `span = (r, t)` both `[B]`; the loss is a scalar.
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -98,14 +124,13 @@ pub fn loss(
     obs: &Tensor,
     act: &Tensor,
     eps: &Tensor,
-    (r, t): (&Tensor, &Tensor),
+    span: (&Tensor, &Tensor),
     weight: SampleWeight,
 ) -> Result<MeanFlowLoss> {
     use crate::flow_matching::TimeConvention::NoiseUp;
-    let z = NoiseUp.interpolate(act, eps, t)?;
+    let z = NoiseUp.interpolate(act, eps, span.1)?;
     let v = NoiseUp.velocity(act, eps)?;
-    let target = target(net, params, obs, &z, r, t, &v)?;
-    let u = net.forward(params, obs, &z, [r, t])?;
+    let Regression { u, target } = regression(net, params, obs, &z, span, &v)?;
     let sample_loss = sample_loss(&u, &target.target)?;
     let loss = match weight {
         SampleWeight::Uniform => sample_loss.mean_all()?,

@@ -24,7 +24,7 @@ pub fn sac_gradient(log_prob: &Tensor, target_entropy: f64) -> Result<Tensor> {
 
 /// FLAME's dual gradient `d/d log_alpha [log_alpha (mean H - H_target)] = mean H - H_target`, eq. (10).
 ///
-/// `H_target = -target_entropy_scale d`. The same step as [`sac_gradient`] with `H = -log_prob`.
+/// `H_target` is that of [`target_entropy`]. The same step as [`sac_gradient`] with `H = -log_prob`.
 ///
 /// # Shapes
 /// `entropy [B]` -> scalar.
@@ -33,6 +33,11 @@ pub fn sac_gradient(log_prob: &Tensor, target_entropy: f64) -> Result<Tensor> {
 /// What the device reports.
 pub fn entropy_gradient(entropy: &Tensor, target_entropy: f64) -> Result<Tensor> {
     entropy.detach().mean_all()?.affine(1.0, -target_entropy)
+}
+
+/// `H_target = -scale d` for actions of width `d`; SAC's scale is 1.
+pub fn target_entropy(scale: f64, act_dim: usize) -> f64 {
+    -scale * act_dim as f64
 }
 
 /// `log_alpha` with its Adam state.

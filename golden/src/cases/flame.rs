@@ -1,15 +1,15 @@
 //! `flame.*`: what both variants of FLAME share.
 
-use advect_algos::candidates::softmax_weights;
-use advect_algos::flame::act::{Generation, best_of};
+use advect_algos::candidates::{rank, softmax_weights};
 use advect_algos::flame::config::{TdEntropy, Variant};
 use advect_algos::flame::critic::soft_value;
 use advect_algos::flame::proposals::{ProposalNoise, Proposals, propose};
 use advect_algos::flame::{FlameConfig, Generator};
+use advect_algos::noisy_best_of::FlowPolicy;
 use advect_flow::TimeConvention;
 use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::{td_loss, td_target};
-use advect_rl::temperature::entropy_gradient;
+use advect_rl::temperature::{entropy_gradient, target_entropy};
 use candle_core::{DType, Tensor};
 
 use super::critics::{Critics, gradient};
@@ -124,11 +124,8 @@ fn td_entropy(name: String) -> Result<TdEntropy> {
 }
 
 fn temperature(case: &Case) -> Result<Outputs> {
-    let config = FlameConfig {
-        target_entropy_scale: case.config("target_entropy_scale")?,
-        ..FlameConfig::of(Variant::M)
-    };
-    let target = config.target_entropy(case.config("act_dim")?);
+    let scale = case.config("target_entropy_scale")?;
+    let target = target_entropy(scale, case.config("act_dim")?);
     let gradient = entropy_gradient(&case.input("entropy")?, target)?.reshape(1)?;
     Ok(Outputs::new()
         .with("loss", (case.input("log_alpha")? * &gradient)?)
@@ -149,26 +146,21 @@ fn act(case: &Case) -> Result<Outputs> {
     };
     let policy = Policy::of(case, variant)?;
     let critics = Critics::of(case, ["q1", "q2"], Activation::Mish)?;
-    let generation = Generation {
+    let (obs, xi) = (case.input("obs")?, case.input("xi")?);
+    let sampler = FlowPolicy {
+        act_dim: xi.dim(2)?,
+        generator: policy.generator,
         n_gen: case.config("n_gen")?,
         base_std: case.config("base_std")?,
-        precision: Precision::F32,
+        clip_candidates: false,
+        one_step_eval: false,
     };
-    let params = policy.params.detached();
-    let (obs, xi) = (case.input("obs")?, case.input("xi")?);
-    let q = critics.online.detached();
-    let best = best_of(
-        &policy.generator,
-        &params,
-        &critics.net,
-        &q,
-        &obs,
-        &xi,
-        generation,
-    )?;
+    let (params, online) = (policy.params.detached(), critics.online.detached());
+    let candidates = sampler.generate(&params, &obs, &xi, Precision::F32)?;
+    let ranked = rank(&critics.net, &online, &obs, &candidates, Precision::F32)?;
     Ok(Outputs::new()
-        .with("candidates", best.candidates)
-        .with("score", best.ranked.score)
-        .with("index", best.ranked.index.to_dtype(DType::F32)?)
-        .with("action", best.action))
+        .with("candidates", candidates)
+        .with("score", ranked.score)
+        .with("index", ranked.index.to_dtype(DType::F32)?)
+        .with("action", ranked.action.clamp(-1.0, 1.0)?))
 }

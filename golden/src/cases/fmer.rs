@@ -7,10 +7,11 @@ use advect_algos::fmer::critic::next_action;
 use advect_algos::fmer::dual::{self, Bounds};
 use advect_algos::fmer::entropy::{self, Density, Local, Nodes};
 use advect_algos::fmer::policy::{Sampler, network};
-use advect_algos::fmer::switches::{LogProb, Weighting};
+use advect_algos::fmer::switches::Weighting;
 use advect_algos::fmer::wcfm::Pairs;
 use advect_algos::fmer::weights::{advantage, entropy_scores, solve_temperature, weights};
 use advect_algos::rows::repeat_rows;
+use advect_algos::volume::VolumeRule;
 use advect_flow::VelocityNet;
 use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::{soft_value, td_loss, td_target};
@@ -148,11 +149,11 @@ fn entropy_local(case: &Case) -> Result<Outputs> {
     Ok(outputs)
 }
 
-const FORMS: [(&str, LogProb); 4] = [
-    ("trace", LogProb::Trace),
-    ("hutchinson", LogProb::Hutchinson),
-    ("second_order", LogProb::SecondOrder),
-    ("logdet", LogProb::LogDet),
+const FORMS: [(&str, VolumeRule); 4] = [
+    ("trace", VolumeRule::Trace),
+    ("hutchinson", VolumeRule::Hutchinson),
+    ("second_order", VolumeRule::SecondOrder),
+    ("logdet", VolumeRule::LogDet),
 ];
 
 fn log_prob(case: &Case) -> Result<Outputs> {
@@ -164,7 +165,7 @@ fn log_prob(case: &Case) -> Result<Outputs> {
     let params = policy.params.detached();
     let mut outputs = Outputs::new();
     for (name, form) in FORMS {
-        let volume = form.volume(&probe);
+        let volume = form.with(&probe);
         let density = entropy::density(&policy.net, &params, &obs, &noise, steps, volume)?;
         outputs.set(&format!("entropy_h1_{name}"), density.entropy()?);
         let Density {
@@ -260,7 +261,7 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
     let targets = Critics::of(case, ["q1_target", "q2_target"], Activation::Mish)?;
     let (next_obs, z) = (case.input("next_obs")?, case.input("z")?);
     let probe = case.input("probe")?;
-    let volume = LogProb::Hutchinson.volume(&probe);
+    let volume = VolumeRule::Hutchinson.with(&probe);
     let (params, sampler) = (policy.params.detached(), sampler(case)?);
     let next = next_action(&policy.net, &params, &next_obs, &z, &sampler, volume)?;
     let q_next = targets.min_q(&next_obs, &next.action)?;

@@ -3,7 +3,7 @@
 use advect_algos::sac::{GaussianPolicy, SacConfig, actor};
 use advect_kernels::{Activation, Params};
 use advect_rl::critic::{soft_value, td_loss, td_target};
-use advect_rl::temperature::sac_gradient;
+use advect_rl::temperature::{sac_gradient, target_entropy};
 
 use super::critics::{Critics, gradient};
 use crate::case::Case;
@@ -81,7 +81,10 @@ fn actor_loss(case: &Case) -> Result<Outputs> {
 }
 
 fn temperature(case: &Case) -> Result<Outputs> {
-    let target = SacConfig::default().target_entropy(case.config("act_dim")?);
+    let target = target_entropy(
+        SacConfig::default().target_entropy_scale,
+        case.config("act_dim")?,
+    );
     let gradient = sac_gradient(&case.input("log_prob")?, target)?.reshape(1)?;
     Ok(Outputs::new()
         .with("loss", (case.input("log_alpha")? * &gradient)?)

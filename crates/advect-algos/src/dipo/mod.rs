@@ -5,6 +5,6 @@ pub mod config;
 pub mod improve;
 pub mod store;
 
-pub use agent::DipoAgent;
+pub use agent::{Dipo, DipoAgent, agent};
 pub use config::DipoConfig;
 pub use store::ImprovedActions;

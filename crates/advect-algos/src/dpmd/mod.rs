@@ -10,9 +10,10 @@ use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::noisy_best_of::{Mirror, NoisyBestOf, Setup};
+use crate::off_policy::OffPolicyAgent;
 
 /// DPMD.
-pub type DpmdAgent = NoisyBestOf<DiffusionPolicy, Mirror>;
+pub type DpmdAgent = OffPolicyAgent<NoisyBestOf<DiffusionPolicy, Mirror>>;
 
 /// An agent with parameters drawn from `seed`.
 ///
@@ -25,14 +26,12 @@ pub fn agent(
     device: &Device,
 ) -> Result<DpmdAgent, AlgoError> {
     config.validate()?;
-    let name = "dpmd";
     let setup = Setup {
-        name,
-        table: crate::registry::to_table(name, &config)?,
+        name: "dpmd",
+        off_policy: &config.off_policy,
+        shared: &config.shared,
         policy: config.chain.policy(&config.shared, dims)?,
-        objective: Mirror::new(config.mirror),
-        off_policy: config.off_policy,
-        config: config.shared,
+        objective: Mirror::new(config.mirror.clone()),
     };
-    NoisyBestOf::new(setup, dims, seed, device)
+    setup.agent(&config, dims, seed, device)
 }

@@ -1,15 +1,15 @@
 //! Every switch and constant of FLAME.
 
 use advect_flow::{TimeConvention, TimeSampler};
-use advect_kernels::schedule::Schedule;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AlgoError;
 pub use crate::generator::Variant;
+pub use crate::noisy_best_of::NoiseRule;
+use crate::noisy_best_of::NoisyBestOfConfig;
 use crate::off_policy::OffPolicyConfig;
-use crate::scoring::Scoring;
-use crate::validate::{at_least_one, narrowest, not_negative, positive, unit_interval};
+use crate::validate::{at_least_one, positive, unit_interval};
 
 /// The path on which FLAME-M's training pairs lie (flame.md Q1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,16 +67,6 @@ pub enum WeightTemperature {
     RepoExpAlpha,
 }
 
-/// Standard deviation of the exploration noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoiseRule {
-    /// `noise_scale alpha`: the noise fades with the temperature.
-    AlphaScaled,
-    /// `noise_scale`.
-    Constant,
-}
-
 /// Reduction of the `K` terms of FLAME-R's loss (flame.md 3.2, Q14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -114,44 +104,12 @@ pub struct FlameConfig {
     #[serde(flatten)]
     /// Data collection, replay, discount and moving average.
     pub off_policy: OffPolicyConfig,
-    /// Factor on the reward in the critic's target. (C) 0.2.
-    pub reward_scale: f64,
-    /// Hidden widths of critics and policy. (C) three times 256, Mish.
-    pub hidden: Vec<usize>,
+    #[serde(flatten)]
+    /// Critics, schedules, best of `P`, exploration noise and temperature.
+    pub shared: NoisyBestOfConfig,
 
-    /// Learning rate of the critics. (C) 3e-4.
-    pub critic_lr: f64,
-    /// Initial learning rate of the policy. (C) 3e-4.
-    pub policy_lr: f64,
-    /// Final learning rate of the policy. (C) 3e-5.
-    pub policy_lr_end: f64,
-    /// Policy step at which the rate begins to fall. (C) 25,000.
-    pub policy_lr_begin: u64,
-    /// Policy steps over which it falls linearly. (C) 50,000.
-    pub policy_lr_duration: u64,
-    /// Learning rate of `log alpha`. (C) 0.005.
-    pub alpha_lr: f64,
-    /// Two Adam steps of the critics with one gradient, as (C) FLAME-M (Q7). Consistent: off.
-    pub critic_double_step: bool,
-
-    /// Updates between policy steps and moving averages. (C) 2.
-    pub delay_update: u64,
-    /// Updates between temperature steps. (C) 100.
-    pub delay_alpha_update: u64,
-
-    /// Candidates ranked by the critics at every decision, `P`. (C) 32.
-    pub best_of: usize,
     /// Generation steps. (C) 1 for FLAME-M, 20 for FLAME-R.
     pub n_gen: usize,
-    /// Standard deviation of the generator's source noise. Consistent: 1; (C) 0.5 (Q5), while training assumes 1.
-    pub base_std: f64,
-    /// Factor of the exploration noise. 0.001, as the sweep script of (C); its command line 1.
-    pub noise_scale: f64,
-    /// Standard deviation of the exploration noise. (C) `alpha noise_scale` when alpha is learned.
-    pub noise: NoiseRule,
-    /// Whether the action in the critic's target carries the exploration noise. (C) yes; consistent: no.
-    pub td_noise: bool,
-
     /// Proposals per state in the policy's loss, `K`. (C) 100.
     pub num_proposals: usize,
     /// Lower end of the uniform flow times (of tau for FLAME-R, of t for FLAME-M). (C) tau from 0.001.
@@ -189,15 +147,6 @@ pub struct FlameConfig {
     pub trace: Trace,
     /// Steps of the entropy's integration. 1 with the exact log-determinant, (C) 3 for FLAME-M and 20 for FLAME-R.
     pub n_ent: usize,
-    /// `H_target = -target_entropy_scale d`. 1, as the sweep script of (C); its command line 3.
-    pub target_entropy_scale: f64,
-    /// Initial temperature, or its value when `fix_alpha` is set. 0.01, as the sweep script of (C); its command line 1.
-    pub init_alpha: f64,
-    /// Keeps the temperature at `init_alpha`. (C) no.
-    pub fix_alpha: bool,
-
-    /// Arithmetic of candidate generation and scoring.
-    pub scoring: Scoring,
 }
 
 impl Default for FlameConfig {
@@ -232,23 +181,16 @@ impl FlameConfig {
                 warmup_counts: false,
                 ..OffPolicyConfig::default()
             },
-            reward_scale: 0.2,
-            hidden: vec![256; 3],
-            critic_lr: 3e-4,
-            policy_lr: 3e-4,
-            policy_lr_end: 3e-5,
-            policy_lr_begin: 25_000,
-            policy_lr_duration: 50_000,
-            alpha_lr: 0.005,
-            critic_double_step: false,
-            delay_update: 2,
-            delay_alpha_update: 100,
-            best_of: 32,
+            shared: NoisyBestOfConfig {
+                noise_scale: 0.001,
+                td_noise: false,
+                init_alpha: 0.01,
+                alpha_lr: 0.005,
+                delay_alpha_update: 100,
+                target_entropy_scale: 1.0,
+                ..NoisyBestOfConfig::default()
+            },
             n_gen: 1,
-            base_std: 1.0,
-            noise_scale: 0.001,
-            noise: NoiseRule::AlphaScaled,
-            td_noise: false,
             num_proposals: 100,
             time_low: 0.0054,
             time_high: 0.999,
@@ -267,20 +209,6 @@ impl FlameConfig {
             entropy: Entropy::ExactLogdet,
             trace: Trace::Exact,
             n_ent: 1,
-            target_entropy_scale: 1.0,
-            init_alpha: 0.01,
-            fix_alpha: false,
-            scoring: Scoring::F32,
-        }
-    }
-
-    /// The policy's learning rate over its optimiser's steps.
-    pub fn policy_schedule(&self) -> Schedule {
-        Schedule::Linear {
-            lr: self.policy_lr,
-            lr_end: self.policy_lr_end,
-            begin: self.policy_lr_begin,
-            duration: self.policy_lr_duration,
         }
     }
 
@@ -315,25 +243,13 @@ impl FlameConfig {
         }
     }
 
-    /// Standard deviation of the exploration noise.
-    pub fn noise_std(&self, alpha: f64) -> f64 {
-        match self.noise {
-            NoiseRule::AlphaScaled => self.noise_scale * alpha,
-            NoiseRule::Constant => self.noise_scale,
-        }
-    }
-
-    /// `H_target = -target_entropy_scale d`.
-    pub fn target_entropy(&self, act_dim: usize) -> f64 {
-        -self.target_entropy_scale * act_dim as f64
-    }
-
     /// Refuses what contradicts itself.
     ///
     /// # Errors
     /// [`AlgoError::Value`] with the key, what is wrong and the fix.
     pub fn validate(&self, variant: Variant) -> Result<(), AlgoError> {
         self.off_policy.validate()?;
+        self.shared.validate()?;
         self.validate_counts()?;
         self.validate_ranges()?;
         if variant == Variant::R {
@@ -351,10 +267,6 @@ impl FlameConfig {
 
     fn validate_counts(&self) -> Result<(), AlgoError> {
         at_least_one(&[
-            ("hidden", narrowest(&self.hidden)),
-            ("delay_update", self.delay_update),
-            ("delay_alpha_update", self.delay_alpha_update),
-            ("best_of", self.best_of as u64),
             ("n_gen", self.n_gen as u64),
             ("num_proposals", self.num_proposals as u64),
             ("n_ent", self.n_ent as u64),
@@ -362,18 +274,7 @@ impl FlameConfig {
     }
 
     fn validate_ranges(&self) -> Result<(), AlgoError> {
-        not_negative(&[
-            ("critic_lr", self.critic_lr),
-            ("policy_lr", self.policy_lr),
-            ("policy_lr_end", self.policy_lr_end),
-            ("alpha_lr", self.alpha_lr),
-        ])?;
-        positive(&[
-            ("init_alpha", self.init_alpha),
-            ("alpha_floor", self.alpha_floor),
-            ("base_std", self.base_std),
-            ("reward_scale", self.reward_scale),
-        ])?;
+        positive(&[("alpha_floor", self.alpha_floor)])?;
         unit_interval(&[("meanflow_r_eq_t_frac", self.meanflow_r_eq_t_frac)])?;
         if !(0.0 < self.time_low && self.time_low < self.time_high && self.time_high < 1.0) {
             let found = format!("[{}, {}]", self.time_low, self.time_high);

@@ -1,10 +1,11 @@
 //! Entropy of the policy, apart from how it acts (flame.md section 4).
 
-use advect_flow::density::{Volume, standard_normal_entropy, transport};
+use advect_flow::density::{standard_normal_entropy, transport};
 use advect_flow::{Conditional, DifferentiableField, Grid, MeanVelocityNet, VelocityNet};
 use candle_core::{Result, Tensor};
 
 use super::config::{Entropy, Trace};
+use crate::volume::VolumeRule;
 
 /// Bound of the authors' per-step trace.
 const REPO_TRACE_CLIP: f64 = 10.0;
@@ -23,18 +24,14 @@ pub struct Estimator {
 impl Estimator {
     /// Whether the estimate uses a probe `[B, d]`.
     pub fn takes_probe(self) -> bool {
-        match self.entropy {
-            Entropy::FirstOrder => self.trace != Trace::Exact,
-            Entropy::ExactLogdet => false,
-            Entropy::RepoNoDt => true,
-        }
+        self.entropy == Entropy::RepoNoDt || self.rule().takes_probe()
     }
 
-    fn volume(self, probe: &Tensor) -> Volume<'_> {
+    fn rule(self) -> VolumeRule {
         match (self.entropy, self.trace) {
-            (Entropy::ExactLogdet, _) => Volume::LogDet,
-            (_, Trace::Exact) => Volume::Trace,
-            _ => Volume::Hutchinson(probe),
+            (Entropy::ExactLogdet, _) => VolumeRule::LogDet,
+            (_, Trace::Exact) => VolumeRule::Trace,
+            _ => VolumeRule::Hutchinson,
         }
     }
 }
@@ -61,7 +58,7 @@ pub fn mean_flow_entropy(
         return repo_entropy(&field, z_1, probe, estimator.n_ent);
     }
     let grid = Grid::downwards(estimator.n_ent);
-    transport(&field, z_1, grid, estimator.volume(probe))?.entropy_from_noise()
+    transport(&field, z_1, grid, estimator.rule().with(probe))?.entropy_from_noise()
 }
 
 /// FLAME-R: `-log pi(act | obs)` by Euler steps from data to noise (flame.md 4.3).
@@ -81,7 +78,7 @@ pub fn rectified_flow_entropy(
 ) -> Result<Tensor> {
     let field = Conditional { net, params, obs };
     let grid = Grid::downwards(estimator.n_ent);
-    transport(&field, act, grid, estimator.volume(probe))?
+    transport(&field, act, grid, estimator.rule().with(probe))?
         .log_prob_to_noise()?
         .neg()
 }

@@ -1,7 +1,7 @@
 //! FLAME-M: reweighted MeanFlow, noise-up (flame.md 3.3 and 3.4).
 
 use advect_flow::flow_matching::{TimeConvention, regression_loss};
-use advect_flow::meanflow::{self, MeanFlowTarget, adaptive_loss, sample_loss};
+use advect_flow::meanflow::{self, MeanFlowTarget, Regression, adaptive_loss, sample_loss};
 use advect_flow::sampler::integrate;
 use advect_flow::{Conditional, Grid, MeanVelocityNet};
 use advect_rl::CriticNet;
@@ -26,7 +26,7 @@ pub struct SharedLoss {
 /// With `adaptive_c`, every row's sum of squares is divided by itself plus that constant.
 ///
 /// # Shapes
-/// `params` `[N]`, `obs` `[B, o]`, `z` and `v_bar` `[B, d]`, `r` and `t` `[B]`.
+/// `params` `[N]`, `obs` `[B, o]`, `z` and `v_bar` `[B, d]`, `span = (r, t)` both `[B]`.
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -35,12 +35,11 @@ pub fn shared_loss(
     params: &Tensor,
     obs: &Tensor,
     z: &Tensor,
-    (r, t): (&Tensor, &Tensor),
+    span: (&Tensor, &Tensor),
     v_bar: &Tensor,
     adaptive_c: Option<f64>,
 ) -> Result<SharedLoss> {
-    let target = meanflow::target(net, params, obs, z, r, t, v_bar)?;
-    let u = net.forward(params, obs, z, [r, t])?;
+    let Regression { u, target } = meanflow::regression(net, params, obs, z, span, v_bar)?;
     let loss = match adaptive_c {
         None => regression_loss(&u, &target.target)?,
         Some(c) => adaptive_loss(&sample_loss(&u, &target.target)?, c)?,
@@ -69,9 +68,9 @@ pub fn row_loss(
     let velocity = TimeConvention::NoiseUp
         .velocity(&proposals.act, &proposals.eps)?
         .flatten(0, 1)?;
-    let target = meanflow::target(net, params, &obs, &z, &r, &t, &velocity)?.target;
-    let v = net.forward(params, &obs, &z, [&r, &t])?;
-    weighted_rows_loss(&v, &target, weights, Coordinates::Mean)
+    let Regression { u, target } =
+        meanflow::regression(net, params, &obs, &z, (&r, &t), &velocity)?;
+    weighted_rows_loss(&u, &target.target, weights, Coordinates::Mean)
 }
 
 /// The `-Q` term of eq. (7).

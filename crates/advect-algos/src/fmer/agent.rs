@@ -1,11 +1,11 @@
-//! The agent: one update in the order of fmer.md section 8.
+//! The algorithm: one update in the order of fmer.md section 8.
 
 use advect_flow::VelocityNet;
 use advect_kernels::optim::AdamConfig;
-use advect_kernels::{Activation, Params, random};
+use advect_kernels::{Activation, Params};
 use advect_rl::critic::{soft_value, td_target};
-use advect_rl::{ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError};
-use advect_rng::Stream;
+use advect_rl::temperature::target_entropy;
+use advect_rl::{ActMode, Batch, Metrics, StateDict, StateError};
 use candle_core::{Device, Result, Tensor};
 
 use super::config::FmerConfig;
@@ -14,79 +14,69 @@ use super::improvement::EntropyTerm;
 use super::mirror::scalar;
 use super::switches::{EntropyMode, Source};
 use super::{dual, policy};
-use crate::actor_critic::ActorCritic;
-use crate::candidates::best;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::evaluation::normals_per_observation;
-use crate::networks::{CriticSpec, HAIKU, drawn_with_last_layer};
-use crate::streams::Streams;
+use crate::networks::HAIKU;
+use crate::normals::Normals;
+use crate::off_policy::{ActorCritic, Networks, OffPolicyAgent, OffPolicyAlgorithm};
 
-/// A flow policy improved by mirror descent with an entropy constraint.
+/// FMER's equations, and the two numbers that its dual steps move.
 #[derive(Debug)]
-pub struct FmerAgent {
+pub struct Fmer {
     pub(super) config: FmerConfig,
-    table: toml::Table,
-    pub(super) dims: Dims,
-    pub(super) device: Device,
     pub(super) net: VelocityNet,
-    pub(super) parts: ActorCritic,
     log_alpha: f64,
     pub(super) log_temperature: f64,
-    evaluation: Stream,
 }
 
-impl FmerAgent {
-    /// An agent with parameters drawn from `seed`.
-    ///
-    /// # Errors
-    /// If the configuration contradicts itself.
-    pub fn new(
-        config: FmerConfig,
-        dims: Dims,
-        seed: u64,
-        device: &Device,
-    ) -> std::result::Result<Self, AlgoError> {
-        config.validate()?;
-        let table = crate::registry::to_table("fmer", &config)?;
-        let FmerConfig { hidden, n_freq, .. } = &config;
-        let activation = config.activation.into();
-        let net = policy::network(dims.obs, dims.act, hidden, activation, *n_freq)?;
-        let init = Stream::new(seed, "fmer/init");
-        let (layout, scale) = (net.layout().clone(), config.last_layer_scale);
-        let policy = drawn_with_last_layer(layout, HAIKU, scale, &mut init.fork("policy"), device)?;
-        let adam = AdamConfig {
+/// A flow policy improved by mirror descent with an entropy constraint.
+pub type FmerAgent = OffPolicyAgent<Fmer>;
+
+/// An agent with parameters drawn from `seed`.
+///
+/// # Errors
+/// If the configuration contradicts itself.
+pub fn agent(
+    config: FmerConfig,
+    dims: Dims,
+    seed: u64,
+    device: &Device,
+) -> std::result::Result<FmerAgent, AlgoError> {
+    config.validate()?;
+    let FmerConfig { hidden, n_freq, .. } = &config;
+    let activation = config.activation.into();
+    let net = policy::network(dims.obs, dims.act, hidden, activation, *n_freq)?;
+    let networks = Networks {
+        hidden,
+        activation: Activation::Mish,
+        init: HAIKU,
+        last_layer_scale: config.last_layer_scale,
+        adam: AdamConfig {
             clip_norm: (config.grad_clip > 0.0).then_some(config.grad_clip),
             ..AdamConfig::default()
-        };
-        let critic = CriticSpec {
-            hidden,
-            activation: Activation::Mish,
-            init: HAIKU,
-            adam,
-        };
-        Ok(Self {
-            parts: ActorCritic::new(
-                Averaged::new(policy, adam)?,
-                critic.build(dims, &init.fork("critic"), device)?,
-                Streams::new("fmer", seed),
-            ),
-            log_alpha: config.init_alpha.ln(),
-            log_temperature: config.init_temperature.ln(),
-            evaluation: Stream::new(seed, "fmer/evaluation"),
-            device: device.clone(),
-            config,
-            table,
-            dims,
-            net,
-        })
-    }
+        },
+    };
+    let parts = networks.draw("fmer", net.layout().clone(), dims, seed, device)?;
+    let settings = config.off_policy.clone();
+    let table = config.clone();
+    let fmer = Fmer {
+        log_alpha: config.init_alpha.ln(),
+        log_temperature: config.init_temperature.ln(),
+        config,
+        net,
+    };
+    OffPolicyAgent::new("fmer", &table, settings, parts, fmer)
+}
 
-    /// The configuration.
-    pub fn config(&self) -> &FmerConfig {
-        &self.config
+/// Parameters of the policy.
+pub fn parameters(parts: &ActorCritic, source: Source) -> &Params {
+    match source {
+        Source::Online => parts.policy.online.params(),
+        Source::Ema => parts.policy.average(),
     }
+}
 
+impl Fmer {
     /// Multiplier of the entropy.
     pub fn alpha(&self) -> f64 {
         self.log_alpha.exp()
@@ -97,78 +87,68 @@ impl FmerAgent {
         self.log_temperature.exp()
     }
 
-    /// Parameters of the policy.
-    pub fn policy(&self, source: Source) -> &Params {
-        match source {
-            Source::Online => self.parts.policy.online.params(),
-            Source::Ema => self.parts.policy.average(),
-        }
-    }
-
-    /// The best action of as many as there are noises `z` `[n, P, d]` per state.
-    fn choose(&self, source: Source, obs: &Tensor, z: &Tensor) -> Result<Tensor> {
+    /// The best of `count` actions per state.
+    fn choose(
+        &self,
+        parts: &ActorCritic,
+        (source, count): (Source, usize),
+        obs: &Tensor,
+        normals: &mut Normals<'_>,
+    ) -> Result<Tensor> {
         let sampler = self.config.sampler();
-        let params = self.policy(source).detached();
-        let candidates = sampler.latents(&self.net, &params, obs, z)?.tanh()?;
-        best(
-            self.parts.critic.net(),
-            self.parts.critic.online(),
-            obs,
-            &candidates,
-            sampler.precision,
-        )
-    }
-
-    fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
-        let shape = (obs.dim(0)?, self.config.behaviour_best_of, self.dims.act);
-        let z = random::normal(&mut self.parts.streams.explore, shape, &self.device)?;
-        self.choose(self.config.acting_source, obs, &z)
-    }
-
-    fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
-        let shape = (obs.dim(0)?, self.config.eval_best_of, self.dims.act);
-        let z =
-            normals_per_observation(&self.evaluation, obs, shape.1 * shape.2)?.reshape(shape)?;
-        self.choose(self.config.acting_source, obs, &z)
+        let z = normals.draw((obs.dim(0)?, count, self.net.act_dim()), obs.device())?;
+        let params = parameters(parts, source).detached();
+        let candidates = sampler.latents(&self.net, &params, obs, &z)?.tanh()?;
+        parts.best(obs, &candidates, sampler.precision)
     }
 
     /// Value of the next states under the averaged policy (section 7).
-    fn next_value(&mut self, next_obs: &Tensor) -> Result<Tensor> {
-        let (rows, d) = (next_obs.dim(0)?, self.dims.act);
-        let entropy_off = self.config.entropy_mode_at(self.parts.updates) == EntropyMode::Off;
-        if !self.config.soft_backup || entropy_off {
-            let shape = (rows, self.config.td_best_of, d);
-            let z = random::normal(&mut self.parts.streams.next_action, shape, &self.device)?;
-            let action = self.choose(Source::Ema, next_obs, &z)?;
-            return self.parts.critic.target_min_q(next_obs, &action);
-        }
-        let z = random::normal(&mut self.parts.streams.next_action, (rows, d), &self.device)?;
-        let probe = self.density_probe(&z)?;
-        let volume = self.config.log_prob.volume(&probe);
-        let (params, sampler) = (
-            self.parts.policy.average().detached(),
-            self.config.sampler(),
-        );
-        let next = next_action(&self.net, &params, next_obs, &z, &sampler, volume)?;
-        let q = self.parts.critic.target_min_q(next_obs, &next.action)?;
-        soft_value(&q, &next.log_prob, self.alpha())
+    fn next_value(&self, parts: &mut ActorCritic, next_obs: &Tensor) -> Result<Tensor> {
+        let mut stream = parts.streams.next_action.clone();
+        let normals = &mut Normals::Stream(&mut stream);
+        let entropy_off = self.config.entropy_mode_at(parts.updates) == EntropyMode::Off;
+        let value = if !self.config.soft_backup || entropy_off {
+            let policy = (Source::Ema, self.config.td_best_of);
+            let action = self.choose(parts, policy, next_obs, normals)?;
+            parts.critic.target_min_q(next_obs, &action)?
+        } else {
+            let z = normals.draw((next_obs.dim(0)?, self.net.act_dim()), next_obs.device())?;
+            let probe = self.density_probe(parts, &z)?;
+            let volume = self.config.log_prob.with(&probe);
+            let (params, sampler) = (parts.policy.average().detached(), self.config.sampler());
+            let next = next_action(&self.net, &params, next_obs, &z, &sampler, volume)?;
+            let q = parts.critic.target_min_q(next_obs, &next.action)?;
+            soft_value(&q, &next.log_prob, self.alpha())?
+        };
+        parts.streams.next_action = stream;
+        Ok(value)
     }
 
-    fn update_critic(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
-        let value = self.next_value(&batch.next_obs)?;
+    fn update_critic(
+        &self,
+        parts: &mut ActorCritic,
+        batch: &Batch,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let value = self.next_value(parts, &batch.next_obs)?;
         let (scale, gamma) = (self.config.reward_scale, self.config.off_policy.gamma);
         let y = td_target(&batch.reward, &batch.terminated, &value, scale, gamma)?;
-        self.parts
+        parts
             .critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
         Ok(())
     }
 
-    fn update_policy(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<()> {
-        let mode = self.config.entropy_mode_at(self.parts.updates);
-        let pool = self.candidates(batch, mode, metrics)?;
-        let weights = self.weigh(&batch.obs, &pool, metrics)?;
-        let (wcfm, term) = self.losses(&batch.obs, &pool, &weights, mode)?;
+    fn update_policy(
+        &mut self,
+        parts: &mut ActorCritic,
+        batch: &Batch,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let mode = self.config.entropy_mode_at(parts.updates);
+        let pool = self.candidates(parts, batch, mode, metrics)?;
+        let weights = self.weigh(parts, &batch.obs, &pool, metrics)?;
+        let (wcfm, term) = self.losses(parts, &batch.obs, &pool, &weights, mode)?;
         metrics.insert_tensor("policy/wcfm_loss", &wcfm)?;
         let loss = match &term.loss {
             None => wcfm,
@@ -177,7 +157,7 @@ impl FmerAgent {
                 (wcfm + entropy)?
             }
         };
-        self.parts.descend(&loss, self.config.policy_lr, metrics)?;
+        parts.descend(&loss, self.config.policy_lr, metrics)?;
         self.update_alpha(&term, mode, metrics)
     }
 
@@ -193,68 +173,53 @@ impl FmerAgent {
         metrics.insert_tensor("policy/divergence", &term.divergence)?;
         metrics.insert("temperature/alpha", self.alpha());
         if mode != EntropyMode::Off && !self.config.fix_alpha {
-            let (target, lr) = (
-                self.config.target_entropy(self.dims.act),
-                self.config.alpha_lr,
-            );
-            let bounds = self.config.alpha_bounds();
+            let target = target_entropy(self.config.target_entropy_scale, self.net.act_dim());
+            let (lr, bounds) = (self.config.alpha_lr, self.config.alpha_bounds());
             self.log_alpha = dual::alpha_step(self.log_alpha, entropy, target, lr, bounds);
         }
         Ok(())
     }
 }
 
-impl Agent for FmerAgent {
-    fn name(&self) -> &'static str {
-        "fmer"
+impl OffPolicyAlgorithm for Fmer {
+    fn act(
+        &self,
+        parts: &ActorCritic,
+        obs: &Tensor,
+        mode: ActMode,
+        normals: &mut Normals<'_>,
+    ) -> Result<Tensor> {
+        let count = match mode {
+            ActMode::Explore => self.config.behaviour_best_of,
+            ActMode::Evaluate => self.config.eval_best_of,
+        };
+        self.choose(parts, (self.config.acting_source, count), obs, normals)
     }
 
-    fn loop_settings(&self) -> LoopSettings {
-        self.config.off_policy.loop_settings()
-    }
-
-    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
-        match mode {
-            ActMode::Explore => self.explore(obs),
-            ActMode::Evaluate => self.evaluate(obs),
-        }
-    }
-
-    fn begin_evaluation(&mut self, stream: Stream) {
-        self.evaluation = stream;
-    }
-
-    fn update(&mut self, batch: &Batch) -> Result<Metrics> {
-        let mut metrics = Metrics::new();
-        self.update_critic(batch, &mut metrics)?;
-        self.update_policy(batch, &mut metrics)?;
-        let tau = self.config.off_policy.ema_tau;
-        self.parts.update_averages(tau)?;
-        self.parts.updates += 1;
-        Ok(metrics)
+    fn update(
+        &mut self,
+        parts: &mut ActorCritic,
+        batch: &Batch,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        self.update_critic(parts, batch, metrics)?;
+        self.update_policy(parts, batch, metrics)?;
+        parts.update_averages(self.config.off_policy.ema_tau)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        self.parts.save(out)?;
         out.put_scalar("log_alpha", self.log_alpha);
         out.put_scalar("log_temperature", self.log_temperature);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.parts.load(from)?;
         self.log_alpha = from.scalar("log_alpha")?;
         self.log_temperature = from.scalar("log_temperature")?;
         Ok(())
     }
 
-    fn parameter_hash(&self) -> Result<u64> {
-        let hash = crate::hash::combined(self.parts.buffers())?;
-        let numbers = [self.log_alpha, self.log_temperature];
-        Ok(crate::hash::with_numbers(hash, &numbers))
-    }
-
-    fn config_toml(&self) -> toml::Table {
-        self.table.clone()
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.log_alpha, self.log_temperature]
     }
 }

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::dual::Bounds;
 use super::policy::Sampler;
 use super::switches::{
-    Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, LogProb, Smooth, Source,
-    TemperatureRule, Weighting,
+    Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, Smooth, Source, TemperatureRule,
+    Weighting,
 };
 use crate::error::AlgoError;
 use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, finite, narrowest, not_negative, positive, unit_interval};
+use crate::volume::VolumeRule;
 
 /// FMER's configuration. (P) is the authors' text, (S) a summary of it by others, (I) our choice where the paper's value is
 /// unknown; sections are those of fmer.md. The defaults are v3.
@@ -85,7 +86,7 @@ pub struct FmerConfig {
     /// Divergence in an entropy loss. (S) hutchinson; exact has less noise and is cheap for d up to about 9.
     pub divergence: Divergence,
     /// Volume term of log pi wherever its value is used. (S) hutchinson.
-    pub log_prob: LogProb,
+    pub log_prob: VolumeRule,
     /// Entropy value of the dual step with a local loss. (I) h2.
     pub dual_entropy: DualEntropy,
     /// Environment step after which the entropy no longer enters (ablation); 0 is never.
@@ -152,7 +153,7 @@ impl Default for FmerConfig {
             entropy_nodes: 4,
             unrolled_states: 64,
             divergence: Divergence::Hutchinson,
-            log_prob: LogProb::Hutchinson,
+            log_prob: VolumeRule::Hutchinson,
             dual_entropy: DualEntropy::H2,
             entropy_stop_step: 0,
             target_entropy_scale: 1.0,
@@ -179,11 +180,6 @@ impl FmerConfig {
             latent_clip: self.latent_clip,
             precision: self.scoring.into(),
         }
-    }
-
-    /// `-target_entropy_scale d`.
-    pub fn target_entropy(&self, act_dim: usize) -> f64 {
-        -self.target_entropy_scale * act_dim as f64
     }
 
     /// Bounds of the multiplier.

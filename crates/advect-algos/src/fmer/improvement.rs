@@ -4,12 +4,13 @@ use advect_kernels::random;
 use advect_rl::{Batch, Metrics};
 use candle_core::{DType, Result, Tensor};
 
-use super::agent::FmerAgent;
+use super::agent::{Fmer, parameters};
 use super::entropy::{Density, Local, Nodes, density, unrolled, velocity_and_divergence};
 use super::policy::Rollout;
 use super::switches::{Divergence, DualEntropy, EntropyMode, LocalNodes};
 use super::wcfm::Pairs;
 use crate::candidates::{resample, select, select_many};
+use crate::off_policy::ActorCritic;
 use crate::rows::repeat_rows;
 use crate::squash::unsquash;
 
@@ -58,22 +59,27 @@ impl EntropyTerm {
     }
 }
 
-impl FmerAgent {
+impl Fmer {
     /// `K` candidates per state of the anchor policy, and the added ones (section 3.1).
     pub(super) fn candidates(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         batch: &Batch,
         mode: EntropyMode,
         metrics: &mut Metrics,
     ) -> Result<Pool> {
-        let shape = (batch.obs.dim(0)?, self.config.num_candidates, self.dims.act);
-        let z = random::normal(&mut self.parts.streams.policy, shape, &self.device)?;
-        let (Rollout { nodes, end }, density) = self.generate(&batch.obs, &z, mode)?;
+        let shape = (
+            batch.obs.dim(0)?,
+            self.config.num_candidates,
+            self.net.act_dim(),
+        );
+        let z = random::normal(&mut parts.streams.policy, shape, batch.obs.device())?;
+        let (Rollout { nodes, end }, density) = self.generate(parts, &batch.obs, &z, mode)?;
         latent_metrics(&end, metrics)?;
         let latent = self.config.sampler().clamp(&end)?;
-        let mut parts = vec![latent];
-        parts.extend(self.added(&batch.act)?);
-        let latent = Tensor::cat(&parts, 1)?;
+        let mut latents = vec![latent];
+        latents.extend(self.added(parts, &batch.act)?);
+        let latent = Tensor::cat(&latents, 1)?;
         Ok(Pool {
             z,
             nodes,
@@ -84,19 +90,20 @@ impl FmerAgent {
     }
 
     fn generate(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         obs: &Tensor,
         z: &Tensor,
         mode: EntropyMode,
     ) -> Result<(Rollout, Option<Density>)> {
-        let params = self.policy(self.config.candidate_source).detached();
+        let params = parameters(parts, self.config.candidate_source).detached();
         let sampler = self.config.sampler();
         if mode != EntropyMode::Weights {
             let keep = self.takes_nodes(mode);
             return Ok((sampler.rollout(&self.net, &params, obs, z, keep)?, None));
         }
         let rows = z.flatten(0, 1)?;
-        let density = self.density(&params, &repeat_rows(obs, z.dim(1)?)?, &rows)?;
+        let density = self.density(parts, &params, &repeat_rows(obs, z.dim(1)?)?, &rows)?;
         let end = density.latent.reshape(z.shape())?;
         let nodes = Vec::new();
         Ok((Rollout { nodes, end }, Some(density)))
@@ -120,34 +127,39 @@ impl FmerAgent {
         local && self.config.dual_entropy == DualEntropy::H2
     }
 
-    fn density(&mut self, params: &Tensor, obs: &Tensor, z: &Tensor) -> Result<Density> {
-        let probe = self.density_probe(z)?;
-        let volume = self.config.log_prob.volume(&probe);
+    fn density(
+        &self,
+        parts: &mut ActorCritic,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+    ) -> Result<Density> {
+        let probe = self.density_probe(parts, z)?;
+        let volume = self.config.log_prob.with(&probe);
         density(&self.net, params, obs, z, self.config.n_steps, volume)
     }
 
     /// Signs where the log-density takes a probe.
-    pub(super) fn density_probe(&mut self, like: &Tensor) -> Result<Tensor> {
+    pub(super) fn density_probe(&self, parts: &mut ActorCritic, like: &Tensor) -> Result<Tensor> {
         if self.config.log_prob.takes_probe() {
-            random::rademacher(&mut self.parts.streams.entropy, like.dims(), &self.device)
+            random::rademacher(&mut parts.streams.entropy, like.dims(), like.device())
         } else {
             like.zeros_like()
         }
     }
 
     /// Signs where a differentiated divergence takes a probe.
-    fn divergence_probe(&mut self, like: &Tensor) -> Result<Option<Tensor>> {
+    fn divergence_probe(&self, parts: &mut ActorCritic, like: &Tensor) -> Result<Option<Tensor>> {
         match self.config.divergence {
             Divergence::Exact => Ok(None),
             Divergence::Hutchinson => {
-                random::rademacher(&mut self.parts.streams.entropy, like.dims(), &self.device)
-                    .map(Some)
+                random::rademacher(&mut parts.streams.entropy, like.dims(), like.device()).map(Some)
             }
         }
     }
 
     /// Latents of candidates that are not the policy's.
-    fn added(&mut self, replayed: &Tensor) -> Result<Vec<Tensor>> {
+    fn added(&self, parts: &mut ActorCritic, replayed: &Tensor) -> Result<Vec<Tensor>> {
         let (rows, d) = replayed.dims2()?;
         let mut actions = Vec::new();
         if self.config.include_replay_action {
@@ -155,8 +167,14 @@ impl FmerAgent {
         }
         if self.config.n_uniform > 0 {
             let shape = (rows, self.config.n_uniform, d);
-            let stream = &mut self.parts.streams.policy;
-            actions.push(random::uniform(stream, -1.0, 1.0, shape, &self.device)?);
+            let stream = &mut parts.streams.policy;
+            actions.push(random::uniform(
+                stream,
+                -1.0,
+                1.0,
+                shape,
+                replayed.device(),
+            )?);
         }
         let sampler = self.config.sampler();
         let latents = actions.iter().map(|act| sampler.clamp(&unsquash(act)?));
@@ -165,17 +183,18 @@ impl FmerAgent {
 
     /// W-CFM and entropy losses, both differentiable in the policy.
     pub(super) fn losses(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         obs: &Tensor,
         pool: &Pool,
         weights: &Tensor,
         mode: EntropyMode,
     ) -> Result<(Tensor, EntropyTerm)> {
-        let (pairs, weights) = self.pairs(obs, &pool.latent, weights)?;
-        let params = self.parts.policy.online.params().tensor().clone();
+        let (pairs, weights) = self.pairs(parts, obs, &pool.latent, weights)?;
+        let params = parts.policy.online.params().tensor().clone();
         let shared = self.config.local_nodes == LocalNodes::Interpolants;
         let (v, mut term) = if mode == EntropyMode::Local && shared {
-            let probe = self.divergence_probe(&pairs.u_tau)?;
+            let probe = self.divergence_probe(parts, &pairs.u_tau)?;
             let Pairs {
                 obs, u_tau, tau, ..
             } = &pairs;
@@ -186,66 +205,77 @@ impl FmerAgent {
             (v, EntropyTerm::local(&local, self.alpha())?)
         } else {
             let v = pairs.velocity(&self.net, &params)?;
-            (v, self.entropy_term(obs, pool, &params, mode)?)
+            (v, self.entropy_term(parts, obs, pool, &params, mode)?)
         };
         if mode == EntropyMode::Local && self.config.dual_entropy == DualEntropy::H1 {
-            term.entropy = self.first_density(obs, pool, &params.detach())?.entropy;
+            term.entropy = self
+                .first_density(parts, obs, pool, &params.detach())?
+                .entropy;
         }
         Ok((pairs.loss(&v, &weights)?, term))
     }
 
     /// Regression pairs with their weights: all candidates, or rows drawn by weight (section 4).
     fn pairs(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         obs: &Tensor,
         latent: &Tensor,
         weights: &Tensor,
     ) -> Result<(Pairs, Tensor)> {
         let (rows, count) = (latent.dim(0)?, self.config.wcfm_rows);
-        let stream = &mut self.parts.streams.policy;
+        let device = latent.device();
+        let stream = &mut parts.streams.policy;
         let (latent, weights) = if count == 0 {
             (latent.clone(), weights.clone())
         } else {
-            let levels = random::uniform(stream, 0.0, 1.0, (rows, count), &self.device)?;
+            let levels = random::uniform(stream, 0.0, 1.0, (rows, count), device)?;
             let drawn = select_many(latent, &resample(weights, &levels)?)?;
             let equal = (count as f64).recip();
             (drawn, (levels.ones_like()? * equal)?)
         };
-        let z = random::normal(stream, latent.dims(), &self.device)?;
-        let tau = random::uniform(stream, 0.0, 1.0, weights.dims(), &self.device)?;
+        let z = random::normal(stream, latent.dims(), device)?;
+        let tau = random::uniform(stream, 0.0, 1.0, weights.dims(), device)?;
         Ok((Pairs::new(obs, &latent, &z, &tau)?, weights))
     }
 
     /// The entropy apart from the regression (section 5).
     fn entropy_term(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         obs: &Tensor,
         pool: &Pool,
         params: &Tensor,
         mode: EntropyMode,
     ) -> Result<EntropyTerm> {
         match (mode, &pool.density) {
-            (EntropyMode::Unrolled, _) => self.unrolled_term(obs, pool, params),
+            (EntropyMode::Unrolled, _) => self.unrolled_term(parts, obs, pool, params),
             (EntropyMode::Weights, Some(density)) => Ok(EntropyTerm {
                 loss: None,
                 entropy: density.entropy()?,
                 divergence: density.log_volume.mean_all()?,
             }),
             (EntropyMode::Local, _) => {
-                let local = self.local(obs, pool, params)?;
+                let local = self.local(parts, obs, pool, params)?;
                 EntropyTerm::local(&local, self.alpha())
             }
             _ if self.observes_h2() => {
-                EntropyTerm::observed(&self.local(obs, pool, &params.detach())?)
+                EntropyTerm::observed(&self.local(parts, obs, pool, &params.detach())?)
             }
-            _ => self.first_density(obs, pool, &params.detach()),
+            _ => self.first_density(parts, obs, pool, &params.detach()),
         }
     }
 
     /// (H1) on one candidate per state, without a loss.
-    fn first_density(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<EntropyTerm> {
+    fn first_density(
+        &self,
+        parts: &mut ActorCritic,
+        obs: &Tensor,
+        pool: &Pool,
+        params: &Tensor,
+    ) -> Result<EntropyTerm> {
         let first = pool.z.narrow(1, 0, 1)?.squeeze(1)?;
-        let density = self.density(params, obs, &first)?;
+        let density = self.density(parts, params, obs, &first)?;
         Ok(EntropyTerm {
             loss: None,
             entropy: density.entropy()?,
@@ -253,21 +283,27 @@ impl FmerAgent {
         })
     }
 
-    fn local(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<Local> {
-        let nodes = self.nodes(obs, &pool.nodes)?;
-        let probe = self.divergence_probe(&nodes.u)?;
+    fn local(
+        &self,
+        parts: &mut ActorCritic,
+        obs: &Tensor,
+        pool: &Pool,
+        params: &Tensor,
+    ) -> Result<Local> {
+        let nodes = self.nodes(parts, obs, &pool.nodes)?;
+        let probe = self.divergence_probe(parts, &nodes.u)?;
         Local::at(&self.net, params, &nodes, probe.as_ref())
     }
 
     /// One random point on the trajectory of each of the first `entropy_nodes` candidates.
-    fn nodes(&mut self, obs: &Tensor, trajectory: &[Tensor]) -> Result<Nodes> {
+    fn nodes(&self, parts: &mut ActorCritic, obs: &Tensor, trajectory: &[Tensor]) -> Result<Nodes> {
         let count = self.config.entropy_nodes.min(self.config.num_candidates);
         let steps = trajectory.len();
         let first = |u: &Tensor| u.narrow(1, 0, count);
         let points: Vec<Tensor> = trajectory.iter().map(first).collect::<Result<_>>()?;
         let points = Tensor::stack(&points, 2)?.flatten(0, 1)?;
-        let stream = &mut self.parts.streams.entropy;
-        let index = random::indices(stream, steps as u32, points.dim(0)?, &self.device)?;
+        let stream = &mut parts.streams.entropy;
+        let index = random::indices(stream, steps as u32, points.dim(0)?, points.device())?;
         Ok(Nodes {
             obs: repeat_rows(obs, count)?,
             u: select(&points, &index)?,
@@ -275,11 +311,17 @@ impl FmerAgent {
         })
     }
 
-    fn unrolled_term(&mut self, obs: &Tensor, pool: &Pool, params: &Tensor) -> Result<EntropyTerm> {
+    fn unrolled_term(
+        &self,
+        parts: &mut ActorCritic,
+        obs: &Tensor,
+        pool: &Pool,
+        params: &Tensor,
+    ) -> Result<EntropyTerm> {
         let rows = self.config.unrolled_states.min(obs.dim(0)?);
         let obs = obs.narrow(0, 0, rows)?;
         let z = pool.z.narrow(1, 0, 1)?.squeeze(1)?.narrow(0, 0, rows)?;
-        let probe = self.divergence_probe(&z)?;
+        let probe = self.divergence_probe(parts, &z)?;
         let n_steps = self.config.n_steps;
         let unrolled = unrolled(&self.net, params, &obs, &z, n_steps, probe.as_ref())?;
         Ok(EntropyTerm {

@@ -3,25 +3,24 @@
 use advect_rl::Metrics;
 use candle_core::{DType, Result, Tensor};
 
-use super::agent::FmerAgent;
+use super::agent::Fmer;
 use super::dual;
 use super::improvement::Pool;
 use super::switches::{Controller, TemperatureRule, Weighting};
 use super::weights::{advantage, entropy_scores, solve_temperature, weights};
 use crate::candidates::{effective_fraction, kl_from_uniform, softmax_weights};
+use crate::off_policy::ActorCritic;
 
-impl FmerAgent {
+impl Fmer {
     /// Weights of the candidates under the online critics, after the temperature's step (sections 3.3 and 6).
     pub(super) fn weigh(
         &mut self,
+        parts: &ActorCritic,
         obs: &Tensor,
         pool: &Pool,
         metrics: &mut Metrics,
     ) -> Result<Tensor> {
-        let (net, critics) = (
-            self.parts.critic.net(),
-            self.parts.critic.online().detached(),
-        );
+        let (net, critics) = (parts.critic.net(), parts.critic.online().detached());
         let q = net.q_candidates(&critics, obs, &pool.action, self.config.scoring.into())?;
         let q_gap = scalar(&(q.get(0)? - q.get(1)?)?.abs()?.mean_all()?)?;
         let advantage = advantage(&q.min(0)?)?;

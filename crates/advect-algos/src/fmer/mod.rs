@@ -14,5 +14,5 @@ pub mod switches;
 pub mod wcfm;
 pub mod weights;
 
-pub use agent::FmerAgent;
+pub use agent::{Fmer, FmerAgent, agent};
 pub use config::FmerConfig;

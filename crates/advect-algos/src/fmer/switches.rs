@@ -1,8 +1,6 @@
 //! The values of FMER's switches.
 
-use advect_flow::density::Volume;
 use advect_kernels::Activation;
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Activation of the velocity network; its derivative is differentiated, so it has to be smooth.
@@ -98,37 +96,6 @@ pub enum Divergence {
     Hutchinson,
     /// All `d` diagonal entries, `d` tangent passes.
     Exact,
-}
-
-/// How the volume term of a log-density is taken (fmer.md 5.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogProb {
-    /// One probe of signs per trajectory.
-    Hutchinson,
-    /// The same with the second-order term of the step.
-    SecondOrder,
-    /// Exact traces.
-    Trace,
-    /// `log|det(I + J/N)|`: exact for the Euler map.
-    LogDet,
-}
-
-impl LogProb {
-    /// Whether the estimate uses a probe `[R, d]`.
-    pub fn takes_probe(self) -> bool {
-        matches!(self, Self::Hutchinson | Self::SecondOrder)
-    }
-
-    /// The estimate with that probe.
-    pub fn volume(self, probe: &Tensor) -> Volume<'_> {
-        match self {
-            Self::Hutchinson => Volume::Hutchinson(probe),
-            Self::SecondOrder => Volume::SecondOrder(probe),
-            Self::Trace => Volume::Trace,
-            Self::LogDet => Volume::LogDet,
-        }
-    }
 }
 
 /// The entropy value of the dual step with a local loss.

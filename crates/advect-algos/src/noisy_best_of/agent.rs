@@ -1,117 +1,94 @@
-//! The agent: critics, policy, noise temperature and averages in one update, in the order of flame.md section 8.
+//! The agent: critics, policy, temperature and averages in one update, in the order of flame.md section 8.
 
 use advect_kernels::optim::AdamConfig;
-use advect_kernels::{Activation, Params, Precision, random};
+use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::td_target;
-use advect_rl::temperature::entropy_gradient;
-use advect_rl::{
-    ActMode, Agent, Averaged, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic,
-};
-use advect_rng::Stream;
+use advect_rl::temperature::{entropy_gradient, target_entropy};
+use advect_rl::{ActMode, Batch, Metrics, StateDict, StateError};
 use candle_core::{Device, Result, Tensor};
+use serde::Serialize;
 
 use super::config::NoisyBestOfConfig;
 use super::noise;
-use super::policy::{LossInputs, Objective, Policy, States};
-use crate::actor_critic::ActorCritic;
+use super::policy::{EntropyOf, LossInputs, NextStates, Objective, Policy, States};
 use crate::alpha::AlphaState;
-use crate::candidates::best;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::evaluation::normals_per_observation;
-use crate::networks::{CriticSpec, HAIKU, drawn};
-use crate::off_policy::OffPolicyConfig;
-use crate::streams::Streams;
+use crate::networks::HAIKU;
+use crate::normals::Normals;
+use crate::off_policy::{
+    ActorCritic, Networks, OffPolicyAgent, OffPolicyAlgorithm, OffPolicyConfig,
+};
 
-/// What an algorithm is made of, its settings checked.
+/// Acts by the best of its policy's samples plus noise; `P` is the policy, `O` what trains it.
 #[derive(Debug)]
-pub struct Setup<P, O> {
+pub struct NoisyBestOf<P, O> {
+    config: NoisyBestOfConfig,
+    gamma: f64,
+    ema_tau: f64,
+    policy: P,
+    objective: O,
+    alpha: AlphaState,
+}
+
+/// What an algorithm is made of.
+#[derive(Debug)]
+pub struct Setup<'a, P, O> {
     /// The algorithm's name.
     pub name: &'static str,
-    /// The complete configuration.
-    pub table: toml::Table,
     /// Data collection, replay, discount and moving average.
-    pub off_policy: OffPolicyConfig,
+    pub off_policy: &'a OffPolicyConfig,
     /// What the agent itself takes.
-    pub config: NoisyBestOfConfig,
+    pub shared: &'a NoisyBestOfConfig,
     /// The policy.
     pub policy: P,
     /// What trains it.
     pub objective: O,
 }
 
-/// An agent that acts by the best of its policy's samples plus noise.
-#[derive(Debug)]
-pub struct NoisyBestOf<P, O> {
-    setup: Setup<P, O>,
-    dims: Dims,
-    device: Device,
-    parts: ActorCritic,
-    alpha: AlphaState,
-    evaluation: Stream,
-}
-
-impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
-    /// An agent with parameters drawn from `seed`.
+impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
+    /// The agent of the complete, checked configuration, with parameters drawn from `seed`.
     ///
     /// # Errors
-    /// If the configuration makes no sense.
-    pub fn new(
-        setup: Setup<P, O>,
+    /// If the device fails.
+    pub fn agent(
+        self,
+        complete: &impl Serialize,
         dims: Dims,
         seed: u64,
         device: &Device,
-    ) -> std::result::Result<Self, AlgoError> {
-        setup.off_policy.validate()?;
-        setup.config.validate()?;
-        let name = setup.name;
-        let init = Stream::new(seed, &format!("{name}/init"));
-        let layout = setup.policy.layout().clone();
-        let policy = drawn(layout, HAIKU, &mut init.fork("policy"), device)?;
-        let adam = AdamConfig::default();
-        let critic = CriticSpec {
-            hidden: &setup.config.hidden,
+    ) -> std::result::Result<OffPolicyAgent<NoisyBestOf<P, O>>, AlgoError> {
+        let networks = Networks {
+            hidden: &self.shared.hidden,
             activation: Activation::Mish,
             init: HAIKU,
-            adam,
+            last_layer_scale: 1.0,
+            adam: AdamConfig::default(),
         };
-        Ok(Self {
-            parts: ActorCritic::new(
-                Averaged::new(policy, adam)?,
-                critic.build(dims, &init.fork("critic"), device)?,
-                Streams::new(name, seed),
-            ),
-            alpha: AlphaState::new(setup.config.init_alpha, device)?,
-            evaluation: Stream::new(seed, &format!("{name}/evaluation")),
-            device: device.clone(),
-            setup,
-            dims,
-        })
+        let layout = self.policy.layout().clone();
+        let parts = networks.draw(self.name, layout, dims, seed, device)?;
+        let algorithm = NoisyBestOf {
+            config: self.shared.clone(),
+            gamma: self.off_policy.gamma,
+            ema_tau: self.off_policy.ema_tau,
+            alpha: AlphaState::new(self.shared.init_alpha, device)?,
+            policy: self.policy,
+            objective: self.objective,
+        };
+        let settings = self.off_policy.clone();
+        OffPolicyAgent::new(self.name, complete, settings, parts, algorithm)
     }
+}
 
+impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
     /// The policy network and its sampler.
     pub fn policy(&self) -> &P {
-        &self.setup.policy
+        &self.policy
     }
 
     /// What trains the policy.
     pub fn objective(&self) -> &O {
-        &self.setup.objective
-    }
-
-    /// Parameters of the online policy.
-    pub fn policy_params(&self) -> &Params {
-        self.parts.policy.online.params()
-    }
-
-    /// Parameters of the averaged policy, which acts.
-    pub fn average_policy_params(&self) -> &Params {
-        self.parts.policy.average()
-    }
-
-    /// The critics.
-    pub fn critic(&self) -> &TwinCritic {
-        &self.parts.critic
+        &self.objective
     }
 
     /// The temperature.
@@ -119,236 +96,210 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         self.alpha.alpha
     }
 
-    /// Standard deviation of the exploration noise, `noise_scale alpha`.
+    /// Standard deviation of the exploration noise.
     pub fn noise_std(&self) -> f64 {
-        noise::std(self.setup.config.noise_scale, self.alpha.alpha)
+        self.config.noise_std(self.alpha.alpha)
     }
 
     fn precision(&self) -> Precision {
-        self.setup.config.scoring.into()
+        self.config.scoring.into()
     }
 
-    /// Width of the normals of one noisy choice: of the candidates, of the noise.
-    fn widths(&self) -> [usize; 2] {
-        let candidates = self.setup.config.best_of * self.setup.policy.noise_width();
-        [candidates, self.dims.act]
-    }
-
-    /// The best of `P` candidates under the online critics, from normals `[n, P noise_width]`.
-    fn best(&self, policy: &Params, obs: &Tensor, normals: &Tensor) -> Result<Tensor> {
-        let width = self.setup.policy.noise_width();
-        let normals = normals.reshape((obs.dim(0)?, self.setup.config.best_of, width))?;
-        let (params, precision) = (policy.detached(), self.precision());
+    /// The best of `P` candidates under the online critics, clipped to `[-1, 1]^d`.
+    fn best(
+        &self,
+        parts: &ActorCritic,
+        policy: &Params,
+        obs: &Tensor,
+        normals: &mut Normals<'_>,
+    ) -> Result<Tensor> {
+        let (params, count) = (policy.detached(), self.config.best_of);
+        let precision = self.precision();
         let candidates = self
-            .setup
             .policy
-            .candidates(&params, obs, &normals, precision)?;
-        best(
-            self.parts.critic.net(),
-            self.parts.critic.online(),
-            obs,
-            &candidates,
-            precision,
-        )
+            .candidates(&params, obs, count, normals, precision)?;
+        parts.best(obs, &candidates, precision)?.clamp(-1.0, 1.0)
     }
 
-    /// The best candidate plus noise, not clipped, from the [`draw`] of its normals.
-    fn noisy_best(&self, policy: &Params, obs: &Tensor, draws: &[Tensor; 2]) -> Result<Tensor> {
-        let [candidates, noise] = draws;
-        self.best(policy, obs, candidates)? + (noise * self.noise_std())?
+    /// The action plus exploration noise, not clipped.
+    fn noisy(&self, act: &Tensor, normals: &mut Normals<'_>) -> Result<Tensor> {
+        let noise = normals.draw(act.dims(), act.device())?;
+        act + (noise * self.noise_std())?
     }
 
-    fn explore(&mut self, obs: &Tensor) -> Result<Tensor> {
-        let widths = self.widths();
-        let draws = draw(&mut self.parts.streams.explore, widths, obs)?;
-        self.noisy_best(self.parts.policy.average(), obs, &draws)
+    fn temperature_due(&self, updates: u64) -> bool {
+        !self.config.fix_alpha && updates.is_multiple_of(self.config.delay_alpha_update)
     }
 
-    fn evaluate(&self, obs: &Tensor) -> Result<Tensor> {
-        let policy = self.parts.policy.average();
-        if let Some(action) = self.setup.policy.one_step(&policy.detached(), obs)? {
-            return Ok(action);
-        }
-        let [width, _] = self.widths();
-        let normals = normals_per_observation(&self.evaluation, obs, width)?;
-        self.best(policy, obs, &normals)
+    /// `a'` at the next states, best of `P` of the online policy, and the policy's entropy there where somebody takes it (steps 2, 3).
+    fn next(&self, parts: &mut ActorCritic, next_obs: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let mut stream = parts.streams.next_action.clone();
+        let normals = &mut Normals::Stream(&mut stream);
+        let policy = parts.policy.online.params();
+        let best = self.best(parts, policy, next_obs, normals)?;
+        let act = match self.config.td_noise {
+            true => self.noisy(&best, normals)?,
+            false => best.clone(),
+        };
+        let next = NextStates {
+            params: &policy.detached(),
+            obs: next_obs,
+            act: &best,
+            temperature_due: self.temperature_due(parts.updates),
+        };
+        let noise = &mut parts.streams.entropy;
+        let entropy = self.objective.next_entropy(&self.policy, next, noise)?;
+        parts.streams.next_action = stream;
+        Ok((act, entropy))
     }
 
-    /// `a'` at the next states: best of `P` of the online policy plus noise.
-    fn next_action(&mut self, next_obs: &Tensor) -> Result<Tensor> {
-        let widths = self.widths();
-        let draws = draw(&mut self.parts.streams.next_action, widths, next_obs)?;
-        self.noisy_best(self.parts.policy.online.params(), next_obs, &draws)
-    }
-
-    /// `y = reward_scale r + gamma (1 - terminated) min Q_target(s', a')` and one Adam step of the critics.
+    /// `y = reward_scale r + gamma (1 - terminated) V(s')` and one Adam step of the critics (step 4).
     fn update_critic(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         batch: &Batch,
-        next_act: &Tensor,
+        (next_act, entropy): (&Tensor, Option<&Tensor>),
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let value = self.parts.critic.target_min_q(&batch.next_obs, next_act)?;
         let NoisyBestOfConfig {
             reward_scale,
             critic_lr,
-            critic_double_step,
             ..
-        } = self.setup.config;
-        let gamma = self.setup.off_policy.gamma;
-        let y = td_target(
-            &batch.reward,
-            &batch.terminated,
-            &value,
-            reward_scale,
-            gamma,
-        )?;
-        let gradient = self.parts.critic.learn(batch, &y, critic_lr, metrics)?;
-        if critic_double_step {
-            self.parts.critic.step(&gradient, critic_lr)?;
+        } = self.config;
+        let q_next = parts.critic.target_min_q(&batch.next_obs, next_act)?;
+        let value = self.objective.next_value(q_next, entropy, self.alpha())?;
+        let (reward, ends) = (&batch.reward, &batch.terminated);
+        let y = td_target(reward, ends, &value, reward_scale, self.gamma)?;
+        let gradient = parts.critic.learn(batch, &y, critic_lr, metrics)?;
+        if self.config.critic_double_step {
+            parts.critic.step(&gradient, critic_lr)?;
         }
         Ok(())
     }
 
     /// A fresh action of the online policy at the batch's states.
-    fn fresh_action(&mut self, obs: &Tensor) -> Result<Tensor> {
-        let widths = self.widths();
-        let draws = draw(&mut self.parts.streams.policy, widths, obs)?;
-        self.noisy_best(self.parts.policy.online.params(), obs, &draws)
+    fn fresh_action(&self, parts: &mut ActorCritic, obs: &Tensor) -> Result<Tensor> {
+        let mut stream = parts.streams.policy.clone();
+        let normals = &mut Normals::Stream(&mut stream);
+        let policy = parts.policy.online.params();
+        let act = self.noisy(&self.best(parts, policy, obs, normals)?, normals)?;
+        parts.streams.policy = stream;
+        Ok(act)
     }
 
-    fn policy_loss(&mut self, obs: &Tensor, act: &Tensor, metrics: &mut Metrics) -> Result<Tensor> {
-        let inputs = LossInputs {
-            params: self.parts.policy.online.params().tensor(),
-            obs,
-            act,
-            critic: &self.parts.critic,
-            alpha: self.alpha.alpha,
-            precision: self.precision(),
-        };
-        let Setup {
-            policy, objective, ..
-        } = &self.setup;
-        objective.loss(policy, &inputs, &mut self.parts.streams.policy, metrics)
-    }
-
+    /// Steps 5 and 6.
     fn update_policy(
-        &mut self,
+        &self,
+        parts: &mut ActorCritic,
         batch: &Batch,
         next_act: &Tensor,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let loss = match self.setup.objective.states() {
-            States::Next => self.policy_loss(&batch.next_obs, next_act, metrics)?,
-            States::Current => {
-                let act = self.fresh_action(&batch.obs)?;
-                self.policy_loss(&batch.obs, &act, metrics)?
-            }
+        let (obs, act) = match self.objective.states() {
+            States::Replayed => (&batch.obs, batch.act.clone()),
+            States::Current => (&batch.obs, self.fresh_action(parts, &batch.obs)?),
+            States::Next => (&batch.next_obs, next_act.clone()),
         };
-        let lr = self.setup.config.policy_schedule();
-        let lr = lr.at(self.parts.policy.online.steps());
-        self.parts.descend(&loss, lr, metrics)?;
+        let inputs = LossInputs {
+            params: parts.policy.online.params().tensor(),
+            obs,
+            act: &act,
+            critic: &parts.critic,
+            alpha: self.alpha(),
+            precision: self.precision(),
+        };
+        let stream = &mut parts.streams.policy;
+        let loss = self
+            .objective
+            .loss(&self.policy, &inputs, stream, metrics)?;
+        let schedule = self.config.policy_schedule();
+        let lr = schedule.at(parts.policy.online.steps());
         metrics.insert("policy/lr", lr);
-        Ok(())
+        parts.descend(&loss, lr, metrics)
     }
 
-    /// Drives the entropy of the exploration noise to its target.
-    fn update_temperature(&mut self, metrics: &mut Metrics) -> Result<()> {
-        let NoisyBestOfConfig {
-            alpha_lr,
-            delay_alpha_update,
-            ..
-        } = self.setup.config;
-        let entropy = noise::entropy(self.noise_std(), self.dims.act);
-        metrics.insert("temperature/entropy", entropy);
-        if self.parts.updates.is_multiple_of(delay_alpha_update) {
-            let entropy = Tensor::new(&[entropy as f32], &self.device)?;
-            let target = self.setup.config.target_entropy(self.dims.act);
-            let gradient = entropy_gradient(&entropy, target)?;
-            self.alpha.step(&gradient, alpha_lr)?;
+    /// Drives an entropy to its target (step 7).
+    fn update_temperature(
+        &mut self,
+        updates: u64,
+        (dims, device): (usize, &Device),
+        policy: Option<Tensor>,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let entropy = match self.objective.entropy_of() {
+            EntropyOf::Policy => policy,
+            EntropyOf::Noise => {
+                let entropy = noise::entropy(self.noise_std(), dims);
+                Some(Tensor::new(&[entropy as f32], device)?)
+            }
+        };
+        if let Some(entropy) = entropy {
+            metrics.insert_tensor("temperature/entropy", &entropy.mean_all()?)?;
+            if self.temperature_due(updates) {
+                let target = target_entropy(self.config.target_entropy_scale, dims);
+                let gradient = entropy_gradient(&entropy, target)?;
+                self.alpha.step(&gradient, self.config.alpha_lr)?;
+            }
         }
-        metrics.insert("temperature/alpha", self.alpha.alpha);
+        metrics.insert("temperature/alpha", self.alpha());
         metrics.insert("temperature/noise_std", self.noise_std());
         Ok(())
     }
-
-    fn update_averages(&self) -> Result<()> {
-        let tau = self.setup.off_policy.ema_tau;
-        self.parts.update_averages(tau)
-    }
 }
 
-/// Normals of one noisy choice per state: `[n, width]` of every width.
-fn draw(stream: &mut Stream, widths: [usize; 2], obs: &Tensor) -> Result<[Tensor; 2]> {
-    let rows = obs.dim(0)?;
-    let [candidates, noise] = widths;
-    Ok([
-        random::normal(stream, (rows, candidates), obs.device())?,
-        random::normal(stream, (rows, noise), obs.device())?,
-    ])
-}
-
-impl<P: Policy, O: Objective<P>> Agent for NoisyBestOf<P, O> {
-    fn name(&self) -> &'static str {
-        self.setup.name
-    }
-
-    fn loop_settings(&self) -> LoopSettings {
-        self.setup.off_policy.loop_settings()
-    }
-
-    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
-        match mode {
-            ActMode::Explore => self.explore(obs),
-            ActMode::Evaluate => self.evaluate(obs),
+impl<P: Policy, O: Objective<P>> OffPolicyAlgorithm for NoisyBestOf<P, O> {
+    fn act(
+        &self,
+        parts: &ActorCritic,
+        obs: &Tensor,
+        mode: ActMode,
+        normals: &mut Normals<'_>,
+    ) -> Result<Tensor> {
+        let policy = parts.policy.average();
+        if mode == ActMode::Explore {
+            let best = self.best(parts, policy, obs, normals)?;
+            return self.noisy(&best, normals);
+        }
+        match self.policy.one_step(&policy.detached(), obs)? {
+            Some(action) => Ok(action),
+            None => self.best(parts, policy, obs, normals),
         }
     }
 
-    fn begin_evaluation(&mut self, stream: Stream) {
-        self.evaluation = stream;
-    }
-
-    fn update(&mut self, batch: &Batch) -> Result<Metrics> {
-        let mut metrics = Metrics::new();
-        let policy_due = self
-            .parts
-            .updates
-            .is_multiple_of(self.setup.config.delay_update);
-        let next_act = self.next_action(&batch.next_obs)?;
-        self.update_critic(batch, &next_act, &mut metrics)?;
+    fn update(
+        &mut self,
+        parts: &mut ActorCritic,
+        batch: &Batch,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let (next_obs, act) = (&batch.next_obs, &batch.act);
+        let policy_due = parts.updates.is_multiple_of(self.config.delay_update);
+        let (next_act, entropy) = self.next(parts, next_obs)?;
+        self.update_critic(parts, batch, (&next_act, entropy.as_ref()), metrics)?;
         if policy_due {
-            self.update_policy(batch, &next_act, &mut metrics)?;
+            self.update_policy(parts, batch, &next_act, metrics)?;
         }
-        let objective = &mut self.setup.objective;
-        objective.observe(&self.parts.critic, &batch.next_obs, &next_act)?;
-        self.update_temperature(&mut metrics)?;
+        self.objective.observe(&parts.critic, next_obs, &next_act)?;
+        let place = (act.dim(1)?, act.device());
+        self.update_temperature(parts.updates, place, entropy, metrics)?;
         if policy_due {
-            self.update_averages()?;
+            parts.update_averages(self.ema_tau)?;
         }
-        self.parts.updates += 1;
-        Ok(metrics)
+        Ok(())
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        self.parts.save(out)?;
         self.alpha.temperature.save("temperature", out)?;
-        self.setup.objective.save(out);
+        self.objective.save(out);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.parts.load(from)?;
         self.alpha.load(from)?;
-        self.setup.objective.load(from)?;
-        Ok(())
+        self.objective.load(from)
     }
 
-    fn parameter_hash(&self) -> Result<u64> {
-        let nets = self.parts.buffers();
-        crate::hash::combined(nets.chain([self.alpha.temperature.log_alpha()]))
-    }
-
-    fn config_toml(&self) -> toml::Table {
-        self.setup.table.clone()
+    fn numbers(&self) -> Vec<f64> {
+        vec![self.alpha()]
     }
 }

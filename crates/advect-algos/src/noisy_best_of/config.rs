@@ -1,4 +1,4 @@
-//! Constants that SDAC, DPMD and FPMD share.
+//! Constants that FLAME, SDAC, DPMD and FPMD share.
 
 use advect_kernels::schedule::Schedule;
 use documented::DocumentedFields;
@@ -9,7 +9,17 @@ use crate::off_policy::OffPolicyConfig;
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, finite, narrowest, not_negative, positive};
 
-/// Configuration of the agent that acts by the best of its samples plus noise; baselines.md sections 3 and 5. (C) is the
+/// Standard deviation of the exploration noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseRule {
+    /// `noise_scale alpha`: the noise fades with the temperature.
+    AlphaScaled,
+    /// `noise_scale`.
+    Constant,
+}
+
+/// Configuration of the agent that acts by the best of its samples plus noise; flame.md section 8, baselines.md sections 3 and 5. (C) is the
 /// authors' code, whose defaults these are unless the comment says "consistent".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 pub struct NoisyBestOfConfig {
@@ -20,7 +30,7 @@ pub struct NoisyBestOfConfig {
 
     /// Learning rate of the critics. (C) 3e-4.
     pub critic_lr: f64,
-    /// Two Adam steps of the critics with one gradient, as (C) SDAC (flame.md Q7). Consistent: off.
+    /// Two Adam steps of the critics with one gradient, as (C) SDAC and FLAME-M (flame.md Q7). Consistent: off.
     pub critic_double_step: bool,
     /// Initial learning rate of the policy. (C) 3e-4.
     pub policy_lr: f64,
@@ -35,17 +45,24 @@ pub struct NoisyBestOfConfig {
 
     /// Candidates ranked by the critics at every decision, `P`. (C) 32.
     pub best_of: usize,
-    /// Standard deviation of the sampler's start. Consistent: 1, which training assumes; (C) 0.5.
+    /// Standard deviation of the sampler's start. Consistent: 1, which training assumes; (C) 0.5 (flame.md Q5).
     pub base_std: f64,
-    /// The noise on the best candidate has the standard deviation `noise_scale alpha`. (C) 0.1.
+    /// Factor of the exploration noise. (C) 0.1; FLAME 0.001, as its sweep script, its command line 1.
     pub noise_scale: f64,
-    /// Initial temperature. (C) 5.
+    /// Standard deviation of the exploration noise. (C) `alpha noise_scale` while alpha is learned.
+    pub noise: NoiseRule,
+    /// Whether the action in the critic's target carries the exploration noise. (C) yes; FLAME, consistent: no.
+    pub td_noise: bool,
+    /// Initial temperature, or its value when `fix_alpha` is set. (C) 5; FLAME 0.01, as its sweep script, its command line 1.
     pub init_alpha: f64,
-    /// Learning rate of `log alpha`. (C) 7e-3.
+    /// Keeps the temperature at `init_alpha`. (C) no.
+    pub fix_alpha: bool,
+    /// Learning rate of `log alpha`. (C) 7e-3; FLAME 5e-3.
     pub alpha_lr: f64,
-    /// Updates between temperature steps. (C) 250.
+    /// Updates between temperature steps. (C) 250; FLAME 100.
     pub delay_alpha_update: u64,
-    /// The noise's entropy is driven to `-target_entropy_scale d`. (C) 0.9 for SDAC and DPMD, 1.5 for FPMD.
+    /// The temperature drives an entropy to `-target_entropy_scale d`: FLAME that of the policy, the others that of the noise.
+    /// (C) 0.9 for SDAC and DPMD, 1.5 for FPMD; FLAME 1, as its sweep script, its command line 3.
     pub target_entropy_scale: f64,
 
     /// Arithmetic of candidate generation and scoring.
@@ -67,7 +84,10 @@ impl Default for NoisyBestOfConfig {
             best_of: 32,
             base_std: 1.0,
             noise_scale: 0.1,
+            noise: NoiseRule::AlphaScaled,
+            td_noise: true,
             init_alpha: 5.0,
+            fix_alpha: false,
             alpha_lr: 7e-3,
             delay_alpha_update: 250,
             target_entropy_scale: 0.9,
@@ -98,9 +118,12 @@ impl NoisyBestOfConfig {
         }
     }
 
-    /// `H_target = -target_entropy_scale d`.
-    pub fn target_entropy(&self, act_dim: usize) -> f64 {
-        -self.target_entropy_scale * act_dim as f64
+    /// Standard deviation of the exploration noise at a temperature.
+    pub fn noise_std(&self, alpha: f64) -> f64 {
+        match self.noise {
+            NoiseRule::AlphaScaled => self.noise_scale * alpha,
+            NoiseRule::Constant => self.noise_scale,
+        }
     }
 
     /// Refuses what makes no sense.

@@ -13,6 +13,7 @@ use super::policy::Policy;
 use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
+use crate::normals::Normals;
 use crate::validate::{at_least_one, positive};
 
 /// The chain; baselines.md section 3. (C) is the authors' code.
@@ -76,20 +77,14 @@ impl Policy for DiffusionPolicy {
         self.layout()
     }
 
-    /// The start, then the noise of the steps `1..T`.
-    fn noise_width(&self) -> usize {
-        self.schedule().n_steps() * self.act_dim()
-    }
-
     fn candidates(
         &self,
         params: &Tensor,
         obs: &Tensor,
-        noise: &Tensor,
+        count: usize,
+        normals: &mut Normals<'_>,
         precision: Precision,
     ) -> Result<Tensor> {
-        let d = self.act_dim();
-        let slot = |k: usize| noise.narrow(2, k * d, d)?.contiguous();
-        self.sample(params, obs, &slot(0)?, slot, precision)
+        self.draw(params, obs, count, normals, precision)
     }
 }

@@ -1,15 +1,10 @@
-//! The exploration noise `N(0, (noise_scale alpha)^2 I)` and its entropy, which the temperature keeps at a target.
+//! Entropy of the exploration noise `N(0, std^2 I)`, which the temperature of SDAC, DPMD and FPMD keeps at a target.
 
 use advect_flow::density::standard_normal_entropy;
 
-/// `noise_scale alpha`: standard deviation of the noise on the best candidate.
-pub fn std(noise_scale: f64, alpha: f64) -> f64 {
-    noise_scale * alpha
-}
-
 /// `H = (d/2) log(2 pi e std^2)`, in nats.
 ///
-/// Its gradient in `log alpha` is `d`; the temperature's step is
+/// With `std` in proportion to alpha, its gradient in `log alpha` is `d`; the temperature's step is
 /// [`entropy_gradient`](advect_rl::temperature::entropy_gradient), `H - H_target`.
 pub fn entropy(std: f64, d: usize) -> f64 {
     standard_normal_entropy(d) + d as f64 * std.ln()
@@ -23,8 +18,7 @@ mod tests {
 
     #[test]
     fn entropy_is_that_of_the_density_and_rises_by_d_per_unit_of_log_alpha() {
-        for (noise_scale, alpha, d) in [(0.1, 5.0, 6), (0.1, 0.98, 17), (0.3, 0.2, 1)] {
-            let sigma = std(noise_scale, alpha);
+        for (sigma, d) in [(0.5f64, 6), (0.098, 17), (0.06, 1)] {
             let expected = 0.5 * d as f64 * (2.0 * PI * E * sigma * sigma).ln();
             assert!((entropy(sigma, d) - expected).abs() < 1e-12 * expected.abs().max(1.0));
             let h = 1e-5f64;

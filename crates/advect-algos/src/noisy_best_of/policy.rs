@@ -8,18 +8,17 @@ use advect_rl::{Metrics, StateDict, StateError, TwinCritic};
 use advect_rng::Stream;
 use candle_core::{Result, Tensor};
 
+use crate::normals::Normals;
+
 /// A policy network and how it generates actions.
 pub trait Policy: Debug + Send {
     /// Names and shapes of the parameters, in order.
     fn layout(&self) -> &Arc<ParamLayout>;
 
-    /// Standard normals that one candidate takes.
-    fn noise_width(&self) -> usize;
-
-    /// `P` actions per state in `[-1, 1]^d`, without gradient.
+    /// `P = count` actions per state, without gradient; the chosen one is clipped to `[-1, 1]^d` afterwards.
     ///
     /// # Shapes
-    /// `params` `[N]`, `obs` `[B, o]`, `noise` `[B, P, noise_width]` to `[B, P, d]`.
+    /// `params` `[N]`, `obs` `[B, o]` to `[B, P, d]`.
     ///
     /// # Errors
     /// On a shape mismatch.
@@ -27,7 +26,8 @@ pub trait Policy: Debug + Send {
         &self,
         params: &Tensor,
         obs: &Tensor,
-        noise: &Tensor,
+        count: usize,
+        normals: &mut Normals<'_>,
         precision: Precision,
     ) -> Result<Tensor>;
 
@@ -46,6 +46,8 @@ pub trait Policy: Debug + Send {
 /// The states of a batch at which the policy is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum States {
+    /// `s`, with the replayed action.
+    Replayed,
     /// `s`, with a fresh action of the online policy.
     Current,
     /// `s'`, with the action in the critic's target.
@@ -59,7 +61,7 @@ pub struct LossInputs<'a> {
     pub params: &'a Tensor,
     /// States `[B, o]`.
     pub obs: &'a Tensor,
-    /// The policy's action at each: best candidate plus noise, not clipped `[B, d]`.
+    /// An action at each, as [`States`] says; a fresh one is the best candidate plus noise, not clipped `[B, d]`.
     pub act: &'a Tensor,
     /// The critics, after their step of this update.
     pub critic: &'a TwinCritic,
@@ -69,10 +71,59 @@ pub struct LossInputs<'a> {
     pub precision: Precision,
 }
 
+/// Next states at which an entropy is estimated.
+#[derive(Debug, Clone, Copy)]
+pub struct NextStates<'a> {
+    /// The online policy's parameters `[N]`, detached.
+    pub params: &'a Tensor,
+    /// The states `[B, o]`.
+    pub obs: &'a Tensor,
+    /// The best candidate at each `[B, d]`.
+    pub act: &'a Tensor,
+    /// Whether this update moves the temperature.
+    pub temperature_due: bool,
+}
+
+/// Whose entropy the temperature keeps at its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntropyOf {
+    /// The exploration noise.
+    Noise,
+    /// The policy, as [`Objective::next_entropy`] estimates it.
+    Policy,
+}
+
 /// What trains a policy `P`.
 pub trait Objective<P>: Debug + Send {
     /// The states at which the loss is taken.
     fn states(&self) -> States;
+
+    /// Whose entropy the temperature keeps at its target; that of the noise by default.
+    fn entropy_of(&self) -> EntropyOf {
+        EntropyOf::Noise
+    }
+
+    /// Entropy of the policy per next state `[B]`, with noise from `stream`, in an update that takes it; none by default.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn next_entropy(
+        &self,
+        _policy: &P,
+        _next: NextStates<'_>,
+        _stream: &mut Stream,
+    ) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// Value of the next states in the critic's target `[B]`, from that of the target critics and [`Objective::next_entropy`]; that of the
+    /// critics alone by default.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn next_value(&self, q_next: Tensor, _entropy: Option<&Tensor>, _alpha: f64) -> Result<Tensor> {
+        Ok(q_next)
+    }
 
     /// The loss to differentiate, with noise and times from `stream`; adds its own metrics.
     ///

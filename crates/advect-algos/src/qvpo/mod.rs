@@ -5,5 +5,5 @@ pub mod config;
 pub mod loss;
 pub mod weights;
 
-pub use agent::QvpoAgent;
+pub use agent::{Qvpo, QvpoAgent, agent};
 pub use config::QvpoConfig;

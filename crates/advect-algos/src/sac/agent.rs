@@ -4,7 +4,7 @@ use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Activation, random};
 use advect_rl::critic::{soft_value, td_target};
-use advect_rl::temperature::sac_gradient;
+use advect_rl::temperature::{sac_gradient, target_entropy};
 use advect_rl::{
     ActMode, Agent, Batch, Learned, LoopSettings, Metrics, StateDict, StateError, Temperature,
     TwinCritic,
@@ -51,7 +51,13 @@ impl SacAgent {
         let policy = GaussianPolicy::new(dims.obs, dims.act, &config.hidden)?;
         let init = Stream::new(seed, "sac/init");
         let layout = policy.layout();
-        let actor = drawn(layout, Init::FanInUniform, &mut init.fork("actor"), device)?;
+        let actor = drawn(
+            layout,
+            Init::FanInUniform,
+            1.0,
+            &mut init.fork("actor"),
+            device,
+        )?;
         let adam = AdamConfig::default();
         let critic = CriticSpec {
             hidden: &config.hidden,
@@ -108,7 +114,8 @@ impl SacAgent {
     fn update_temperature(&mut self, log_prob: &Tensor, metrics: &mut Metrics) -> Result<()> {
         metrics.insert_tensor("temperature/entropy", &log_prob.mean_all()?.neg()?)?;
         if !self.config.fix_alpha {
-            let gradient = sac_gradient(log_prob, self.config.target_entropy(self.dims.act))?;
+            let target = target_entropy(self.config.target_entropy_scale, self.dims.act);
+            let gradient = sac_gradient(log_prob, target)?;
             self.temperature.step(&gradient, self.config.alpha_lr)?;
         }
         Ok(())

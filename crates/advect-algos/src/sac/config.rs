@@ -46,11 +46,6 @@ impl Default for SacConfig {
 }
 
 impl SacConfig {
-    /// `-target_entropy_scale d`.
-    pub fn target_entropy(&self, act_dim: usize) -> f64 {
-        -self.target_entropy_scale * act_dim as f64
-    }
-
     /// Refuses what makes no sense.
     ///
     /// # Errors

@@ -12,9 +12,10 @@ use crate::diffusion_policy::DiffusionPolicy;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 use crate::noisy_best_of::{NoisyBestOf, Setup};
+use crate::off_policy::OffPolicyAgent;
 
 /// SDAC.
-pub type SdacAgent = NoisyBestOf<DiffusionPolicy, ReverseSampling>;
+pub type SdacAgent = OffPolicyAgent<NoisyBestOf<DiffusionPolicy, ReverseSampling>>;
 
 /// An agent with parameters drawn from `seed`.
 ///
@@ -27,17 +28,15 @@ pub fn agent(
     device: &Device,
 ) -> Result<SdacAgent, AlgoError> {
     config.validate()?;
-    let name = "sdac";
     let setup = Setup {
-        name,
-        table: crate::registry::to_table(name, &config)?,
+        name: "sdac",
+        off_policy: &config.off_policy,
+        shared: &config.shared,
         policy: config.chain.policy(&config.shared, dims)?,
         objective: ReverseSampling {
             num_noises: config.num_noises,
             value_scale: config.value_scale,
         },
-        off_policy: config.off_policy,
-        config: config.shared,
     };
-    NoisyBestOf::new(setup, dims, seed, device)
+    setup.agent(&config, dims, seed, device)
 }

@@ -6,5 +6,5 @@ pub mod config;
 pub mod smoothing;
 
 pub use actor::TanhPolicy;
-pub use agent::Td3Agent;
+pub use agent::{Td3, Td3Agent, agent};
 pub use config::Td3Config;

@@ -1,7 +1,8 @@
 //! Batches and small configurations.
 #![allow(dead_code, reason = "every test binary takes its own part")]
 
-use advect_algos::flame::{FlameAgent, FlameConfig, Variant};
+use advect_algos::flame::{self, FlameAgent, FlameConfig, Variant};
+use advect_algos::noisy_best_of::NoisyBestOfConfig;
 use advect_algos::{AlgoError, Dims};
 use advect_kernels::random;
 use advect_rl::{Agent, Batch, StateDict, StateError};
@@ -11,12 +12,16 @@ use candle_core::{DType, Device, Result, Tensor};
 pub const DIMS: Dims = Dims { obs: 5, act: 2 };
 
 pub fn small(variant: Variant) -> FlameConfig {
+    let defaults = FlameConfig::of(variant);
     FlameConfig {
-        hidden: vec![32, 32],
-        best_of: 4,
+        shared: NoisyBestOfConfig {
+            hidden: vec![32, 32],
+            best_of: 4,
+            ..defaults.shared
+        },
         num_proposals: 6,
         n_gen: if variant == Variant::M { 1 } else { 3 },
-        ..FlameConfig::of(variant)
+        ..defaults
     }
 }
 
@@ -25,7 +30,7 @@ pub fn agent(
     config: FlameConfig,
     seed: u64,
 ) -> std::result::Result<FlameAgent, AlgoError> {
-    FlameAgent::new(variant, config, DIMS, seed, &Device::Cpu)
+    flame::agent(variant, config, DIMS, seed, &Device::Cpu)
 }
 
 /// Random transitions, the first of a replay, in time order of two environments; the same stream gives the same batches.

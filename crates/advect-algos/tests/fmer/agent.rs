@@ -3,10 +3,11 @@
 use std::error::Error;
 
 use advect_algos::fmer::switches::{
-    Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, LogProb, Smooth, Source,
-    TemperatureRule, Weighting,
+    Controller, Divergence, DualEntropy, EntropyMode, LocalNodes, Smooth, Source, TemperatureRule,
+    Weighting,
 };
-use advect_algos::fmer::{FmerAgent, FmerConfig};
+use advect_algos::fmer::{self, FmerAgent, FmerConfig};
+use advect_algos::volume::VolumeRule;
 use advect_algos::{AlgoError, OffPolicyConfig, Scoring, registry};
 use advect_rl::{ActMode, Agent, Metrics};
 use advect_rng::Stream;
@@ -28,7 +29,7 @@ fn small() -> FmerConfig {
 }
 
 fn agent(config: FmerConfig) -> Result<FmerAgent, AlgoError> {
-    FmerAgent::new(config, DIMS, 0, &Device::Cpu)
+    fmer::agent(config, DIMS, 0, &Device::Cpu)
 }
 
 /// Metrics of each of `updates` updates on fixed batches, and the agent after them.
@@ -169,10 +170,10 @@ fn every_switch_changes_the_update_and_stays_finite() -> TestResult {
 fn every_density_reports_an_entropy_of_its_own() -> TestResult {
     let mut seen = Vec::new();
     let forms = [
-        LogProb::Hutchinson,
-        LogProb::SecondOrder,
-        LogProb::Trace,
-        LogProb::LogDet,
+        VolumeRule::Hutchinson,
+        VolumeRule::SecondOrder,
+        VolumeRule::Trace,
+        VolumeRule::LogDet,
     ];
     for log_prob in forms {
         let config = FmerConfig {
@@ -200,13 +201,18 @@ fn the_multiplier_falls_above_the_target_entropy_and_rises_below() -> TestResult
             ..small()
         };
         let (agent, _) = run(config, 1)?;
-        assert_eq!(agent.alpha() < 0.1, falls, "{}", agent.alpha());
+        assert_eq!(
+            agent.algorithm().alpha() < 0.1,
+            falls,
+            "{}",
+            agent.algorithm().alpha()
+        );
     }
     let config = FmerConfig {
         fix_alpha: true,
         ..small()
     };
-    assert!((run(config, 2)?.0.alpha() - 0.1).abs() < 1e-12);
+    assert!((run(config, 2)?.0.algorithm().alpha() - 0.1).abs() < 1e-12);
     Ok(())
 }
 
@@ -217,7 +223,7 @@ fn the_temperature_is_constant_or_above_its_floor() -> TestResult {
         init_temperature: 0.25,
         ..small()
     };
-    assert!((run(config, 3)?.0.temperature() - 0.25).abs() < 1e-12);
+    assert!((run(config, 3)?.0.algorithm().temperature() - 0.25).abs() < 1e-12);
     let config = FmerConfig {
         init_temperature: 1e-3,
         floor_kappa: 2.0,
@@ -256,7 +262,9 @@ fn the_entropy_stops_at_its_step() -> TestResult {
             .iter()
             .all(|m| m.get("temperature/entropy").is_some())
     );
-    assert!(alphas[0] != alphas[1] && alphas[1] != alphas[2] && alphas[2] == agent.alpha());
+    assert!(
+        alphas[0] != alphas[1] && alphas[1] != alphas[2] && alphas[2] == agent.algorithm().alpha()
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use advect_algos::fmer::entropy::{
     BASE_ENTROPY, Local, Nodes, density, unrolled, velocity_and_divergence,
 };
 use advect_algos::fmer::policy::{Sampler, network};
-use advect_algos::fmer::switches::LogProb;
+use advect_algos::volume::VolumeRule;
 use advect_flow::VelocityNet;
 use advect_kernels::{Activation, Params, Precision, init, random};
 use advect_rng::Stream;
@@ -37,10 +37,10 @@ fn entropies(c: f64, n_steps: usize) -> Result<Entropies> {
     let (grid, masses) = normal_grid(POINTS);
     let z = Tensor::new(grid, &Device::Cpu)?.unsqueeze(1)?;
     let obs = z.zeros_like()?;
-    let of = |form: LogProb| density(&net, &params, &obs, &z, n_steps, form.volume(&z));
+    let of = |form: VolumeRule| density(&net, &params, &obs, &z, n_steps, form.with(&z));
     let mean =
         |values: &Tensor| Ok::<_, candle_core::Error>(expectation(&masses, &values.to_vec1()?));
-    let (exact, traces) = (of(LogProb::LogDet)?, of(LogProb::Trace)?);
+    let (exact, traces) = (of(VolumeRule::LogDet)?, of(VolumeRule::Trace)?);
     let sampler = Sampler {
         n_steps,
         latent_clip: 1e9,
@@ -94,7 +94,7 @@ fn linear_velocities_have_the_printed_entropies() -> Result<()> {
     for (c, gain, euler_map, h1, h2, _) in LINEAR {
         let (net, params) = linear(c)?;
         let one = Tensor::ones((1, 1), DType::F32, &Device::Cpu)?;
-        let moved = density(&net, &params, &one, &one, 10, LogProb::Trace.volume(&one))?;
+        let moved = density(&net, &params, &one, &one, 10, VolumeRule::Trace.with(&one))?;
         let end = f64::from(moved.latent.to_vec2::<f32>()?[0][0]);
         let trace = f64::from(moved.log_volume.to_vec1::<f32>()?[0]);
         assert!(
@@ -220,7 +220,7 @@ fn h1_at(p: &Problem, direction: &Tensor, step: f64) -> Result<f64> {
         &p.obs,
         &p.z,
         STEPS,
-        LogProb::Trace.volume(&p.z),
+        VolumeRule::Trace.with(&p.z),
     )?;
     let rows = (moved.log_volume + moved.tanh_logdet)?.to_vec1::<f32>()?;
     Ok(rows.iter().map(|row| f64::from(*row)).sum::<f64>() / ROWS as f64)
@@ -282,12 +282,12 @@ fn the_second_order_term_takes_most_of_the_bias() -> Result<()> {
     let (net, params) = linear(1.0)?;
     let one = Tensor::ones((1, 1), DType::F32, &Device::Cpu)?;
     for (form, expected) in [
-        (LogProb::Trace, 1.0),
-        (LogProb::Hutchinson, 1.0),
-        (LogProb::SecondOrder, 0.95),
-        (LogProb::LogDet, 0.953_102),
+        (VolumeRule::Trace, 1.0),
+        (VolumeRule::Hutchinson, 1.0),
+        (VolumeRule::SecondOrder, 0.95),
+        (VolumeRule::LogDet, 0.953_102),
     ] {
-        let moved = density(&net, &params, &one, &one, 10, form.volume(&one))?;
+        let moved = density(&net, &params, &one, &one, 10, form.with(&one))?;
         let found = moved.log_volume.to_vec1::<f32>()?[0];
         assert!(
             (f64::from(found) - expected).abs() < 1e-5,

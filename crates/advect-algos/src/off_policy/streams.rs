@@ -5,7 +5,7 @@ use advect_rng::Stream;
 
 /// One stream per part of an update, so that a switch that needs no noise does not move the other parts.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Streams {
+pub struct Streams {
     /// Candidates and noise of the behaviour.
     pub explore: Stream,
     /// Candidates and noise of the action in the critic's target.

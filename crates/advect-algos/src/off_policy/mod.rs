@@ -1,0 +1,12 @@
+//! What the algorithms with a replay have in common: settings, parts, and the agent around an algorithm's own equations.
+
+mod actor_critic;
+mod agent;
+mod config;
+mod streams;
+
+pub use actor_critic::ActorCritic;
+pub(crate) use actor_critic::Networks;
+pub use agent::{OffPolicyAgent, OffPolicyAlgorithm};
+pub use config::OffPolicyConfig;
+pub use streams::Streams;
