@@ -156,7 +156,15 @@ impl Case {
     /// # Errors
     /// If the key is absent or names no activation.
     pub fn activation(&self) -> Result<Activation> {
-        let name: String = self.config("activation")?;
+        self.activation_at("activation")
+    }
+
+    /// The activation that the configuration names under `key`.
+    ///
+    /// # Errors
+    /// If the key is absent or names no activation.
+    pub fn activation_at(&self, key: &str) -> Result<Activation> {
+        let name: String = self.config(key)?;
         match name.as_str() {
             "relu" => Ok(Activation::Relu),
             "tanh" => Ok(Activation::Tanh),
@@ -164,7 +172,7 @@ impl Case {
             "silu" => Ok(Activation::Silu),
             "mish" => Ok(Activation::Mish),
             _ => Err(GoldenError::Config {
-                key: "activation".into(),
+                key: key.into(),
                 problem: format!("`{name}` is none of relu, tanh, gelu, silu, mish"),
             }),
         }

@@ -30,6 +30,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::optim::CASES,
     cases::proposals::CASES,
     cases::qvpo::CASES,
+    cases::rldt::CASES,
     cases::sac::CASES,
 ];
 
@@ -42,10 +43,7 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "net.fm_velocity",
     "net.residual",
     "rldt.actor_loss",
-    "rldt.critic_loss",
     "rldt.sample",
-    "rldt.svgd_field",
-    "rldt.td_lambda",
 ];
 
 /// Looks a case name up.

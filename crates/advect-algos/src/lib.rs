@@ -21,6 +21,7 @@ pub mod off_policy;
 pub mod ppo;
 pub mod qvpo;
 pub mod registry;
+pub mod rldt;
 pub mod rows;
 pub mod sac;
 pub mod scoring;

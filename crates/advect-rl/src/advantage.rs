@@ -92,6 +92,37 @@ pub fn gae(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Ve
     advantage
 }
 
+/// Lambda returns `y` of a rollout, whose `value` is not used: targets of a critic.
+///
+/// ```text
+/// y_t = r_t + gamma [ (1 - lambda) V'_t + lambda y_{t+1} ]    y_{t+1} is V'_t at the end of the rollout
+/// ```
+///
+/// `V'_t` is that of [`gae`]; where an episode ends, `y_t = r_t + gamma V'_t`. Sutton and Barto 2018, eq. (12.20). Sums run in f64.
+///
+/// # Shapes
+/// The result has `T E` values.
+///
+/// ```
+/// use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+/// let zero = [0.0; 2];
+/// let rollout = Rollout { reward: &[1.0, 1.0], value: &[], next_value: &zero, terminated: &zero, truncated: &zero, num_envs: 1 };
+/// assert_eq!(lambda_returns(&rollout, 0.5, 1.0, TimeLimits::Bootstrap), [1.5, 1.0]);
+/// ```
+pub fn lambda_returns(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Vec<f32> {
+    let mut returns = vec![0.0; rollout.reward.len()];
+    let mut later: Vec<Option<f64>> = vec![None; rollout.num_envs];
+    for i in (0..returns.len()).rev() {
+        let later = &mut later[i % rollout.num_envs];
+        let next = rollout.bootstrap(i, limits);
+        let trace = later.filter(|_| !rollout.ended(i)).unwrap_or(next);
+        let y = f64::from(rollout.reward[i]) + gamma * ((1.0 - lambda) * next + lambda * trace);
+        *later = Some(y);
+        returns[i] = y as f32;
+    }
+    returns
+}
+
 /// `V` of the next observation of each row: the value of the environment's next row, or `at_end` of the row where the episode or
 /// the rollout ends.
 ///

@@ -14,6 +14,7 @@ pub mod on_policy;
 pub mod optim;
 pub mod proposals;
 pub mod qvpo;
+pub mod rldt;
 pub mod sac;
 
 #[cfg(test)]

@@ -1,0 +1,133 @@
+//! `rldt.*`: transport field, chains, losses, lambda returns.
+
+use advect_algos::rldt::critic::{Share, bootstrap_value, disjoint_losses};
+use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
+use advect_kernels::kernel_matrix::{RadialKernel, kernel_matrix};
+use advect_rl::CriticNet;
+use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use candle_core::{DType, Tensor};
+
+use super::critics::gradient;
+use crate::case::Case;
+use crate::error::GoldenError;
+use crate::outputs::{Gradients, Outputs};
+use crate::registry::CaseFn;
+
+type Result<T> = std::result::Result<T, GoldenError>;
+
+/// The cases of this file.
+pub const CASES: &[(&str, CaseFn)] = &[
+    ("rldt.critic_loss", critic_loss),
+    ("rldt.svgd_field", svgd_field),
+    ("rldt.td_lambda", td_lambda),
+];
+
+/// The names of both critics.
+const CRITICS: [&str; 2] = ["q1", "q2"];
+
+fn field(case: &Case) -> Result<Field> {
+    let (transport, q_norm): (String, String) = (case.config("svgd_type")?, case.config("q_norm")?);
+    Ok(Field {
+        transport: match transport.as_str() {
+            "normal" => Transport::Normal,
+            "interp" => Transport::Interp,
+            "hybrid" => Transport::Hybrid,
+            "delta" => Transport::Delta,
+            other => return Err(GoldenError::unknown_choice("svgd_type", other)),
+        },
+        q_norm: match q_norm.as_str() {
+            "svgd" => QNorm::Svgd,
+            "q_grad" => QNorm::QGrad,
+            "none" => QNorm::None,
+            other => return Err(GoldenError::unknown_choice("q_norm", other)),
+        },
+        kernel: Kernel::Rbf,
+        temperature: case.config("svgd_temp")?,
+        bandwidth: case.config("bandwidth")?,
+    })
+}
+
+fn svgd_field(case: &Case) -> Result<Outputs> {
+    let field = field(case)?;
+    let (y, a) = (case.input("y")?, case.input("a")?);
+    let landings = field.takes_landing_gradients();
+    let g = case.input(if landings { "g_y" } else { "g" })?;
+    let steps: f64 = case.config("K")?;
+    let last = case.input("k")?.eq(steps - 1.0)?.to_dtype(DType::F32)?;
+    let moved = field.at(&y, &a, &g, &last)?;
+    let outputs = Outputs::new().with("phi", moved.phi);
+    let Some(parts) = moved.parts else {
+        return Ok(outputs);
+    };
+    let particles = match field.transport {
+        Transport::Interp => &y,
+        _ => &a,
+    };
+    let kernel = kernel_matrix(RadialKernel::Rbf, &y, particles, &parts.bandwidth)?;
+    Ok(outputs
+        .with("h", parts.bandwidth)
+        .with("kernel", kernel)
+        .with("kappa", parts.kappa)
+        .with("attraction", parts.attraction)
+        .with("repulsion", parts.repulsion))
+}
+
+fn td_lambda(case: &Case) -> Result<Outputs> {
+    let q = case.input("q_target")?;
+    let (times, envs, samples, critics) = q.dims4()?;
+    let members = q
+        .reshape((times * envs, samples, critics))?
+        .permute((2, 0, 1))?
+        .contiguous()?;
+    let clip = (case.config("q_min")?, case.config("q_max")?);
+    let q_hat = bootstrap_value(&members, clip)?;
+    let (next, done) = (q_hat.to_vec1::<f32>()?, case.values("done")?);
+    let rollout = Rollout {
+        reward: case.values("reward")?,
+        value: &[],
+        next_value: &next[envs..],
+        terminated: done,
+        truncated: &vec![0.0; done.len()],
+        num_envs: envs,
+    };
+    let (gamma, lambda) = (case.config("gamma")?, case.config("lam")?);
+    let y = lambda_returns(&rollout, gamma, lambda, TimeLimits::Terminal);
+    Outputs::new()
+        .with("q_hat", q_hat.reshape((times, envs))?)
+        .with_values("y", &[times - 1, envs], y)
+}
+
+fn critic_loss(case: &Case) -> Result<Outputs> {
+    let (sizes, widths) = (case.mlp_sizes("q1")?, case.shape("obs")?.to_vec());
+    let (obs_dim, hidden) = (widths[2], &sizes[1..sizes.len() - 1]);
+    let activation = case.activation_at("critic_activation")?;
+    let net = CriticNet::new(obs_dim, sizes[0] - obs_dim, hidden, activation)?;
+    let params = case.ensemble(&CRITICS, &net.layout())?;
+    let shares = (0..CRITICS.len())
+        .map(|e| share(case, e, widths[0]))
+        .collect::<Result<Vec<_>>>()?;
+    let each = Tensor::stack(&disjoint_losses(&net, params.tensor(), &shares)?, 0)?;
+    let loss = each.sum_all()?;
+    let gradient = gradient(&loss, &params, "q1, q2")?;
+    let gradients = Gradients::new().with_members(&CRITICS, &net.layout(), &gradient)?;
+    Ok(Outputs::new()
+        .with("loss_each", each.detach())
+        .with("loss", loss.reshape(1)?)
+        .with("grad", case.flat_gradient(&gradients)?))
+}
+
+/// The trajectories of critic `e`: e, e + 2, e + 4, ...
+fn share(case: &Case, e: usize, trajectories: usize) -> Result<Share> {
+    let own: Vec<u32> = (e as u32..trajectories as u32)
+        .step_by(CRITICS.len())
+        .collect();
+    let index = Tensor::new(own.as_slice(), &candle_core::Device::Cpu)?;
+    let rows = |name: &str| -> Result<Tensor> {
+        Ok(case.input(name)?.index_select(&index, 0)?.flatten(0, 1)?)
+    };
+    Ok(Share {
+        obs: rows("obs")?,
+        act: rows("act")?,
+        y: rows("y")?,
+    })
+}
