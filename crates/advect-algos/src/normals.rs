@@ -51,6 +51,29 @@ impl Normals<'_> {
         }
         Tensor::from_vec(values, shape, device)
     }
+
+    /// Uniform random numbers of `range`, one per observation: `[rows]` u32.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn indices(
+        &mut self,
+        range: std::ops::Range<u32>,
+        rows: usize,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let count = range.end.saturating_sub(range.start).max(1);
+        let mut index = vec![0; rows];
+        match self {
+            Self::Stream(stream) => stream.fill_indices(count, &mut index),
+            Self::Rows(streams) => {
+                let own = streams.iter_mut().zip(index.chunks_exact_mut(1));
+                own.for_each(|(stream, out)| stream.fill_indices(count, out));
+            }
+        }
+        index.iter_mut().for_each(|i| *i += range.start);
+        Tensor::from_vec(index, rows, device)
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use crate::dipo::DipoConfig;
 use crate::dpmd::DpmdConfig;
 use crate::error::AlgoError;
 use crate::flame::FlameConfig;
+use crate::flow_bc::{FlowBcAgent, FlowBcConfig};
+use crate::flow_network::FlowNetwork;
 use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
@@ -21,10 +23,11 @@ use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
 use crate::qvpo::QvpoConfig;
+use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
 use crate::td3::Td3Config;
-use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, sdac, td3};
+use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, rldt, sdac, td3};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -57,7 +60,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 12] = [
+const ALGORITHMS: [Algorithm; 14] = [
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
@@ -82,6 +85,12 @@ const ALGORITHMS: [Algorithm; 12] = [
         FlameConfig::of(Variant::R),
         |config, dims, seed, device| { flame::agent(Variant::R, config, dims, seed, device) }
     ),
+    algorithm!(
+        "flow-bc",
+        FlowBcConfig | FlowNetwork,
+        FlowBcConfig::default(),
+        FlowBcAgent::new
+    ),
     algorithm!("fmer", FmerConfig, FmerConfig::default(), fmer::agent),
     algorithm!(
         "fpmd-m",
@@ -101,6 +110,12 @@ const ALGORITHMS: [Algorithm; 12] = [
         QvpoConfig | DiffusionConfig,
         QvpoConfig::default(),
         qvpo::agent
+    ),
+    algorithm!(
+        "rldt",
+        RldtConfig | FlowNetwork,
+        RldtConfig::default(),
+        rldt::agent
     ),
     algorithm!("sac", SacConfig, SacConfig::default(), SacAgent::new),
     algorithm!(

@@ -549,7 +549,13 @@ fn defaults_are_those_that_the_page_names() -> TestResult {
     assert_eq!(td3.data, Data::Replay(replay));
     let ppo = registry::make("ppo", &toml::Table::new(), DIMS, 0, &Device::Cpu)?.loop_settings();
     assert_eq!((ppo.num_envs, ppo.clip_actions), (1, true));
-    assert_eq!(ppo.data, Data::Rollout { steps: 2048 });
+    assert_eq!(
+        ppo.data,
+        Data::Rollout {
+            steps: 2048,
+            keep: 1
+        }
+    );
     let r = FlameConfig::of(Variant::R);
     assert_eq!(
         (r.n_gen, r.n_ent, r.num_proposals, r.shared.best_of),
@@ -704,25 +710,38 @@ fn every_algorithm_refuses_unknown_keys_and_wrong_types() -> TestResult {
             let made = registry::make(name, &text.parse()?, DIMS, 0, &Device::Cpu);
             Ok(made.err().ok_or("accepted")?.to_string())
         };
-        let unknown = refused("gama = 0.9")?;
+        // who learns from demonstrations has no discount
+        let has_gamma = registry::default_config(name)?.contains_key("gamma");
+        let (key, typo) = match has_gamma {
+            true => ("gamma", "gama"),
+            false => ("ema_tau", "ema_tao"),
+        };
+        let unknown = refused(&format!("{typo} = 0.9"))?;
+        let nearest = format!("unknown key `{typo}`; nearest keys: {key}");
         assert!(
-            unknown.contains(name) && unknown.contains("unknown key `gama`; nearest keys: gamma"),
+            unknown.contains(name) && unknown.contains(&nearest),
             "{unknown}"
         );
-        let wrong = refused("gamma = \"high\"")?;
-        assert!(wrong.contains(name) && wrong.contains("gamma"), "{wrong}");
-        let outside = refused("gamma = 1.5")?;
-        assert!(outside.contains("`gamma` is 1.5"), "{outside}");
+        let wrong = refused(&format!("{key} = \"high\""))?;
+        assert!(wrong.contains(name) && wrong.contains(key), "{wrong}");
+        let outside = refused(&format!("{key} = 1.5"))?;
+        assert!(outside.contains(&format!("`{key}` is 1.5")), "{outside}");
     }
     Ok(())
 }
 
 #[test]
-fn a_reward_that_is_not_finite_shows_in_the_metrics_or_the_state() -> TestResult {
+fn data_that_are_not_finite_show_in_the_metrics_or_the_state() -> TestResult {
     for name in registry::names() {
         let mut agent = small_agent(name, 0)?;
         let mut poisoned = batch(&mut Stream::new(1, "batches"), 16)?;
-        poisoned.reward = (poisoned.reward * f64::NAN)?;
+        match agent.loop_settings().data {
+            // rewards are not used there
+            Data::Demonstrations { .. } => poisoned.act = (poisoned.act * f64::NAN)?,
+            Data::Replay(_) | Data::Rollout { .. } => {
+                poisoned.reward = (poisoned.reward * f64::NAN)?;
+            }
+        }
         let seen = match agent.update(&poisoned) {
             Err(_) => true,
             Ok(metrics) => {

@@ -38,7 +38,7 @@ fn rollout(agent: &mut PpoAgent, envs: &mut VecEnv) -> Result<Batch, Box<dyn Err
     let (obs_dim, act_dim) = (envs.spec().obs_dim, envs.spec().act_dim);
     let mut rows = Replay::new(ENVS * STEPS, obs_dim, act_dim)?;
     let mut out = envs.buffers();
-    while !rows.is_complete() {
+    while !rows.is_complete(ENVS * STEPS) {
         let obs = envs.obs().to_vec();
         let x = Tensor::from_slice(&obs, (ENVS, obs_dim), &device)?;
         agent.observe(&x)?;
@@ -54,7 +54,7 @@ fn rollout(agent: &mut PpoAgent, envs: &mut VecEnv) -> Result<Batch, Box<dyn Err
             truncated: &out.truncated,
         })?;
     }
-    Ok(rows.rollout(ENVS, &device)?)
+    Ok(rows.rollouts(ENVS * STEPS, ENVS, &device)?)
 }
 
 /// The agent after so many rollouts in a probe, and its last metrics.

@@ -17,6 +17,11 @@ pub enum Init {
     FanInUniform,
     /// Weights `U(-b, b)`, `b = sqrt(6 / (fan_in + fan_out))`; biases zero (Glorot and Bengio).
     XavierUniform,
+    /// Weights `std n`, `n` standard normal; biases zero.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
     /// Weights with orthonormal rows or columns (of whichever there are fewer) times `gain`, uniform over such matrices; biases zero
     /// (Saxe et al. 2014, arXiv 1312.6120).
     Orthogonal {
@@ -51,6 +56,10 @@ fn draw_weight(entry: &ParamEntry, scheme: Init, stream: &mut Stream, out: &mut 
             out.iter_mut().for_each(|w| *w *= sigma);
         }
         Init::FanInUniform => fill_symmetric(stream, fan_in.sqrt().recip(), out),
+        Init::Normal { std } => {
+            stream.fill_normal(out);
+            out.iter_mut().for_each(|w| *w *= std);
+        }
         Init::XavierUniform => fill_symmetric(stream, (6.0 / (fan_in + fan_out)).sqrt(), out),
         Init::Orthogonal { gain } => fill_orthogonal(entry.shape[1], gain, stream, out),
     }

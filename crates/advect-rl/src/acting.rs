@@ -113,7 +113,7 @@ mod tests {
             let settings = LoopSettings {
                 num_envs: 1,
                 clip_actions,
-                data: crate::settings::Data::Rollout { steps: 1 },
+                data: crate::settings::Data::Rollout { steps: 1, keep: 1 },
             };
             let mut act = [3.0, -1.5, 0.5];
             bound_actions(&settings, &mut act);

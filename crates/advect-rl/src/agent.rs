@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use advect_envs::EnvSpec;
 use advect_rng::Stream;
 use candle_core::{DType, Result, Tensor};
 
 use crate::batch::Batch;
+use crate::demonstrations::Demonstrations;
+use crate::error::TrainError;
 use crate::settings::LoopSettings;
 use crate::state::{StateDict, StateError};
 
@@ -102,6 +105,20 @@ pub trait Agent: Send {
 
     /// What the training loop has to know.
     fn loop_settings(&self) -> LoopSettings;
+
+    /// Reads what training takes from files (demonstrations, pretrained weights), before the first step; `fresh` unless a checkpoint is
+    /// loaded afterwards. Returns the demonstrations of [`Data::Demonstrations`](crate::Data::Demonstrations). Whoever only acts does
+    /// not call it.
+    ///
+    /// # Errors
+    /// If a file is missing or does not fit the environment.
+    fn prepare(
+        &mut self,
+        _env: &EnvSpec,
+        _fresh: bool,
+    ) -> std::result::Result<Option<Demonstrations>, TrainError> {
+        Ok(None)
+    }
 
     /// Actions for `obs [n, o]`: `[n, d]` in units in which the environment's box is `[-1, 1]^d`; they may lie outside
     /// (see [`LoopSettings::clip_actions`]).

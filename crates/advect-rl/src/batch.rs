@@ -1,6 +1,6 @@
 //! The transitions of an update.
 
-use candle_core::Tensor;
+use candle_core::{DType, Result, Tensor};
 
 /// `B` transitions on the learner's device, all f32.
 ///
@@ -25,4 +25,28 @@ pub struct Batch {
     pub truncated: Tensor,
     /// Environments of a rollout, whose rows alternate; `B` for a minibatch.
     pub num_envs: usize,
+}
+
+impl Batch {
+    /// States and actions to imitate: no rewards, no ends; the next observation is the state itself.
+    ///
+    /// # Shapes
+    /// `obs` `[B, o]`, `act` `[B, d]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn imitation(obs: Tensor, act: Tensor) -> Result<Self> {
+        let rows = obs.dim(0)?;
+        let zero = Tensor::zeros(rows, DType::F32, obs.device())?;
+        Ok(Self {
+            next_obs: obs.clone(),
+            obs,
+            act,
+            reward: zero.clone(),
+            terminated: zero.clone(),
+            truncated: zero,
+            numbers: vec![0; rows],
+            num_envs: rows,
+        })
+    }
 }

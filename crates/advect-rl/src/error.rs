@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use advect_envs::EnvError;
+use advect_envs::data::DataError;
 
 use crate::config::ConfigError;
 use crate::replay::ReplayError;
@@ -161,6 +162,9 @@ pub enum TrainError {
     /// The replay.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// A file of recorded transitions.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A tensor operation outside of an update.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

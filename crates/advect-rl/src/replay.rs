@@ -63,8 +63,8 @@ pub enum ReplayError {
     /// There is nothing to sample.
     #[error("replay is empty: push transitions (the warm-up) before the first update")]
     Empty,
-    /// The ring holds parts of two rollouts, or of the first.
-    #[error("rollout is incomplete: push transitions until the ring is full")]
+    /// The last rollout has begun and not ended, or the ring does not hold whole ones.
+    #[error("a rollout is incomplete: push transitions until it is full")]
     Incomplete,
     /// Widths or capacity that no replay can have.
     #[error("replay: {what} is {found}; it must lie in 1..=4294967295")]
@@ -230,21 +230,26 @@ impl Replay {
         Ok(self.gather(&slots, batch_size, device)?)
     }
 
-    /// Whether `capacity` transitions came in since the last time that this was so: for a ring of the size of a rollout, that one is
-    /// complete, in order and from slot 0 on.
-    pub fn is_complete(&self) -> bool {
-        !self.is_empty() && self.next_slot() == 0
+    /// Whether it holds whole rollouts of `rows` transitions: as many came in since the last time that this was so.
+    pub fn is_complete(&self, rows: usize) -> bool {
+        !self.is_empty() && self.pushed.is_multiple_of(rows.max(1) as u64)
     }
 
-    /// All slots in their order: the rollout of `num_envs` environments that filled the ring since [`Replay::is_complete`] last held.
+    /// All that it holds in time order: rollouts of `rows` transitions of `num_envs` environments, the fresh one last.
     ///
     /// # Errors
     /// [`ReplayError::Incomplete`] in the middle of one, or what the device reports.
-    pub fn rollout(&self, num_envs: usize, device: &Device) -> Result<Batch, ReplayError> {
-        if !self.is_complete() {
+    pub fn rollouts(
+        &self,
+        rows: usize,
+        num_envs: usize,
+        device: &Device,
+    ) -> Result<Batch, ReplayError> {
+        if !self.is_complete(rows) || !self.capacity.is_multiple_of(rows.max(1)) {
             return Err(ReplayError::Incomplete);
         }
-        let slots: Vec<u32> = (0..self.capacity as u32).collect();
+        let slot = |number: u64| (number % self.capacity as u64) as u32;
+        let slots: Vec<u32> = (self.first_row()..self.pushed).map(slot).collect();
         Ok(self.gather(&slots, num_envs, device)?)
     }
 

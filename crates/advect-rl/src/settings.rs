@@ -18,11 +18,19 @@ pub struct LoopSettings {
 pub enum Data {
     /// Minibatches from a replay of the past, after a warm-up of random actions.
     Replay(ReplaySettings),
-    /// All that the present policy did: `steps` vector steps (`steps E` transitions) are collected, given to one update and
-    /// dropped.
+    /// Rollouts: `steps` vector steps (`steps E` transitions) are collected, then one update gets the last `keep` rollouts, the fresh
+    /// one last.
     Rollout {
         /// Vector steps of a rollout.
         steps: usize,
+        /// Rollouts that an update gets, the fresh one included; 1 where only the present policy's count.
+        keep: usize,
+    },
+    /// Minibatches of the demonstrations that [`Agent::prepare`](crate::Agent::prepare) read: no environment is stepped, a step is
+    /// one update, and environments serve evaluations only.
+    Demonstrations {
+        /// Windows in a minibatch.
+        batch_size: usize,
     },
 }
 
@@ -42,19 +50,29 @@ pub struct ReplaySettings {
 }
 
 impl LoopSettings {
-    /// Transitions that the loop keeps: the replay's capacity, or one rollout.
+    /// Transitions that the loop keeps: the replay's capacity, or some rollouts.
     pub fn capacity(&self) -> usize {
         match self.data {
             Data::Replay(replay) => replay.capacity,
-            Data::Rollout { steps } => steps.saturating_mul(self.num_envs),
+            Data::Rollout { keep, .. } => self.rollout_rows().saturating_mul(keep),
+            Data::Demonstrations { .. } => 1,
         }
     }
 
-    /// Rows of the batch that an update gets.
+    /// Transitions of one rollout; 0 where there are none.
+    pub fn rollout_rows(&self) -> usize {
+        match self.data {
+            Data::Rollout { steps, .. } => steps.saturating_mul(self.num_envs),
+            Data::Replay(_) | Data::Demonstrations { .. } => 0,
+        }
+    }
+
+    /// Rows of the batch that an update gets, those of a first rollout.
     pub fn batch_rows(&self) -> usize {
         match self.data {
             Data::Replay(replay) => replay.batch_size,
-            Data::Rollout { steps } => steps.saturating_mul(self.num_envs),
+            Data::Rollout { .. } => self.rollout_rows(),
+            Data::Demonstrations { batch_size } => batch_size,
         }
     }
 
@@ -63,6 +81,7 @@ impl LoopSettings {
         match self.data {
             Data::Replay(replay) => replay.batch_size,
             Data::Rollout { .. } => self.num_envs,
+            Data::Demonstrations { batch_size } => batch_size,
         }
     }
 
@@ -73,7 +92,10 @@ impl LoopSettings {
                 ("batch_size", replay.batch_size),
                 ("replay_capacity", replay.capacity),
             ],
-            Data::Rollout { steps } => vec![("steps of a rollout", steps)],
+            Data::Rollout { steps, keep } => {
+                vec![("steps of a rollout", steps), ("rollouts kept", keep)]
+            }
+            Data::Demonstrations { batch_size } => vec![("batch_size", batch_size)],
         };
         let mut all = std::iter::once(("num_envs", self.num_envs)).chain(sizes);
         match all.find(|(_, size)| *size == 0) {

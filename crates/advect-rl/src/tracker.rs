@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use candle_core::{DType, Tensor};
+
 use crate::agent::Metrics;
 use crate::state::{StateDict, StateError};
 
@@ -15,14 +17,15 @@ struct Sum {
     count: u64,
 }
 
-/// Means of metrics since the last log line.
+/// Means of metrics since they were last taken.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Means {
+pub struct MeanMetrics {
     sums: BTreeMap<String, Sum>,
 }
 
-impl Means {
-    pub(crate) fn add(&mut self, name: &str, value: f64) {
+impl MeanMetrics {
+    /// Counts one value.
+    pub fn add(&mut self, name: &str, value: f64) {
         if !self.sums.contains_key(name) {
             self.sums.insert(name.to_owned(), Sum::default());
         }
@@ -32,8 +35,17 @@ impl Means {
         }
     }
 
+    /// Counts the value of a scalar tensor; waits for the device.
+    ///
+    /// # Errors
+    /// If the tensor is no scalar.
+    pub fn add_tensor(&mut self, name: &str, value: &Tensor) -> candle_core::Result<()> {
+        self.add(name, value.to_dtype(DType::F64)?.to_scalar()?);
+        Ok(())
+    }
+
     /// The means, and starts anew.
-    pub(crate) fn take(&mut self) -> Metrics {
+    pub fn take(&mut self) -> Metrics {
         let mut metrics = Metrics::new();
         for (name, sum) in std::mem::take(&mut self.sums) {
             metrics.insert(name, sum.total / sum.count as f64);
@@ -82,7 +94,7 @@ pub(crate) struct Tracker {
     /// Episodes finished.
     pub(crate) episodes: u64,
     /// Means since the last log line.
-    pub(crate) means: Means,
+    pub(crate) means: MeanMetrics,
 }
 
 impl Tracker {
@@ -93,7 +105,7 @@ impl Tracker {
             lengths,
             recent: VecDeque::new(),
             episodes: 0,
-            means: Means::default(),
+            means: MeanMetrics::default(),
         }
     }
 
@@ -143,7 +155,7 @@ impl Tracker {
         self.lengths = from.array("episodes/lengths", &[envs])?.to_vec();
         self.recent = from.vec("episodes/recent")?.iter().copied().collect();
         self.episodes = from.scalar("episodes/finished")?;
-        self.means = Means::load(from)?;
+        self.means = MeanMetrics::load(from)?;
         Ok(())
     }
 }

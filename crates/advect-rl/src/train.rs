@@ -12,6 +12,7 @@ use crate::agent::{ActMode, Agent};
 use crate::batch::Batch;
 use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest};
 use crate::config::RunConfig;
+use crate::demonstrations::Demonstrations;
 use crate::error::{RunError, TrainError};
 use crate::eval::{EnvFactory, EvalReport, evaluate};
 use crate::loop_state::{Counters, LoopState};
@@ -56,6 +57,7 @@ pub struct Trainer {
     envs: VecEnv,
     buffers: StepBuffers,
     replay: Replay,
+    demonstrations: Option<Demonstrations>,
     store: ReplayStore,
     log: MetricsWriter,
     state: LoopState,
@@ -103,6 +105,7 @@ impl Trainer {
         let (mut envs, buffers) = make_envs(run.config(), &make_env, settings.num_envs)?;
         let (obs_dim, act_dim) = (envs.spec().obs_dim, envs.spec().act_dim);
         let mut replay = Replay::new(settings.capacity(), obs_dim, act_dim)?;
+        let demonstrations = agent.prepare(envs.spec(), step.is_none())?;
         let Start { store, state, logs } = match step {
             Some(step) => Start::resumed(&run, step, agent.as_mut(), &mut envs, &mut replay)?,
             None => Start::fresh(&run, settings.num_envs)?,
@@ -119,6 +122,7 @@ impl Trainer {
             envs,
             buffers,
             replay,
+            demonstrations,
             store,
             log,
             state,
@@ -162,9 +166,10 @@ impl Trainer {
                 return self.outcome(true);
             }
             let before = self.state.counters.env_steps;
-            match self.warmup_left() {
-                Some(replay) => self.warmup_step(replay, progress)?,
-                None => self.training_step()?,
+            match (self.settings.data, self.warmup_left()) {
+                (Data::Demonstrations { batch_size }, _) => self.imitation_step(batch_size)?,
+                (_, Some(replay)) => self.warmup_step(replay, progress)?,
+                (_, None) => self.training_step()?,
             }
             self.report(before, progress)?;
             progress.on_step(&self.snapshot(start, began_at));
@@ -179,7 +184,7 @@ impl Trainer {
             Data::Replay(replay) => {
                 (self.state.counters.warmup < replay.warmup_transitions).then_some(replay)
             }
-            Data::Rollout { .. } => None,
+            Data::Rollout { .. } | Data::Demonstrations { .. } => None,
         }
     }
 
@@ -229,6 +234,20 @@ impl Trainer {
         self.learn()
     }
 
+    /// One update on a minibatch of demonstrations.
+    fn imitation_step(&mut self, batch_size: usize) -> Result<(), TrainError> {
+        let missing = || TrainError::Invalid {
+            what: format!("agent {}", self.agent.name()),
+            problem: "it learns from demonstrations and has read none".into(),
+            fix: "let its `prepare` return them".into(),
+        };
+        let demonstrations = self.demonstrations.as_ref().ok_or_else(missing)?;
+        let batch = demonstrations.sample(&mut self.state.sample, batch_size, &self.device)?;
+        self.update(&batch)?;
+        self.state.counters.env_steps += 1;
+        Ok(())
+    }
+
     /// The updates that are due after a vector step.
     fn learn(&mut self) -> Result<(), TrainError> {
         match self.settings.data {
@@ -239,11 +258,12 @@ impl Trainer {
                     .sample(stream, replay.batch_size, &self.device)?;
                 self.update(&batch)
             }),
-            Data::Rollout { .. } if self.replay.is_complete() => {
-                let batch = self.replay.rollout(self.settings.num_envs, &self.device)?;
+            Data::Rollout { .. } if self.replay.is_complete(self.settings.rollout_rows()) => {
+                let (rows, envs) = (self.settings.rollout_rows(), self.settings.num_envs);
+                let batch = self.replay.rollouts(rows, envs, &self.device)?;
                 self.update(&batch)
             }
-            Data::Rollout { .. } => Ok(()),
+            Data::Rollout { .. } | Data::Demonstrations { .. } => Ok(()),
         }
     }
 

@@ -162,7 +162,7 @@ mod tests {
         let settings = LoopSettings {
             num_envs: 1,
             clip_actions: false,
-            data: advect_rl::Data::Rollout { steps: 5 },
+            data: advect_rl::Data::Rollout { steps: 5, keep: 1 },
         };
         let [a, b] = [(), ()].map(|()| synthetic_batches(&settings, &plan, &Device::Cpu).unwrap());
         assert_eq!(a.len(), BATCHES);

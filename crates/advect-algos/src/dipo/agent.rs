@@ -43,14 +43,16 @@ pub fn agent(
         hidden: &config.diffusion.hidden,
         activation: Activation::Mish,
         init: HAIKU,
+        critic_init: HAIKU,
         last_layer_scale: 1.0,
         adam: config.adam(),
+        critic_adam: config.adam(),
     };
     let parts = networks.draw("dipo", policy.layout().clone(), dims, seed, device)?;
-    let settings = config.off_policy.clone();
+    let settings = config.off_policy.loop_settings();
     let table = config.clone();
     let dipo = Dipo {
-        improved: ImprovedActions::new(settings.replay_capacity, dims.act),
+        improved: ImprovedActions::new(config.off_policy.replay_capacity, dims.act),
         config,
         policy,
     };

@@ -46,18 +46,21 @@ pub fn agent(
     let FmerConfig { hidden, n_freq, .. } = &config;
     let activation = config.activation.into();
     let net = policy::network(dims.obs, dims.act, hidden, activation, *n_freq)?;
+    let adam = AdamConfig {
+        clip_norm: (config.grad_clip > 0.0).then_some(config.grad_clip),
+        ..AdamConfig::default()
+    };
     let networks = Networks {
         hidden,
         activation: Activation::Mish,
         init: HAIKU,
+        critic_init: HAIKU,
         last_layer_scale: config.last_layer_scale,
-        adam: AdamConfig {
-            clip_norm: (config.grad_clip > 0.0).then_some(config.grad_clip),
-            ..AdamConfig::default()
-        },
+        adam,
+        critic_adam: adam,
     };
     let parts = networks.draw("fmer", net.layout().clone(), dims, seed, device)?;
-    let settings = config.off_policy.clone();
+    let settings = config.off_policy.loop_settings();
     let table = config.clone();
     let fmer = Fmer {
         log_alpha: config.init_alpha.ln(),

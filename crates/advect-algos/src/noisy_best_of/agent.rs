@@ -62,8 +62,10 @@ impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
             hidden: &self.shared.hidden,
             activation: Activation::Mish,
             init: HAIKU,
+            critic_init: HAIKU,
             last_layer_scale: 1.0,
             adam: AdamConfig::default(),
+            critic_adam: AdamConfig::default(),
         };
         let layout = self.policy.layout().clone();
         let parts = networks.draw(self.name, layout, dims, seed, device)?;
@@ -75,7 +77,7 @@ impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
             policy: self.policy,
             objective: self.objective,
         };
-        let settings = self.off_policy.clone();
+        let settings = self.off_policy.loop_settings();
         OffPolicyAgent::new(self.name, complete, settings, parts, algorithm)
     }
 }

@@ -34,12 +34,16 @@ pub(crate) struct Networks<'a> {
     pub hidden: &'a [usize],
     /// Activation of the critics.
     pub activation: Activation,
-    /// Initial values of policy and critics.
+    /// Initial values of the policy.
     pub init: Init,
+    /// Initial values of the critics.
+    pub critic_init: Init,
     /// Factor on the weights of the policy's last layer.
     pub last_layer_scale: f64,
-    /// Optimiser of policy and critics.
+    /// Optimiser of the policy.
     pub adam: AdamConfig,
+    /// Optimiser of the critics.
+    pub critic_adam: AdamConfig,
 }
 
 impl Networks<'_> {
@@ -64,8 +68,8 @@ impl Networks<'_> {
         let critic = CriticSpec {
             hidden: self.hidden,
             activation: self.activation,
-            init: self.init,
-            adam: self.adam,
+            init: self.critic_init,
+            adam: self.critic_adam,
         };
         Ok(ActorCritic {
             policy: Averaged::new(policy, self.adam)?,

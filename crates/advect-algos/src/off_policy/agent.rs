@@ -2,18 +2,35 @@
 
 use std::fmt::Debug;
 
+use advect_envs::EnvSpec;
 use advect_kernels::Params;
-use advect_rl::{ActMode, Agent, Batch, LoopSettings, Metrics, StateDict, StateError, TwinCritic};
+use advect_rl::{
+    ActMode, Agent, Batch, Demonstrations, LoopSettings, Metrics, StateDict, StateError,
+    TrainError, TwinCritic,
+};
 use advect_rng::Stream;
 use candle_core::{Result, Tensor};
 use serde::Serialize;
 
-use super::{ActorCritic, OffPolicyConfig};
+use super::ActorCritic;
 use crate::error::AlgoError;
 use crate::normals::Normals;
 
 /// The equations of an off-policy algorithm: how it acts and how one update moves its parts.
 pub trait OffPolicyAlgorithm: Debug + Send {
+    /// Reads what training takes from files, see [`Agent::prepare`]; nothing by default.
+    ///
+    /// # Errors
+    /// If a file is missing or does not fit the environment.
+    fn prepare(
+        &mut self,
+        _parts: &mut ActorCritic,
+        _env: &EnvSpec,
+        _fresh: bool,
+    ) -> std::result::Result<(), TrainError> {
+        Ok(())
+    }
+
     /// Actions `[n, d]` at `obs` `[n, o]`, with noise from `normals` only.
     ///
     /// # Errors
@@ -64,7 +81,7 @@ pub trait OffPolicyAlgorithm: Debug + Send {
 pub struct OffPolicyAgent<A> {
     name: &'static str,
     table: toml::Table,
-    settings: OffPolicyConfig,
+    settings: LoopSettings,
     parts: ActorCritic,
     algorithm: A,
     evaluation: Stream,
@@ -75,7 +92,7 @@ impl<A: OffPolicyAlgorithm> OffPolicyAgent<A> {
     pub(crate) fn new(
         name: &'static str,
         config: &impl Serialize,
-        settings: OffPolicyConfig,
+        settings: LoopSettings,
         parts: ActorCritic,
         algorithm: A,
     ) -> std::result::Result<Self, AlgoError> {
@@ -116,7 +133,16 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
     }
 
     fn loop_settings(&self) -> LoopSettings {
-        self.settings.loop_settings()
+        self.settings
+    }
+
+    fn prepare(
+        &mut self,
+        env: &EnvSpec,
+        fresh: bool,
+    ) -> std::result::Result<Option<Demonstrations>, TrainError> {
+        self.algorithm.prepare(&mut self.parts, env, fresh)?;
+        Ok(None)
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {

@@ -124,6 +124,7 @@ impl PpoConfig {
             clip_actions: self.clip_actions,
             data: Data::Rollout {
                 steps: self.rollout_steps,
+                keep: 1,
             },
         }
     }

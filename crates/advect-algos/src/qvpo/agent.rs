@@ -46,11 +46,13 @@ pub fn agent(
         hidden: &config.diffusion.hidden,
         activation: Activation::Mish,
         init: INIT,
+        critic_init: INIT,
         last_layer_scale: 1.0,
         adam: config.adam(),
+        critic_adam: config.adam(),
     };
     let parts = networks.draw("qvpo", policy.layout().clone(), dims, seed, device)?;
-    let settings = config.off_policy.clone();
+    let settings = config.off_policy.loop_settings();
     let table = config.clone();
     OffPolicyAgent::new("qvpo", &table, settings, parts, Qvpo { config, policy })
 }

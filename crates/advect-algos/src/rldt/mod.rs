@@ -1,8 +1,20 @@
 //! RLDT: fine-tunes a pretrained flow policy by density transport (arXiv 2606.08602; rldt.md).
 //!
-//! One file per equation; noise is an argument everywhere.
+//! One file per equation; noise is an argument everywhere but in [`agent`](mod@agent).
 
+pub mod agent;
+pub mod config;
 pub mod critic;
 pub mod field;
 pub mod landing;
 pub mod loss;
+pub mod pretrained;
+pub mod trajectories;
+
+pub use agent::{Rldt, RldtAgent, agent};
+pub use config::RldtConfig;
+
+/// The algorithm's name.
+const NAME: &str = "rldt";
+/// The algorithm whose runs it starts from.
+const PRETRAINING: &str = "flow-bc";

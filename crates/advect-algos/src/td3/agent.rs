@@ -41,11 +41,13 @@ pub fn agent(
         hidden: &config.hidden,
         activation: Activation::Relu,
         init: Init::FanInUniform,
+        critic_init: Init::FanInUniform,
         last_layer_scale: 1.0,
         adam: AdamConfig::default(),
+        critic_adam: AdamConfig::default(),
     };
     let parts = networks.draw("td3", policy.layout(), dims, seed, device)?;
-    let settings = config.off_policy.clone();
+    let settings = config.off_policy.loop_settings();
     let table = config.clone();
     OffPolicyAgent::new("td3", &table, settings, parts, Td3 { config, policy })
 }

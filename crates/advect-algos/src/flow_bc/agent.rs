@@ -1,0 +1,193 @@
+//! The agent: regression on the demonstrations, and the averaged weights that act.
+
+use std::path::Path;
+
+use advect_envs::EnvSpec;
+use advect_flow::TimeConvention;
+use advect_flow::flow_matching::regression_loss;
+use advect_kernels::init::Init;
+use advect_kernels::optim::AdamConfig;
+use advect_kernels::{Params, random};
+use advect_rl::{
+    ActMode, Agent, Averaged, Batch, Data, Demonstrations, LoopSettings, Metrics, StateDict,
+    StateError, TrainError,
+};
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor};
+
+use super::config::FlowBcConfig;
+use crate::dims::Dims;
+use crate::error::AlgoError;
+use crate::flow_actor::FlowActor;
+use crate::min_max::MinMax;
+use crate::networks::drawn;
+use crate::normals::Normals;
+
+/// A flow policy that imitates demonstrations.
+#[derive(Debug)]
+pub struct FlowBcAgent {
+    config: FlowBcConfig,
+    table: toml::Table,
+    dims: Dims,
+    device: Device,
+    actor: FlowActor,
+    policy: Averaged,
+    learn: Stream,
+    explore: Stream,
+    evaluation: Stream,
+}
+
+impl FlowBcAgent {
+    /// An agent with parameters drawn from `seed`.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub fn new(
+        config: FlowBcConfig,
+        dims: Dims,
+        seed: u64,
+        device: &Device,
+    ) -> std::result::Result<Self, AlgoError> {
+        config.validate()?;
+        let table = crate::registry::to_table("flow-bc", &config)?;
+        let net = config.network.build(dims)?;
+        let (layout, init) = (net.layout().clone(), Init::FanInUniform);
+        let mut stream = Stream::new(seed, "flow-bc/init");
+        let policy = drawn(layout, init, 1.0, &mut stream, device)?;
+        let adam = AdamConfig {
+            weight_decay: config.weight_decay,
+            ..AdamConfig::default()
+        };
+        Ok(Self {
+            actor: FlowActor::new(net, config.n_steps, dims),
+            policy: Averaged::new(policy, adam)?,
+            learn: Stream::new(seed, "flow-bc/learn"),
+            explore: Stream::new(seed, "flow-bc/explore"),
+            evaluation: Stream::new(seed, "flow-bc/evaluation"),
+            device: device.clone(),
+            config,
+            table,
+            dims,
+        })
+    }
+
+    /// The averaged parameters, which act.
+    pub fn average_policy(&self) -> &Params {
+        self.policy.average()
+    }
+
+    /// `mean (v(x, tau, s) - (a - z))^2`, `x = (1 - tau) z + tau a`, `tau` uniform.
+    fn loss(&mut self, batch: &Batch) -> Result<Tensor> {
+        let obs = self.actor.obs.normalise(&batch.obs)?;
+        let act = self.actor.act.normalise(&batch.act)?;
+        let z = random::normal(&mut self.learn, act.shape(), &self.device)?;
+        let rows = act.dim(0)?;
+        let tau = random::uniform(&mut self.learn, 0.0, 1.0, rows, &self.device)?;
+        let path = TimeConvention::DataUp;
+        let x = path.interpolate(&act, &z, &tau)?;
+        let params = self.policy.online.params().tensor();
+        let v = self.actor.net.forward(params, &obs, &x, [&tau])?;
+        regression_loss(&v, &path.velocity(&act, &z)?)
+    }
+
+    fn update_average(&self) -> Result<()> {
+        let updates = self.policy.online.steps();
+        if updates <= self.config.ema_start {
+            return self.policy.update_average(1.0);
+        }
+        match updates.is_multiple_of(self.config.ema_every) {
+            true => self.policy.update_average(self.config.ema_tau),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Agent for FlowBcAgent {
+    fn name(&self) -> &'static str {
+        "flow-bc"
+    }
+
+    fn loop_settings(&self) -> LoopSettings {
+        LoopSettings {
+            num_envs: 1,
+            clip_actions: true,
+            data: Data::Demonstrations {
+                batch_size: self.config.batch_size,
+            },
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        env: &EnvSpec,
+        _: bool,
+    ) -> std::result::Result<Option<Demonstrations>, TrainError> {
+        if self.config.data.is_empty() {
+            return Err(TrainError::Invalid {
+                what: "flow-bc".into(),
+                problem: "it has no demonstrations".into(),
+                fix: "give a file: --set data=FILE, or `advect pretrain flow --data FILE`".into(),
+            });
+        }
+        let path = Path::new(&self.config.data);
+        let demonstrations = Demonstrations::read(path, env, self.config.episodes)?;
+        let ((obs, obs_dim), (act, act_dim)) = (demonstrations.obs(), demonstrations.act());
+        self.actor.obs = MinMax::of(obs, obs_dim);
+        self.actor.act = MinMax::of(act, act_dim).repeated(demonstrations.chunk());
+        Ok(Some(demonstrations))
+    }
+
+    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
+        let shape = (obs.dim(0)?, self.dims.act);
+        let x_0 = match mode {
+            ActMode::Evaluate if self.config.zero_noise_eval => {
+                Tensor::zeros(shape, obs.dtype(), &self.device)?
+            }
+            ActMode::Evaluate => {
+                Normals::per_observation(&self.evaluation, obs)?.draw(shape, &self.device)?
+            }
+            ActMode::Explore => random::normal(&mut self.explore, shape, &self.device)?,
+        };
+        self.actor.act(&self.policy.average().detached(), obs, &x_0)
+    }
+
+    fn begin_evaluation(&mut self, stream: Stream) {
+        self.evaluation = stream;
+    }
+
+    fn update(&mut self, batch: &Batch) -> Result<Metrics> {
+        let mut metrics = Metrics::new();
+        let loss = self.loss(batch)?;
+        let lr = self.config.schedule().at(self.policy.online.steps());
+        let norm = self.policy.online.descend(&loss, lr)?;
+        self.update_average()?;
+        metrics.insert_tensor("policy/loss", &loss)?;
+        metrics.insert("policy/grad_norm", norm);
+        metrics.insert("policy/lr", lr);
+        Ok(metrics)
+    }
+
+    fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
+        self.policy.save("policy", out)?;
+        self.actor.save(out);
+        out.put_stream("streams/learn", &self.learn);
+        out.put_stream("streams/explore", &self.explore);
+        Ok(())
+    }
+
+    fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
+        self.policy.load("policy", from)?;
+        self.actor.load(from)?;
+        self.learn = from.stream("streams/learn")?;
+        self.explore = from.stream("streams/explore")?;
+        Ok(())
+    }
+
+    fn parameter_hash(&self) -> Result<u64> {
+        crate::hash::combined(self.policy.buffers())
+    }
+
+    fn config_toml(&self) -> toml::Table {
+        self.table.clone()
+    }
+}

@@ -1,0 +1,183 @@
+//! Which trajectories a batch is made of (rldt.md section 5).
+
+use std::collections::BTreeMap;
+
+use advect_rng::Stream;
+
+use super::config::Balance;
+
+/// Rollouts in time order, whose rows alternate over the environments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rollouts kept, the fresh one last.
+    pub rollouts: usize,
+    /// Steps of each.
+    pub steps: usize,
+    /// Environments.
+    pub envs: usize,
+}
+
+impl Shape {
+    /// The shape of `rows` transitions.
+    pub fn of(rows: usize, steps: usize, envs: usize) -> Self {
+        let rollouts = rows / (steps * envs).max(1);
+        Self {
+            rollouts,
+            steps,
+            envs,
+        }
+    }
+
+    /// Trajectories: what one environment did in one rollout; number `i envs + e`.
+    pub fn trajectories(self) -> usize {
+        self.rollouts * self.envs
+    }
+
+    /// First fresh trajectory.
+    pub fn first_fresh(self) -> usize {
+        self.trajectories() - self.envs.min(self.trajectories())
+    }
+
+    /// Rows of the given trajectories, step by step: `[steps, picked]`.
+    pub fn rows(self, picked: &[usize]) -> Vec<u32> {
+        let row = |step: usize, j: usize| {
+            let (rollout, env) = (j / self.envs, j % self.envs);
+            ((rollout * self.steps + step) * self.envs + env) as u32
+        };
+        (0..self.steps)
+            .flat_map(|step| picked.iter().map(move |j| row(step, *j)))
+            .collect()
+    }
+
+    /// Sum of the rewards of every trajectory.
+    pub fn returns(self, reward: &[f32]) -> Vec<f64> {
+        let mut returns = vec![0.0; self.trajectories()];
+        for (row, reward) in reward.iter().enumerate() {
+            let (time, env) = (row / self.envs, row % self.envs);
+            returns[time / self.steps * self.envs + env] += f64::from(*reward);
+        }
+        returns
+    }
+
+    /// `envs` trajectories: a share of fresh ones, `max(fresh / all, at_least)`, the rest from the old ones.
+    pub fn pick(
+        self,
+        at_least: f64,
+        balance: Balance,
+        reward: &[f32],
+        stream: &mut Stream,
+    ) -> Vec<usize> {
+        let first = self.first_fresh();
+        let share = (self.envs as f64 / self.trajectories() as f64).max(at_least);
+        let fresh = if first == 0 {
+            self.envs
+        } else {
+            ((share * self.envs as f64).round() as usize).clamp(1, self.envs)
+        };
+        let mut picked = without_replacement(first..self.trajectories(), fresh, stream);
+        let old = self.envs - fresh;
+        picked.extend(match balance {
+            Balance::Uniform => without_replacement(0..first, old, stream),
+            Balance::ByReturn => {
+                let returns = self.returns(reward);
+                by_return(&returns[..first], old, stream)
+            }
+        });
+        picked
+    }
+}
+
+/// `count` different numbers of a range that holds as many.
+fn without_replacement(
+    range: std::ops::Range<usize>,
+    count: usize,
+    stream: &mut Stream,
+) -> Vec<usize> {
+    let mut all: Vec<usize> = range.collect();
+    let count = count.min(all.len());
+    for i in 0..count {
+        let j = i + stream.below((all.len() - i) as u64) as usize;
+        all.swap(i, j);
+    }
+    all.truncate(count);
+    all
+}
+
+/// `count` trajectories, as many of every integer total reward as of any other, with replacement.
+fn by_return(returns: &[f64], count: usize, stream: &mut Stream) -> Vec<usize> {
+    let mut groups = BTreeMap::<i64, Vec<usize>>::new();
+    for (j, total) in returns.iter().enumerate() {
+        groups.entry(total.floor() as i64).or_default().push(j);
+    }
+    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    let pick = |i: usize| groups.get(i % groups.len().max(1));
+    (0..count)
+        .filter_map(pick)
+        .map(|group| group[stream.below(group.len() as u64) as usize])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape {
+        rollouts: 3,
+        steps: 2,
+        envs: 4,
+    };
+
+    #[test]
+    fn rows_are_those_of_one_environment_in_one_rollout() {
+        // rollout 1 begins at row 8; its environment 2 has the rows 10 and 14
+        assert_eq!(SHAPE.rows(&[6]), [10, 14]);
+        assert_eq!(SHAPE.rows(&[6, 0]), [10, 0, 14, 4]);
+        assert_eq!(Shape::of(24, 2, 4), SHAPE);
+        let reward: Vec<f32> = (0..24).map(|row| row as f32).collect();
+        assert_eq!(SHAPE.returns(&reward)[6], 24.0);
+    }
+
+    #[test]
+    fn batches_hold_their_share_of_fresh_trajectories_once_each() {
+        let mut stream = Stream::new(0, "picks");
+        for (at_least, fresh) in [(0.33, 1), (0.5, 2), (1.0, 4), (0.0, 1)] {
+            let picked = SHAPE.pick(at_least, Balance::Uniform, &[], &mut stream);
+            let mut sorted = picked.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!((picked.len(), sorted.len()), (4, 4), "{picked:?}");
+            assert_eq!(picked.iter().filter(|j| **j >= 8).count(), fresh);
+        }
+        let first = Shape {
+            rollouts: 1,
+            ..SHAPE
+        };
+        let mut all = first.pick(0.33, Balance::Uniform, &[], &mut stream);
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn balanced_batches_take_as_many_of_every_return() {
+        let shape = Shape {
+            rollouts: 2,
+            steps: 1,
+            envs: 10,
+        };
+        // of the old trajectories only number 3 had a reward
+        let mut reward = vec![0.0; 20];
+        reward[3] = 1.0;
+        let mut stream = Stream::new(0, "picks");
+        let picked = shape.pick(0.2, Balance::ByReturn, &reward, &mut stream);
+        assert_eq!(picked.len(), 10);
+        assert!(
+            picked.iter().filter(|j| **j == 3).count() >= 2,
+            "{picked:?}"
+        );
+        let rewarded: usize = (0..200)
+            .map(|_| shape.pick(0.2, Balance::ByReturn, &reward, &mut stream))
+            .map(|picked| picked.iter().filter(|j| **j == 3).count())
+            .sum();
+        assert_eq!(rewarded, 200 * 2, "half of four or five old ones");
+    }
+}

@@ -1,0 +1,304 @@
+//! RLDT: its equations against closed forms and finite differences (rldt.md section 11).
+
+mod common;
+
+use std::error::Error;
+
+use advect_algos::rldt::critic::{action_gradient, bootstrap_value};
+use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
+use advect_algos::rldt::landing::{explored, landing, sample, times};
+use advect_algos::rldt::loss::{Coefficients, Targets, actor_loss};
+use advect_flow::{Field as Velocities, Span};
+use advect_kernels::{Activation, Params, init, random};
+use advect_rl::CriticNet;
+use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use advect_rng::Stream;
+use candle_core::{DType, Device, Result, Tensor, Var};
+use common::max_abs;
+
+type TestResult = std::result::Result<(), Box<dyn Error>>;
+
+const STATES: usize = 3;
+const PARTICLES: usize = 8;
+const WIDTH: usize = 4;
+const STEPS: usize = 5;
+
+fn normal(name: &str, shape: &[usize]) -> Result<Tensor> {
+    random::normal(&mut Stream::new(2, name), shape, &Device::Cpu)
+}
+
+fn field(transport: Transport) -> Field {
+    Field {
+        transport,
+        q_norm: QNorm::Svgd,
+        kernel: Kernel::Rbf,
+        temperature: 1e-3,
+        bandwidth: 0.0,
+    }
+}
+
+/// `v(x, tau) = sin(x) + tau`, and what was asked of it.
+struct Wave;
+
+impl Velocities for Wave {
+    fn value(&self, x: &Tensor, span: Span) -> Result<Tensor> {
+        x.sin()? + span.from
+    }
+}
+
+fn particles(step: u32) -> Result<advect_algos::rldt::landing::Particles> {
+    let noise = normal("noise", &[STATES, PARTICLES, WIDTH])?;
+    let step = Tensor::full(step, (STATES, PARTICLES), &Device::Cpu)?;
+    sample(&Wave, &noise, &step, STEPS)
+}
+
+#[test]
+fn the_landing_of_the_last_step_is_the_end_point() -> TestResult {
+    let last = particles(STEPS as u32 - 1)?;
+    assert!(max_abs(&(&last.landing - &last.action)?)? < 2e-7);
+    assert!(max_abs(&(particles(1)?.landing - &last.action)?)? > 1e-2);
+    Ok(())
+}
+
+#[test]
+fn intermediate_points_lie_on_the_trajectory_and_land_by_one_long_step() -> TestResult {
+    let mut x = normal("noise", &[STATES, PARTICLES, WIDTH])?;
+    for k in 0..STEPS {
+        let tau = k as f64 / STEPS as f64;
+        let found = particles(k as u32)?;
+        assert!(max_abs(&(&found.point - &x)?)? < 1e-6);
+        let v = (x.sin()? + tau)?;
+        let lands = (&x + (&v * (1.0 - tau))?)?;
+        assert!(max_abs(&(&found.landing - lands)?)? < 1e-6);
+        assert!(max_abs(&(found.tau - tau)?)? < 1e-7);
+        x = (x + (v / STEPS as f64)?)?;
+    }
+    Ok(())
+}
+
+struct LossProblem {
+    v: Var,
+    anchor: Tensor,
+    targets: Targets,
+}
+
+const COEFFICIENTS: Coefficients = Coefficients {
+    consistency: 0.5,
+    anchor: 0.2,
+    n_steps: STEPS,
+};
+
+fn loss_problem() -> Result<LossProblem> {
+    let rows = 6;
+    let matrix = |name: &str| normal(name, &[rows, WIDTH]);
+    let step = Tensor::new(&[0u32, 1, 2, 3, 4, 2], &Device::Cpu)?;
+    Ok(LossProblem {
+        v: Var::from_tensor(&matrix("v")?)?,
+        anchor: matrix("anchor")?,
+        targets: Targets {
+            point: matrix("point")?,
+            tau: times(&step, STEPS)?,
+            action: matrix("action")?,
+            phi: matrix("phi")?,
+            v_ref: matrix("v_ref")?,
+        },
+    })
+}
+
+fn gradient(loss: &Tensor, v: &Var) -> Result<Tensor> {
+    let missing = || candle_core::Error::Msg("no gradient".into());
+    loss.backward()?.remove(v).ok_or_else(missing)
+}
+
+#[test]
+fn the_gradients_of_the_losses_are_those_of_the_page() -> TestResult {
+    let LossProblem { v, anchor, targets } = loss_problem()?;
+    let loss = actor_loss(&v, &anchor, &targets, COEFFICIENTS)?;
+    let rows = v.dim(0)? as f64;
+    let left = (targets.tau.affine(-1.0, 1.0)?.unsqueeze(1)? * STEPS as f64)?;
+    let transport = (targets.phi.broadcast_div(&left)? / -rows)?;
+    assert!(max_abs(&(gradient(&loss.transport, &v)? - transport)?)? < 1e-6);
+    let y = landing(&targets.point, &v, &targets.tau)?;
+    let bent = ((y - &targets.action)? * (2.0 * COEFFICIENTS.consistency / rows / STEPS as f64))?;
+    let consistency = bent.broadcast_div(&left)?;
+    assert!(max_abs(&(gradient(&loss.consistency, &v)? - consistency)?)? < 1e-6);
+    Ok(())
+}
+
+#[test]
+fn a_policy_at_its_reference_is_not_pulled() -> TestResult {
+    let LossProblem { v, targets, .. } = loss_problem()?;
+    let at_reference = Targets {
+        v_ref: v.as_tensor().detach(),
+        ..targets
+    };
+    let loss = actor_loss(&v, &v, &at_reference, COEFFICIENTS)?.anchor;
+    assert_eq!(loss.to_scalar::<f32>()?, 0.0);
+    assert_eq!(max_abs(&gradient(&loss, &v)?)?, 0.0);
+    Ok(())
+}
+
+/// `Q` linear in the action and no temperature: every landing moves along the gradient, by the row sum of the kernel over `P`.
+#[test]
+fn a_linear_value_moves_all_landings_along_its_slope() -> TestResult {
+    let [y, a] = ["y", "a"].map(|name| normal(name, &[STATES, PARTICLES, WIDTH]));
+    let slope = Tensor::new(&[1f32, -2.0, 0.0, 0.5], &Device::Cpu)?;
+    let g = slope
+        .broadcast_as((STATES, PARTICLES, WIDTH))?
+        .contiguous()?;
+    let last = Tensor::zeros((STATES, PARTICLES), DType::F32, &Device::Cpu)?;
+    let cold = Field {
+        temperature: 0.0,
+        ..field(Transport::Normal)
+    };
+    let phi = cold.at(&y?, &a?, &g, &last)?.phi.flatten(0, 1)?;
+    for row in phi.to_vec2::<f32>()? {
+        let size = row[0];
+        assert!(size > 1.0 / PARTICLES as f32 / 2.0 && size < 1.0);
+        assert!((row[1] + 2.0 * size).abs() < 1e-6 && row[2].abs() < 1e-7);
+        assert!((row[3] - 0.5 * size).abs() < 1e-6);
+    }
+    Ok(())
+}
+
+/// With a flat value the temperature, which follows the gradients, is 0; an absolute one spreads the particles.
+#[test]
+fn a_flat_value_moves_nothing_unless_the_temperature_is_absolute() -> TestResult {
+    let a = normal("a", &[STATES, PARTICLES, WIDTH])?;
+    let zero = a.zeros_like()?;
+    let last = Tensor::zeros((STATES, PARTICLES), DType::F32, &Device::Cpu)?;
+    let still = field(Transport::Normal).at(&a, &a, &zero, &last)?.phi;
+    assert_eq!(max_abs(&still)?, 0.0);
+    let absolute = Field {
+        q_norm: QNorm::None,
+        temperature: 1.0,
+        ..field(Transport::Normal)
+    };
+    let phi = absolute.at(&a, &a, &zero, &last)?.phi;
+    let spread = |x: &Tensor| -> Result<f32> {
+        x.broadcast_sub(&x.mean_keepdim(1)?)?
+            .sqr()?
+            .sum_all()?
+            .to_scalar()
+    };
+    assert!(spread(&(&a + (phi * 0.1)?)?)? > spread(&a)?);
+    Ok(())
+}
+
+#[test]
+fn the_mean_delta_field_is_the_delta_field_over_the_particles() -> TestResult {
+    let g = normal("g", &[STATES, PARTICLES, WIDTH])?;
+    let last = Tensor::zeros((STATES, PARTICLES), DType::F32, &Device::Cpu)?;
+    let of = |transport| Ok::<_, candle_core::Error>(field(transport).at(&g, &g, &g, &last)?.phi);
+    let (delta, mean) = (of(Transport::Delta)?, of(Transport::DeltaMean)?);
+    assert!(max_abs(&(delta / PARTICLES as f64 - mean)?)? < 1e-7);
+    Ok(())
+}
+
+fn critics(hidden: &[usize]) -> Result<(CriticNet, Params)> {
+    let net = CriticNet::new(2, WIDTH, hidden, Activation::Silu)?;
+    let layout = net.layout();
+    let draw = |name: &str| {
+        let scheme = init::Init::Normal { std: 0.5 };
+        init::draw(&layout, scheme, &mut Stream::new(0, name))
+    };
+    let values = [draw("q1"), draw("q2")].concat();
+    let params = Params::from_vec(layout.clone(), Some(2), values, &Device::Cpu)?;
+    Ok((net, params))
+}
+
+#[test]
+fn action_gradients_are_the_mean_slope_of_the_critics() -> TestResult {
+    let (net, params) = critics(&[16, 16])?;
+    let (obs, act) = (normal("obs", &[5, 2])?, normal("act", &[5, WIDTH])?);
+    let critics = params.detached();
+    let found = action_gradient(&net, &critics, &obs, &act)?.to_vec2::<f32>()?;
+    let h = 1e-2;
+    for i in 0..WIDTH {
+        let unit = Tensor::eye(WIDTH, DType::F32, &Device::Cpu)?.narrow(0, i, 1)?;
+        let value = |sign: f64| -> Result<Vec<f32>> {
+            let moved = act.broadcast_add(&(&unit * (sign * h))?)?;
+            net.q_values(&critics, &obs, &moved)?.mean(0)?.to_vec1()
+        };
+        let (up, down) = (value(1.0)?, value(-1.0)?);
+        for row in 0..5 {
+            let slope = (up[row] - down[row]) / (2.0 * h as f32);
+            assert!((found[row][i] - slope).abs() < 1e-3, "{slope}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn bootstrapped_values_are_clipped_means_of_minima() -> TestResult {
+    let q = Tensor::new(
+        &[[[1f32, 5.0], [9.0, 9.0]], [[3.0, 2.0], [8.0, 20.0]]],
+        &Device::Cpu,
+    )?;
+    assert_eq!(
+        bootstrap_value(&q, (-10.0, 10.0))?.to_vec1::<f32>()?,
+        [1.5, 8.5]
+    );
+    assert_eq!(
+        bootstrap_value(&q, (2.0, 4.0))?.to_vec1::<f32>()?,
+        [2.0, 4.0]
+    );
+    Ok(())
+}
+
+#[test]
+fn lambda_returns_are_sums_one_step_targets_or_cut_by_an_end() {
+    let reward = [1.0, 2.0, 4.0, 8.0];
+    let rollout =
+        |next_value: &'static [f32], terminated: &'static [f32], truncated: &'static [f32]| {
+            Rollout {
+                reward: &reward,
+                value: &[],
+                next_value,
+                terminated,
+                truncated,
+                num_envs: 1,
+            }
+        };
+    const ZERO: [f32; 4] = [0.0; 4];
+    const TENS: [f32; 4] = [10.0; 4];
+    const SECOND: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
+    let of = |rollout, lambda, limits| lambda_returns(&rollout, 0.5, lambda, limits);
+    let boot = TimeLimits::Bootstrap;
+    assert_eq!(
+        of(rollout(&ZERO, &ZERO, &ZERO), 1.0, boot),
+        [4.0, 6.0, 8.0, 8.0]
+    );
+    assert_eq!(
+        of(rollout(&TENS, &ZERO, &ZERO), 0.0, boot),
+        [6.0, 7.0, 9.0, 13.0]
+    );
+    let ended = of(rollout(&TENS, &SECOND, &ZERO), 1.0, boot);
+    assert_eq!(ended, [2.0, 2.0, 10.5, 13.0]);
+    // a time limit bootstraps from the last observation, or not
+    assert_eq!(
+        of(rollout(&TENS, &ZERO, &SECOND), 1.0, boot)[..2],
+        [4.5, 7.0]
+    );
+    let terminal = of(rollout(&TENS, &ZERO, &SECOND), 1.0, TimeLimits::Terminal);
+    assert_eq!(terminal[..2], [2.0, 2.0]);
+}
+
+#[test]
+fn exploration_noise_grows_with_the_distance_to_the_landing() -> TestResult {
+    let rows = 2000;
+    let action = Tensor::zeros((rows, 2), DType::F32, &Device::Cpu)?;
+    let eps = normal("eps", &[rows, 2])?;
+    let at = |distance: f32| -> Result<f32> {
+        let landing = Tensor::new(&[[0.6f32, -0.8]], &Device::Cpu)?;
+        let landing = (landing.broadcast_as((rows, 2))? * f64::from(distance))?;
+        explored(&action, &landing, &eps)?
+            .sqr()?
+            .mean_all()?
+            .sqrt()?
+            .to_scalar()
+    };
+    assert_eq!(at(0.0)?, 0.0);
+    assert!((at(0.3)? - 0.3).abs() < 0.01 && (at(0.6)? - 0.6).abs() < 0.02);
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Recorded transitions as windows: a state and the chunk of actions that followed it.
+
+use std::path::Path;
+
+use advect_envs::EnvSpec;
+use advect_envs::data::Dataset;
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor};
+
+use crate::batch::Batch;
+use crate::error::TrainError;
+
+/// The windows of a data set: every `chunk` consecutive actions inside an episode, with the state before the first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demonstrations {
+    obs: Vec<f32>,
+    act: Vec<f32>,
+    obs_dim: usize,
+    act_dim: usize,
+    chunk: usize,
+    starts: Vec<u32>,
+}
+
+impl Demonstrations {
+    /// Reads a file for an environment, whose actions are as many of the file's behind each other as fit; the first `episodes`
+    /// episodes, or all for 0. Actions come to units in which the environment's box is `[-1, 1]`.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for a file that cannot be read, [`TrainError::Invalid`] with the dimension that does not fit.
+    pub fn read(
+        path: &Path,
+        env: &EnvSpec,
+        episodes: usize,
+    ) -> std::result::Result<Self, TrainError> {
+        let mut data = Dataset::read(path)?;
+        if episodes > 0 {
+            data = data.first_episodes(episodes);
+        }
+        let misfit = |what: &str, found: usize, expected: usize| TrainError::Invalid {
+            what: path.display().to_string(),
+            problem: format!(
+                "its {what} has {found} numbers, {} takes {expected}",
+                env.id
+            ),
+            fix: "give the environment that the data were recorded in, or other data".into(),
+        };
+        if data.obs_dim != env.obs_dim {
+            return Err(misfit("observation", data.obs_dim, env.obs_dim));
+        }
+        if data.act_dim == 0 || !env.act_dim.is_multiple_of(data.act_dim) {
+            return Err(misfit("action", data.act_dim, env.act_dim));
+        }
+        let windows = Self::windows_of(data, env);
+        if windows.starts.is_empty() {
+            return Err(TrainError::Invalid {
+                what: path.display().to_string(),
+                problem: format!("no episode has {} steps", windows.chunk),
+                fix: "take a shorter `action_chunk`, or data with longer episodes".into(),
+            });
+        }
+        Ok(windows)
+    }
+
+    fn windows_of(mut data: Dataset, env: &EnvSpec) -> Self {
+        let chunk = env.act_dim / data.act_dim;
+        let bounds = env.act_low[..data.act_dim]
+            .iter()
+            .zip(&env.act_high)
+            .cycle();
+        for (a, (low, high)) in data.act.iter_mut().zip(bounds) {
+            *a = 2.0 * (*a - low) / (high - low) - 1.0;
+        }
+        let inside = |episode: &std::ops::Range<usize>| {
+            let end = (episode.end + 1).saturating_sub(chunk);
+            (episode.start..end.max(episode.start)).map(|start| start as u32)
+        };
+        Self {
+            starts: data.episodes.iter().flat_map(inside).collect(),
+            obs: data.obs,
+            act: data.act,
+            obs_dim: data.obs_dim,
+            act_dim: data.act_dim,
+            chunk,
+        }
+    }
+
+    /// Windows.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Actions of a window.
+    pub fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    /// All observations `[n, o]`, flat, and their width.
+    pub fn obs(&self) -> (&[f32], usize) {
+        (&self.obs, self.obs_dim)
+    }
+
+    /// All single actions `[n, d]`, flat, and their width.
+    pub fn act(&self) -> (&[f32], usize) {
+        (&self.act, self.act_dim)
+    }
+
+    /// `rows` windows drawn uniformly with replacement, as states and actions of a batch whose rewards are 0.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn sample(&self, stream: &mut Stream, rows: usize, device: &Device) -> Result<Batch> {
+        let mut index = vec![0; rows];
+        stream.fill_indices(self.starts.len() as u32, &mut index);
+        let (obs, act) = self.gather(&index, device)?;
+        Batch::imitation(obs, act)
+    }
+
+    /// States `[B, o]` and chunks `[B, chunk d]` of the windows `index`, each below [`Demonstrations::len`].
+    ///
+    /// # Errors
+    /// If there is no such window, or the device fails.
+    pub fn gather(&self, index: &[u32], device: &Device) -> Result<(Tensor, Tensor)> {
+        let (o, width) = (self.obs_dim, self.chunk * self.act_dim);
+        let mut obs = Vec::with_capacity(index.len() * o);
+        let mut act = Vec::with_capacity(index.len() * width);
+        for window in index {
+            let missing = || candle_core::Error::Msg(format!("there is no window {window}"));
+            let start = *self.starts.get(*window as usize).ok_or_else(missing)? as usize;
+            obs.extend_from_slice(&self.obs[start * o..][..o]);
+            act.extend_from_slice(&self.act[start * self.act_dim..][..width]);
+        }
+        Ok((
+            Tensor::from_vec(obs, (index.len(), o), device)?,
+            Tensor::from_vec(act, (index.len(), width), device)?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use advect_envs::data::Builder;
+
+    use super::*;
+
+    fn data() -> Dataset {
+        let mut builder = Builder::new("two coordinates", 2, 1);
+        for (episode, steps) in [3, 1, 2].into_iter().enumerate() {
+            for step in 0..steps {
+                let at = (10 * episode + step) as f32;
+                builder.push(&[at, -at], &[at], 0.0, &[at + 1.0, 0.0], false);
+            }
+            builder.end_episode();
+        }
+        builder.finish()
+    }
+
+    fn spec(obs_dim: usize, act_dim: usize) -> EnvSpec {
+        EnvSpec {
+            obs_dim,
+            act_low: vec![-2.0; act_dim],
+            act_high: vec![2.0; act_dim],
+            act_dim,
+            ..advect_envs::make("Pendulum-v1")
+                .map_or_else(|e| unreachable!("{e}"), |env| env.spec().clone())
+        }
+    }
+
+    #[test]
+    fn windows_stay_inside_their_episodes() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("data.hdf5");
+        data().write(&path)?;
+        let windows = Demonstrations::read(&path, &spec(2, 2), 0)?;
+        assert_eq!((windows.len(), windows.chunk()), (3, 2));
+        let (obs, act) = windows.gather(&[0, 1, 2], &Device::Cpu)?;
+        assert_eq!(
+            obs.to_vec2::<f32>()?,
+            [[0.0, 0.0], [1.0, -1.0], [20.0, -20.0]]
+        );
+        // the box of the environment is [-2, 2]
+        assert_eq!(
+            act.to_vec2::<f32>()?,
+            [[0.0, 0.5], [0.5, 1.0], [10.0, 10.5]]
+        );
+        assert_eq!(Demonstrations::read(&path, &spec(2, 2), 1)?.len(), 2);
+        assert!(windows.gather(&[3], &Device::Cpu).is_err());
+        let error = |spec: EnvSpec| {
+            Demonstrations::read(&path, &spec, 0)
+                .err()
+                .map(|e| e.to_string())
+        };
+        let observation = error(spec(3, 2)).ok_or("accepted")?;
+        assert!(
+            observation.contains("observation has 2 numbers"),
+            "{observation}"
+        );
+        let long = error(spec(2, 9)).ok_or("accepted")?;
+        assert!(long.contains("no episode has 9 steps"), "{long}");
+        Ok(())
+    }
+}
