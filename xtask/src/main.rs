@@ -47,6 +47,11 @@ const TASKS: &[Task] = &[
         run: |args| forward::advect("train", args),
     },
     Task {
+        name: "pretrain",
+        about: "flow --data FILE [--chunk N] [--steps N] ...: train a policy on recorded transitions",
+        run: |args| forward::advect("pretrain", args),
+    },
+    Task {
         name: "eval",
         about: "RUN: evaluate the checkpoint of a run",
         run: |args| forward::advect("eval", args),

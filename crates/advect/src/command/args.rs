@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Verb {
     /// Train an agent; without arguments FLAME-M learns to reach four goals in a few minutes
     Train(TrainArgs),
+    /// Train a policy on recorded transitions, to be evaluated or fine-tuned
+    Pretrain(PretrainArgs),
     /// Evaluate a checkpoint of a run: mean, standard deviation, IQM and its bootstrap interval
     Eval(EvalArgs),
     /// Draw the learning curves of runs into one picture and print a table over their seeds
@@ -86,6 +88,55 @@ pub struct TrainArgs {
     /// Configuration file, such as `advect config ALGO` prints or a run keeps
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print the last line only
+    #[arg(long)]
+    pub quiet: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// What `pretrain` trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pretraining {
+    /// A flow policy by flow matching (the algorithm `flow-bc`), which `train rldt` fine-tunes
+    Flow,
+}
+
+/// Arguments of `pretrain`.
+#[derive(Debug, Args)]
+pub struct PretrainArgs {
+    /// What to train
+    #[arg(value_enum)]
+    pub what: Pretraining,
+    /// File of transitions: D4RL, Minari, robomimic or OGBench, see `advect data info`
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Environment of evaluations, in chunks if the policy shall act in chunks, such as Hopper-v5@action_chunk=4 [default: that of the
+    /// data, with --chunk]
+    #[arg(long, value_name = "ID", conflicts_with = "chunk")]
+    pub env: Option<String>,
+    /// Actions that the policy takes at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub chunk: u16,
+    /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<String>,
+    /// Updates to make; the learning rate has come down at the last one
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub steps: u64,
+    /// Master seed of every random stream
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// A setting of the run or the algorithm, `key=value`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// Folder in which the run directory flow-bc-<env>-s<seed> is made
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Continue the run that the other arguments name, or start it where there is none
+    #[arg(long)]
+    pub resume: bool,
     /// Print the last line only
     #[arg(long)]
     pub quiet: bool,

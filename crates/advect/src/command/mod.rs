@@ -11,6 +11,7 @@ mod eval;
 mod lists;
 mod modes;
 mod pictures;
+mod pretrain;
 mod progress;
 mod render;
 mod report;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.verb {
         Verb::Train(args) => return train::run(&args),
+        Verb::Pretrain(args) => return pretrain::run(&args),
         Verb::Eval(args) => eval::run(&args)?,
         Verb::Report(args) => report::run(&args)?,
         Verb::BenchUpdate(args) => bench::run(&args)?,

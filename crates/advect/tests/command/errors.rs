@@ -1,6 +1,6 @@
 //! Mistyped names, bad values, bad files: one message that says what, where and the mend.
 
-use crate::harness::{Training, advect, fail};
+use crate::harness::{IMITATION, Training, advect, fail};
 
 fn train_fails(args: &[&str]) -> String {
     let out = tempfile::tempdir().unwrap();
@@ -164,7 +164,9 @@ fn a_python_that_is_missing_is_named() {
 
 #[test]
 fn an_environment_that_gives_nan_is_named_whatever_the_algorithm() {
-    for algo in advect::algos::registry::names() {
+    // who learns from a file steps no environment while it trains
+    let algos = advect::algos::registry::names().into_iter();
+    for algo in algos.filter(|algo| *algo != IMITATION) {
         let out = tempfile::tempdir().unwrap();
         let training = Training::new(algo, "Probe-NonFinite-v0", 2000, out.path());
         let message = fail(&mut training.command());

@@ -4,12 +4,28 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// The algorithm that learns from demonstrations alone.
+pub const IMITATION: &str = "flow-bc";
+
 /// Settings `key=value` with which an update of an algorithm takes milliseconds.
 pub fn tiny(algo: &str) -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../advect-algos/tests/small");
     let path = format!("{folder}/{algo}.toml");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     text.lines().map(|line| line.replace(' ', "")).collect()
+}
+
+/// Settings beside the small ones: demonstrations in `folder` for an algorithm that learns from them alone.
+pub fn data(algo: &str, env: &str, folder: &Path) -> Vec<String> {
+    if algo != IMITATION {
+        return Vec::new();
+    }
+    let file = folder.join("demonstrations.hdf5");
+    if !file.is_file() {
+        let mut collect = advect(&["collect", "random", "--env", env, "--episodes", "3"]);
+        succeed(collect.arg("--out").arg(&file).output());
+    }
+    vec![format!("data='{}'", file.display())]
 }
 
 /// The command with its arguments, its output kept.
@@ -59,6 +75,7 @@ impl Training {
             .args(
                 tiny(self.algo)
                     .into_iter()
+                    .chain(data(self.algo, self.env, &self.out))
                     .flat_map(|setting| ["--set".into(), setting]),
             )
             .args(&self.extra);

@@ -54,9 +54,13 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
     for setting in tiny(algo) {
         command.args(["--set", &setting]);
     }
-    command.args(["--set", "hidden=[96,96]"]);
+    let width = match algo {
+        "flow-bc" | "rldt" => "width=96",
+        _ => "hidden=[96,96]",
+    };
+    command.args(["--set", width]);
     let rows = match algo {
-        "ppo" => "rollout_steps=128",
+        "ppo" | "rldt" => "rollout_steps=128",
         _ => "batch_size=128",
     };
     let result: Value =

@@ -36,7 +36,7 @@ fn check_files(run: &Path, env: &str) {
         .filter(|line| line["eval/return_mean"].is_number())
         .count();
     assert_eq!(evaluations, 3);
-    let losses = ["critic/loss", "value/loss"];
+    let losses = ["critic/loss", "value/loss", "policy/loss"];
     assert!(
         lines
             .iter()
@@ -177,6 +177,7 @@ fn every_algorithm_prints_a_configuration_that_trains() {
         command.args(
             crate::harness::tiny(algo)
                 .into_iter()
+                .chain(crate::harness::data(algo, "Pendulum-v1", out.path()))
                 .flat_map(|setting| ["--set".into(), setting]),
         );
         succeed(command.output());
