@@ -124,6 +124,22 @@ pub(crate) fn check_identity(path: &Path, found: u32, expected: u32) -> Result<(
     })
 }
 
+/// Takes back the configuration of a run that could not begin, and its folder if nothing else is in it.
+///
+/// # Errors
+/// What the system reports.
+pub fn withdraw(path: &Path) -> Result<(), RunError> {
+    let file = path.join(CONFIG_FILE);
+    fs::remove_file(&file).map_err(|source| RunError::io("remove", &file, source))?;
+    for name in [LOCK_FILE, checkpoint::CHECKPOINTS_DIR] {
+        let left = path.join(name);
+        // what cannot be removed may stay: without a configuration it is no run
+        let _ = fs::remove_file(&left).or_else(|_| fs::remove_dir(&left));
+    }
+    let _ = fs::remove_dir(path);
+    Ok(())
+}
+
 /// Reads the configuration of a run without opening it for writing.
 ///
 /// # Errors

@@ -268,7 +268,7 @@ fn chooses(key: &str) -> bool {
     key.ends_with("best_of")
 }
 
-/// Creates the run directory `out/<algo>-<env>-s<seed>` and prepares the run.
+/// Creates the run directory `out/<algo>-<env>-s<seed>` and prepares the run; one that cannot begin leaves no run behind.
 ///
 /// # Errors
 /// [`RunError::Exists`] where there is a run already, and what the parts report.
@@ -276,12 +276,13 @@ pub fn start(out: &Path, config: RunConfig) -> Result<Trainer, ComposeError> {
     let device = device::open(&config.device)?;
     let agent = agent(&config, &device)?;
     let make_env = EnvSource::of(&config).factory();
-    Ok(Trainer::new(
-        RunDir::create(out, config)?,
-        agent,
-        make_env,
-        device,
-    )?)
+    let dir = RunDir::create(out, config)?;
+    let path = dir.path().to_owned();
+    let begun = Trainer::new(dir, agent, make_env, device);
+    if begun.is_err() {
+        run_dir::withdraw(&path)?;
+    }
+    Ok(begun?)
 }
 
 /// Prepares a run to go on: from the checkpoint at `step`, or from the newest.

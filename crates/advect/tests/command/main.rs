@@ -5,6 +5,7 @@
 mod data;
 mod errors;
 mod harness;
+mod pretrain;
 mod render;
 mod resume;
 mod threads;

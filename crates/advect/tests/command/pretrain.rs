@@ -1,0 +1,109 @@
+//! Pretraining on recorded transitions, and fine-tuning from it.
+
+use crate::harness::{IMITATION, Training, advect, data, fail, hash, result, succeed, tiny};
+use std::path::{Path, PathBuf};
+
+const ENV: &str = "MultiGoal-v0";
+
+/// A small pretrained policy that takes chunks of so many actions.
+fn pretrained(out: &Path, chunk: &str) -> PathBuf {
+    let file = out.join("demonstrations.hdf5");
+    data(IMITATION, ENV, out);
+    let mut command = advect(&["pretrain", "flow", "--quiet", "--steps", "20"]);
+    command.args(["--chunk", chunk, "--set", "eval_episodes=3"]);
+    command.arg("--data").arg(&file).arg("--out").arg(out);
+    for setting in tiny(IMITATION) {
+        command.args(["--set", &setting]);
+    }
+    succeed(command.output());
+    out.join(format!("{IMITATION}-{ENV}@action_chunk={chunk}-s0"))
+}
+
+fn fine_tuning(run: &Path, out: &Path, env: &'static str) -> Training {
+    let from = format!("pretrained='{}'", run.display());
+    Training::new("rldt", env, 64, out).with(&["--set", &from])
+}
+
+#[test]
+fn a_pretrained_policy_is_evaluated_and_fine_tuned() {
+    let out = tempfile::tempdir().unwrap();
+    let run = pretrained(out.path(), "2");
+    succeed(advect(&["eval", run.to_str().unwrap(), "--episodes", "2"]).output());
+    let training = fine_tuning(&run, out.path(), "MultiGoal-v0@action_chunk=2");
+    let trained = training.finish();
+    assert_eq!(trained["env_steps"], 64);
+    // without updates the policy is the pretrained one
+    let still = tempfile::tempdir().unwrap();
+    let rest = fine_tuning(&run, still.path(), "MultiGoal-v0@action_chunk=2")
+        .with(&["--set", "critic_warmup=1000"]);
+    let evaluation = &rest.finish()["evaluation"];
+    assert_eq!(*evaluation, result(&run)["evaluation"]);
+    assert_ne!(*evaluation, trained["evaluation"]);
+}
+
+#[test]
+fn fine_tuning_that_stops_inside_an_iteration_goes_on_to_the_same_bits() {
+    let out = tempfile::tempdir().unwrap();
+    let run = pretrained(out.path(), "2");
+    let env = "MultiGoal-v0@action_chunk=2";
+    let [straight, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+    let expected = fine_tuning(&run, straight.path(), env).finish();
+    let mut training = fine_tuning(&run, stopped.path(), env);
+    training.steps = 40;
+    training.finish();
+    // the pretrained run is not needed any more
+    std::fs::remove_dir_all(&run).unwrap();
+    let mut resume = advect(&["train", "--quiet", "--steps", "64", "--resume"]);
+    succeed(resume.arg(training.run_dir()).output());
+    assert_eq!(hash(&expected), hash(&result(&training.run_dir())));
+}
+
+#[test]
+fn a_pretrained_policy_that_does_not_fit_is_refused_by_the_field() {
+    let out = tempfile::tempdir().unwrap();
+    let run = pretrained(out.path(), "2");
+    let refused = |env: &'static str, more: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let message = fail(&mut fine_tuning(&run, folder.path(), env).with(more).command());
+        assert!(message.contains("pretrained = "), "{message}");
+        message
+    };
+    let same = "MultiGoal-v0@action_chunk=2";
+    let chunk = refused("MultiGoal-v0@action_chunk=4", &[]);
+    assert!(
+        chunk.contains("its chunk's width is 4, this run's 8"),
+        "{chunk}"
+    );
+    let env = refused("Pendulum-v1@action_chunk=4", &[]);
+    assert!(
+        env.contains("its observation width is 2, this run's 3"),
+        "{env}"
+    );
+    let width = refused(same, &["--set", "width=32"]);
+    assert!(width.contains("its width is 16, this run's 32"), "{width}");
+    let activation = refused(same, &["--set", "activation=mish"]);
+    assert!(
+        activation.contains("its activation is \"relu\""),
+        "{activation}"
+    );
+}
+
+#[test]
+fn what_is_no_pretrained_run_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let missing = fail(&mut fine_tuning(&out.path().join("none"), out.path(), ENV).command());
+    assert!(missing.contains("none"), "{missing}");
+    let other = Training::new("sac", ENV, 100, out.path());
+    other.finish();
+    let message = fail(&mut fine_tuning(&other.run_dir(), out.path(), ENV).command());
+    assert!(
+        message.contains("its algo is sac, this run's flow-bc"),
+        "{message}"
+    );
+    assert!(!out.path().join(format!("rldt-{ENV}-s0")).exists());
+    let nothing = fail(advect(&["train", IMITATION, "--env", ENV, "--out"]).arg(out.path()));
+    assert!(
+        nothing.contains("advect pretrain flow --data FILE"),
+        "{nothing}"
+    );
+}
