@@ -8,10 +8,16 @@ use advect_algos::rldt::critic::{action_gradient, bootstrap_value};
 use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
 use advect_algos::rldt::landing::{explored, landing, sample, times};
 use advect_algos::rldt::loss::{Coefficients, Targets, actor_loss};
-use advect_flow::{Field as Velocities, Span};
-use advect_kernels::{Activation, Params, init, random};
-use advect_rl::CriticNet;
+use advect_flow::flow_matching::regression_loss;
+use advect_flow::sampler::integrate;
+use advect_flow::{
+    Candidates, Conditional, Field as Velocities, Grid, NetConfig, Span, TimeConvention,
+    VelocityNet,
+};
+use advect_kernels::optim::AdamConfig;
+use advect_kernels::{Activation, Params, Precision, init, random};
 use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use advect_rl::{CriticNet, Learned};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use common::max_abs;
@@ -300,5 +306,140 @@ fn exploration_noise_grows_with_the_distance_to_the_landing() -> TestResult {
     };
     assert_eq!(at(0.0)?, 0.0);
     assert!((at(0.3)? - 0.3).abs() < 0.01 && (at(0.6)? - 0.6).abs() < 0.02);
+    Ok(())
+}
+
+/// Where the value of the two-mode task is highest.
+const MODES: [[f32; 2]; 2] = [[0.75, 0.5], [-0.75, 0.5]];
+/// Width of the modes of the value.
+const MODE_STD: f64 = 0.25;
+
+/// `Q = log sum_m exp(-|a - m|^2 / (2 std^2))` and its gradient, `[N]` and `[N, 2]`.
+fn two_mode_value(act: &Tensor) -> Result<(Tensor, Tensor)> {
+    let modes = Tensor::new(&MODES, act.device())?;
+    let apart = modes.unsqueeze(0)?.broadcast_sub(&act.unsqueeze(1)?)?;
+    let scale = MODE_STD.powi(2).recip();
+    let odds = (apart.sqr()?.sum(2)? * (-0.5 * scale))?.exp()?;
+    let sum = odds.sum_keepdim(1)?;
+    let share = odds.broadcast_div(&sum)?.unsqueeze(2)?;
+    let slope = (apart.broadcast_mul(&share)?.sum(1)? * scale)?;
+    Ok((sum.squeeze(1)?.log()?, slope))
+}
+
+/// A flow that imitates two clouds of actions at (0.6, 0) and (-0.6, 0).
+fn two_clouds() -> Result<(VelocityNet, Learned)> {
+    let net = VelocityNet::new(&NetConfig::denoiser(1, 2, &[48, 48], 8, 16)?)?;
+    let layout = net.layout().clone();
+    let mut stream = Stream::new(0, "two clouds");
+    let values = init::draw(&layout, init::Init::FanInUniform, &mut stream);
+    let params = Params::from_vec(layout, None, values, &Device::Cpu)?;
+    let mut policy = Learned::new(params, AdamConfig::default())?;
+    let (rows, device) = (256, Device::Cpu);
+    let obs = Tensor::zeros((rows, 1), DType::F32, &device)?;
+    for _ in 0..600 {
+        let side = random::rademacher(&mut stream, (rows, 1), &device)?;
+        let centre = Tensor::cat(&[&(side * 0.6)?, &obs], 1)?;
+        let act = (centre + (random::normal(&mut stream, (rows, 2), &device)? * 0.1)?)?;
+        let z = random::normal(&mut stream, (rows, 2), &device)?;
+        let tau = random::uniform(&mut stream, 0.0, 1.0, rows, &device)?;
+        let x = TimeConvention::DataUp.interpolate(&act, &z, &tau)?;
+        let v = net.forward(policy.params().tensor(), &obs, &x, [&tau])?;
+        policy.descend(&regression_loss(&v, &(act - z)?)?, 3e-3)?;
+    }
+    Ok((net, policy))
+}
+
+/// One step of the policy towards a known value (rldt.md section 3), near the `reference`.
+fn transport_step(
+    net: &VelocityNet,
+    policy: &mut Learned,
+    reference: &Tensor,
+    field: Field,
+    stream: &mut Stream,
+) -> Result<()> {
+    const STATES: usize = 32;
+    let device = Device::Cpu;
+    let obs = Tensor::zeros((STATES, 1), DType::F32, &device)?;
+    let noise = random::normal(stream, (STATES, PARTICLES, 2), &device)?;
+    let step = random::indices(stream, STEPS as u32, (STATES, PARTICLES), &device)?;
+    let params = policy.params().detached();
+    let candidates = Candidates {
+        net,
+        params: &params,
+        obs: &obs,
+        precision: Precision::F32,
+    };
+    let found = sample(&candidates, &noise, &step, STEPS)?;
+    let action = found.action.flatten(0, 1)?;
+    let g = two_mode_value(&action)?.1.reshape(found.action.shape())?;
+    let last = step.zeros_like()?.to_dtype(DType::F32)?;
+    let phi = field.at(&found.landing, &found.action, &g, &last)?;
+    let rows = Tensor::zeros((STATES * PARTICLES, 1), DType::F32, &device)?;
+    let z = random::normal(stream, action.shape(), &device)?;
+    let anchor_step = random::indices(stream, STEPS as u32, action.dim(0)?, &device)?;
+    let anchor_tau = times(&anchor_step, STEPS)?;
+    let anchor = TimeConvention::DataUp.interpolate(&action, &z, &anchor_tau)?;
+    let targets = Targets {
+        point: found.point.flatten(0, 1)?,
+        tau: found.tau.flatten_all()?,
+        phi: phi.phi.flatten(0, 1)?,
+        v_ref: net.forward(reference, &rows, &anchor, [&anchor_tau])?,
+        action,
+    };
+    let online = policy.params().tensor();
+    let v = net.forward(online, &rows, &targets.point, [&targets.tau])?;
+    let v_anchor = net.forward(online, &rows, &anchor, [&anchor_tau])?;
+    let loss = actor_loss(&v, &v_anchor, &targets, COEFFICIENTS)?.total()?;
+    policy.descend(&loss, 2e-4)?;
+    Ok(())
+}
+
+/// Mean value of 2000 actions, and the share of them on the right.
+fn judged(net: &VelocityNet, policy: &Learned) -> Result<(f32, f32)> {
+    let device = Device::Cpu;
+    let noise = random::normal(&mut Stream::new(9, "judged"), (2000, 2), &device)?;
+    let obs = Tensor::zeros((2000, 1), DType::F32, &device)?;
+    let params = policy.params().detached();
+    let conditional = Conditional {
+        net,
+        params: &params,
+        obs: &obs,
+    };
+    let act = integrate(&conditional, &noise, Grid::data_up(STEPS))?;
+    let right = act.narrow(1, 0, 1)?.gt(0.0)?.to_dtype(DType::F32)?;
+    Ok((
+        two_mode_value(&act)?.0.mean_all()?.to_scalar()?,
+        right.mean_all()?.to_scalar()?,
+    ))
+}
+
+/// Value and share on the right before and after so many iterations with this temperature.
+fn transported(temperature: f64, iterations: usize) -> Result<[(f32, f32); 2]> {
+    let (net, mut policy) = two_clouds()?;
+    let before = judged(&net, &policy)?;
+    let field = Field {
+        temperature,
+        ..field(Transport::Normal)
+    };
+    let mut stream = Stream::new(3, "transport");
+    for _ in 0..iterations {
+        let reference = policy.params().detached().copy()?;
+        for _ in 0..32 {
+            transport_step(&net, &mut policy, &reference, field, &mut stream)?;
+        }
+    }
+    Ok([before, judged(&net, &policy)?])
+}
+
+/// The paper's temperature over about its number of steps (1,700 of a tenth of this rate), and a larger one, with which the shares
+/// stay for longer.
+#[test]
+fn transport_keeps_both_modes_while_the_value_rises() -> TestResult {
+    for (temperature, iterations) in [(1e-3, 5), (0.5, 12)] {
+        let [(before, right_before), (after, right)] = transported(temperature, iterations)?;
+        println!("value {before} to {after}, on the right {right_before} to {right}");
+        assert!(after > before + 1.0, "{before} to {after}");
+        assert!((0.4..0.6).contains(&right_before) && (0.4..0.6).contains(&right));
+    }
     Ok(())
 }
