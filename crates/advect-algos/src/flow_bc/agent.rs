@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use advect_envs::EnvSpec;
 use advect_flow::TimeConvention;
 use advect_flow::flow_matching::regression_loss;
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Params, random};
 use advect_rl::{
-    ActMode, Agent, Averaged, Batch, Data, Demonstrations, LoopSettings, Metrics, StateDict,
-    StateError, TrainError,
+    ActMode, Agent, Averaged, Batch, Data, Demonstrations, EnvSpec, LoopSettings, Metrics,
+    StateDict, StateError, TrainError,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};

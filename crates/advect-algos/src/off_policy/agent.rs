@@ -2,10 +2,9 @@
 
 use std::fmt::Debug;
 
-use advect_envs::EnvSpec;
 use advect_kernels::Params;
 use advect_rl::{
-    ActMode, Agent, Batch, Demonstrations, LoopSettings, Metrics, StateDict, StateError,
+    ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, Metrics, StateDict, StateError,
     TrainError, TwinCritic,
 };
 use advect_rng::Stream;

@@ -1,11 +1,10 @@
 //! The algorithm: one iteration in the order of rldt.md section 5.
 
-use advect_envs::EnvSpec;
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Activation, random};
 use advect_rl::advantage::{Rollout, lambda_returns};
-use advect_rl::{ActMode, Batch, MeanMetrics, Metrics, StateDict, StateError, TrainError};
+use advect_rl::{ActMode, Batch, EnvSpec, MeanMetrics, Metrics, StateDict, StateError, TrainError};
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::{Reference, RewardScale, RldtConfig};

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use advect_envs::EnvSpec;
-use advect_rl::{Averaged, StateDict, TrainError, checkpoint, run_dir};
+use advect_rl::{Averaged, EnvSpec, StateDict, TrainError, checkpoint, run_dir};
 use toml::Table;
 
 use super::config::RldtConfig;
