@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod dense;
 mod gemm;
 mod scratch;
 mod simd;
