@@ -30,6 +30,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::optim::CASES,
     cases::proposals::CASES,
     cases::qvpo::CASES,
+    cases::residual::CASES,
     cases::sac::CASES,
 ];
 
@@ -39,8 +40,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fm_irl.losses",
     "fm_irl.teacher",
     "fm_irl.times",
-    "net.fm_velocity",
-    "net.residual",
     "rldt.actor_loss",
     "rldt.critic_loss",
     "rldt.sample",
