@@ -30,6 +30,7 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::optim::CASES,
     cases::proposals::CASES,
     cases::qvpo::CASES,
+    cases::residual::CASES,
     cases::rldt::CASES,
     cases::sac::CASES,
 ];
@@ -40,10 +41,6 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "fm_irl.losses",
     "fm_irl.teacher",
     "fm_irl.times",
-    "net.fm_velocity",
-    "net.residual",
-    "rldt.actor_loss",
-    "rldt.sample",
 ];
 
 /// Looks a case name up.

@@ -1,6 +1,7 @@
 //! The velocity network of RLDT and of its pretraining (rldt.md section 6).
 
-use advect_flow::VelocityNet;
+use advect_flow::{NetConfig, RldtNet, VelocityNet};
+use advect_kernels::Activation;
 use candle_core::Result;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,15 @@ pub enum TrunkActivation {
     Relu,
     /// `x tanh(softplus(x))`.
     Mish,
+}
+
+impl From<TrunkActivation> for Activation {
+    fn from(activation: TrunkActivation) -> Self {
+        match activation {
+            TrunkActivation::Relu => Self::Relu,
+            TrunkActivation::Mish => Self::Mish,
+        }
+    }
 }
 
 /// A residual network on `[x, time, s]`, or `[x, time, encoder(s)]`. (C) is the authors' code for Gym.
@@ -55,15 +65,15 @@ impl FlowNetwork {
     /// # Errors
     /// If a width is zero.
     pub fn build(&self, dims: Dims) -> Result<VelocityNet> {
-        let hidden = [self.width, self.width];
-        let config = advect_flow::NetConfig::denoiser(
-            dims.obs,
-            dims.act,
-            &hidden,
-            self.time_dim,
-            2 * self.time_dim,
-        )?;
-        VelocityNet::new(&config)
+        let net = RldtNet {
+            hidden: self.width,
+            n_blocks: self.n_blocks,
+            layer_norm: self.layer_norm,
+            activation: self.activation.into(),
+            time_dim: self.time_dim,
+            cond: self.encoder.clone(),
+        };
+        VelocityNet::new(&NetConfig::rldt(dims.obs, dims.act, &net)?)
     }
 
     /// Refuses what makes no sense.

@@ -14,5 +14,7 @@ pub use diffusion::{NoiseSchedule, ReverseChain};
 pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span, StepTimes};
 pub use flow_matching::TimeConvention;
 pub use meanflow::TimeSampler;
-pub use network::{FlowNet, InputOrder, MeanVelocityNet, NetConfig, Tangent, VelocityNet};
+pub use network::{
+    FlowNet, InputOrder, MeanVelocityNet, NetConfig, RldtNet, Tangent, TrunkConfig, VelocityNet,
+};
 pub use time_embedding::{TimeEmbedding, TimeFeatures};

@@ -31,7 +31,8 @@ pub enum Init {
 }
 
 /// Draws the values of one network in the order of `layout`: tensors of rank 2 are weights `[out, in]`, the
-/// tensor of rank 1 after a weight is its bias, any other tensor of rank 1 stays zero.
+/// tensor of rank 1 after a weight is its bias. Of other tensors of rank 1, those named `.weight` are the gains of LayerNorms
+/// and start at one, the rest stays zero.
 pub fn draw(layout: &ParamLayout, scheme: Init, stream: &mut Stream) -> Vec<f32> {
     let mut values = vec![0.0; layout.len()];
     let mut fan_in = None;
@@ -42,6 +43,8 @@ pub fn draw(layout: &ParamLayout, scheme: Init, stream: &mut Stream) -> Vec<f32>
             draw_weight(entry, scheme, stream, out);
         } else if let Some(inputs) = fan_in.take() {
             draw_bias(inputs, scheme, stream, out);
+        } else if entry.name.ends_with(".weight") {
+            out.fill(1.0);
         }
     }
     values
@@ -130,6 +133,20 @@ mod tests {
         let values = draw(&layout, Init::Orthogonal { gain }, &mut stream);
         assert!(values[rows * cols..].iter().all(|bias| *bias == 0.0));
         values[..rows * cols].to_vec()
+    }
+
+    #[test]
+    fn layer_norms_start_as_the_identity() {
+        let mut layout = ParamLayout::new();
+        layout.push("fc.weight", &[2, 3]);
+        layout.push("fc.bias", &[2]);
+        layout.push("ln.weight", &[2]);
+        layout.push("ln.bias", &[2]);
+        for scheme in [Init::FanInUniform, Init::XavierUniform] {
+            let values = draw(&layout, scheme, &mut Stream::new(1, "init"));
+            assert_eq!(values[8..], [1.0, 1.0, 0.0, 0.0]);
+            assert!(values[..6].iter().all(|w| *w != 0.0));
+        }
     }
 
     /// `Q Q^T = gain^2 I` for wide and square matrices, `Q^T Q = gain^2 I` for tall ones.

@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod dense;
 mod gemm;
 mod scratch;
 mod simd;
+#[cfg(test)]
+mod testing;
 
 pub mod error;
 pub mod init;
@@ -12,6 +15,7 @@ pub mod ode;
 pub mod optim;
 pub mod params;
 pub mod random;
+pub mod residual;
 pub mod schedule;
 pub mod svgd;
 pub mod threads;
@@ -21,4 +25,5 @@ pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};
 pub use optim::{Adam, AdamConfig, AdamState};
 pub use params::{ParamEntry, ParamLayout, Params};
+pub use residual::{BlockForm, ResidualConfig, ResidualMlp};
 pub use schedule::Schedule;

@@ -14,7 +14,9 @@ pub mod on_policy;
 pub mod optim;
 pub mod proposals;
 pub mod qvpo;
+pub mod residual;
 pub mod rldt;
+pub mod rldt_policy;
 pub mod sac;
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! `rldt.*`: transport field, chains, losses, lambda returns.
 
-use advect_algos::rldt::critic::{Share, bootstrap_value, disjoint_losses};
+use advect_algos::rldt::critic::{Share, action_gradient, bootstrap_value, disjoint_losses};
 use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
+use advect_algos::rldt::landing::{Particles, explored, sample, times};
+use advect_algos::rldt::loss::{Coefficients, Targets, actor_loss};
+use advect_algos::rows::repeat_rows;
+use advect_flow::sampler::trajectory;
+use advect_flow::{Candidates, Grid, TimeConvention, VelocityNet};
+use advect_kernels::Precision;
 use advect_kernels::kernel_matrix::{RadialKernel, kernel_matrix};
 use advect_rl::CriticNet;
 use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
 use candle_core::{DType, Tensor};
 
-use super::critics::gradient;
+use super::critics::{Critics, gradient};
+use super::rldt_policy::RldtPolicy;
 use crate::case::Case;
 use crate::error::GoldenError;
 use crate::outputs::{Gradients, Outputs};
@@ -17,7 +24,9 @@ type Result<T> = std::result::Result<T, GoldenError>;
 
 /// The cases of this file.
 pub const CASES: &[(&str, CaseFn)] = &[
+    ("rldt.actor_loss", actor),
     ("rldt.critic_loss", critic_loss),
+    ("rldt.sample", chains),
     ("rldt.svgd_field", svgd_field),
     ("rldt.td_lambda", td_lambda),
 ];
@@ -130,4 +139,139 @@ fn share(case: &Case, e: usize, trajectories: usize) -> Result<Share> {
         act: rows("act")?,
         y: rows("y")?,
     })
+}
+
+/// What `rldt.sample` and `rldt.actor_loss` begin with: the particles of a file, and the chain where one is asked for.
+struct Sampled {
+    policy: RldtPolicy,
+    obs: Tensor,
+    particles: Particles,
+    n_steps: usize,
+}
+
+fn sampled(case: &Case) -> Result<Sampled> {
+    let policy = RldtPolicy::of(case)?;
+    let (obs, noise) = (case.input("obs")?, case.input("x0")?);
+    let (n_steps, per_state): (usize, usize) = (case.config("K")?, case.config("P")?);
+    let (states, width) = (obs.dim(0)?, noise.dim(1)?);
+    let step = case.input("k")?.to_dtype(DType::U32)?;
+    let particles = {
+        let params = policy.params.detached();
+        let field = field_of(&policy, &params, &obs);
+        let noise = noise.reshape((states, per_state, width))?;
+        sample(&field, &noise, &step.reshape((states, per_state))?, n_steps)?
+    };
+    Ok(Sampled {
+        policy,
+        obs,
+        particles,
+        n_steps,
+    })
+}
+
+fn field_of<'a>(
+    policy: &'a RldtPolicy,
+    params: &'a Tensor,
+    obs: &'a Tensor,
+) -> Candidates<'a, VelocityNet> {
+    Candidates {
+        net: &policy.net,
+        params,
+        obs,
+        precision: Precision::F32,
+    }
+}
+
+fn chains(case: &Case) -> Result<Outputs> {
+    let Sampled {
+        policy,
+        obs,
+        particles,
+        n_steps,
+    } = sampled(case)?;
+    let [action, landing, point] =
+        [&particles.action, &particles.landing, &particles.point].map(|x| x.flatten(0, 1));
+    let (action, landing) = (action?, landing?);
+    let params = policy.params.detached();
+    let field = field_of(&policy, &params, &obs);
+    let noise = case.input("x0")?.reshape(particles.action.shape())?;
+    let chain = trajectory(&field, &noise, Grid::data_up(n_steps))?;
+    Ok(Outputs::new()
+        .with("chain", Tensor::stack(&chain, 2)?.flatten(0, 1)?)
+        .with("explore", explored(&action, &landing, &case.input("eps")?)?)
+        .with("x_at_k", point?)
+        .with("action", action)
+        .with("landing", landing))
+}
+
+fn actor(case: &Case) -> Result<Outputs> {
+    let Sampled {
+        policy,
+        obs,
+        particles,
+        n_steps,
+    } = sampled(case)?;
+    let (field, per_state) = (field(case)?, particles.action.dim(1)?);
+    let rows = repeat_rows(&obs, per_state)?;
+    let (action, landing) = (
+        particles.action.flatten(0, 1)?,
+        particles.landing.flatten(0, 1)?,
+    );
+    let critics = Critics::of(case, CRITICS, case.activation_at("critic_activation")?)?;
+    let at = match field.takes_landing_gradients() {
+        true => &landing,
+        false => &action,
+    };
+    let g = action_gradient(&critics.net, critics.online.tensor(), &rows, at)?;
+    let last = case
+        .input("k")?
+        .eq(n_steps as f64 - 1.0)?
+        .to_dtype(DType::F32)?;
+    let shape = particles.action.shape();
+    let last = last.reshape((obs.dim(0)?, per_state))?;
+    let moved = field.at(
+        &particles.landing,
+        &particles.action,
+        &g.reshape(shape)?,
+        &last,
+    )?;
+    let anchor_tau = times(&case.input("k_ref")?, n_steps)?;
+    let z = case.input("z_ref")?;
+    let anchor = TimeConvention::DataUp.interpolate(&action, &z, &anchor_tau)?;
+    let reference = policy.params_of(case, "ref")?;
+    let targets = Targets {
+        point: particles.point.flatten(0, 1)?,
+        tau: particles.tau.flatten_all()?,
+        phi: moved.phi.flatten(0, 1)?,
+        v_ref: policy
+            .net
+            .forward(&reference.detached(), &rows, &anchor, [&anchor_tau])?,
+        action,
+    };
+    let online = policy.params.tensor();
+    let v = policy
+        .net
+        .forward(online, &rows, &targets.point, [&targets.tau])?;
+    let v_anchor = policy.net.forward(online, &rows, &anchor, [&anchor_tau])?;
+    let coefficients = Coefficients {
+        consistency: case.config("c_cons")?,
+        anchor: case.config("c_kl")?,
+        n_steps,
+    };
+    let loss = actor_loss(&v, &v_anchor, &targets, coefficients)?;
+    let total = loss.total()?;
+    let gradient = gradient(&total, &policy.params, "policy")?;
+    let gradients = Gradients::new().with("policy", policy.net.layout(), &gradient)?;
+    Ok(Outputs::new()
+        .with("loss_svgd", loss.transport.reshape(1)?)
+        .with("loss_cons", loss.consistency.reshape(1)?)
+        .with("loss_kl", loss.anchor.reshape(1)?)
+        .with("loss", total.reshape(1)?)
+        .with("grad", case.flat_gradient(&gradients)?)
+        .with("v", v.detach())
+        .with("v_ref", targets.v_ref)
+        .with("phi", targets.phi)
+        .with("q_grad", g)
+        .with("action", targets.action)
+        .with("landing", landing))
 }

@@ -1,38 +1,22 @@
 //! Forward pass: blocks of rows go through the whole network while they are in cache.
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
-use super::layer::Step;
-use super::net::{Form, Net, Packed, block_rows};
+use crate::dense::{Form, Net, Packed, Rows, Step, block_rows};
 use crate::gemm::{Finish, Left, Out, Start};
 use crate::scratch::{Scratch, leading_dim};
 use crate::threads::{self, Shared};
 
-/// Rows of a matrix: the first value, the distance of rows, and the distance of members.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub values: &'a [f32],
-    pub ld: usize,
-    pub member_stride: usize,
-}
-
 /// What a backward pass needs: hidden activations and slopes, `[members, rows, leading_dim]` per hidden layer.
-pub(super) struct Saved {
+pub(crate) struct Saved {
     pub hidden: Vec<Scratch>,
     pub slopes: Vec<Scratch>,
 }
 
 impl Saved {
     fn take(net: &Net, rows: usize) -> Self {
-        let take = || -> Vec<Scratch> {
-            let widths = &net.mlp.sizes[1..net.layers()];
-            widths
-                .iter()
-                .map(|&w| Scratch::take(net.members * rows * leading_dim(w)))
-                .collect()
-        };
         Self {
-            hidden: take(),
-            slopes: take(),
+            hidden: net.hidden_buffers(rows),
+            slopes: net.hidden_buffers(rows),
         }
     }
 }
@@ -88,7 +72,7 @@ struct Block<'a> {
 
 impl Block<'_> {
     fn run(self) {
-        let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
+        let widest = self.net.widest();
         let room = if self.saved.is_some() {
             0
         } else {
@@ -123,7 +107,7 @@ impl Block<'_> {
             let (base, ld) = (self.y.at(row * outputs), outputs);
             return (Out { base, ld }, Finish::Store);
         }
-        let (activation, ld) = (self.net.mlp.activation, leading_dim(outputs));
+        let (activation, ld) = (self.net.activation, leading_dim(outputs));
         match self.saved {
             None => {
                 let base = work.at(layer % 2 * room);

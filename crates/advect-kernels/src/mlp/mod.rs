@@ -6,11 +6,10 @@
 
 mod backward;
 mod forward;
-mod layer;
-mod net;
-mod ops;
+mod fused;
 mod shared;
 mod tangent;
+mod tracked_op;
 mod tracked_tangent;
 
 #[cfg(test)]
@@ -20,9 +19,10 @@ use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
+use crate::dense::{self, Linear, expect_candidates, expect_last, expect_tangent};
 use crate::error::{KernelError, shape_error};
 use crate::params::ParamLayout;
-use ops::{ForwardOp, JacobianOp, JvpOp, SharedOp, TrackedJvpOp};
+use tracked_op::TrackedJvpOp;
 
 /// The activation after every layer but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +53,7 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mlp {
     sizes: Vec<usize>,
+    linears: Vec<Linear>,
     activation: Activation,
 }
 
@@ -72,6 +73,7 @@ impl Mlp {
         }
         Ok(Self {
             sizes: sizes.to_vec(),
+            linears: linears(sizes),
             activation,
         })
     }
@@ -98,7 +100,7 @@ impl Mlp {
 
     /// Number of parameters of one member.
     pub fn num_params(&self) -> usize {
-        self.sizes.windows(2).map(|w| (w[0] + 1) * w[1]).sum()
+        self.linears.last().map_or(0, Linear::end)
     }
 
     /// Appends `{prefix}.{i}.weight` `[out, in]` and `{prefix}.{i}.bias` `[out]` of every layer.
@@ -120,7 +122,7 @@ impl Mlp {
     pub fn forward(&self, params: &Tensor, x: &Tensor) -> Result<Tensor> {
         const OP: &str = "Mlp::forward";
         self.check_params(OP, params)?;
-        self.check_last(OP, "x", x, self.input_dim())?;
+        expect_last(OP, "x", x, self.input_dim())?;
         let mut out_dims = x.dims().to_vec();
         let x = match params.rank() {
             1 => x.reshape(((), self.input_dim()))?,
@@ -134,30 +136,14 @@ impl Mlp {
                 return Err(shape_error(OP, "x", x.dims(), expected));
             }
         };
-        let keep = params.track_op() || x.track_op();
-        let op = ForwardOp {
-            mlp: self.clone(),
-            keep,
-            saved: Mutex::new(None),
-        };
-        let (params, x) = (params.contiguous()?, x.contiguous()?);
-        if !keep {
-            let y = params.apply_op2_no_bwd(&x, &op)?;
-            return self.restore(&params, y, &mut out_dims);
-        }
-        let y = params.apply_op2(&x, op)?;
-        self.restore(&params, y, &mut out_dims)
-    }
-
-    /// Puts the leading dimensions of the input back.
-    fn restore(&self, params: &Tensor, y: Tensor, dims: &mut [usize]) -> Result<Tensor> {
+        let y = dense::forward(self, params, &x)?;
         if params.rank() == 2 {
             return Ok(y);
         }
-        if let Some(last) = dims.last_mut() {
+        if let Some(last) = out_dims.last_mut() {
             *last = self.output_dim();
         }
-        y.reshape(&*dims)
+        y.reshape(out_dims)
     }
 
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
@@ -179,24 +165,8 @@ impl Mlp {
     ) -> Result<Tensor> {
         const OP: &str = "Mlp::forward_shared";
         self.check_params(OP, params)?;
-        let &[states, _, width] = own.dims() else {
-            return Err(shape_error(OP, "own", own.dims(), "[B, K, d]"));
-        };
-        let shared = self.input_dim().saturating_sub(width);
-        if context.dims() != [states, shared] || slot > shared || width > self.input_dim() {
-            let expected = format!("[{states}, {shared}] with slot <= {shared}, slot is {slot}");
-            return Err(shape_error(OP, "context", context.dims(), expected));
-        }
-        let op = SharedOp {
-            mlp: self,
-            slot,
-            precision,
-        };
-        let (context, own) = (context.detach().contiguous()?, own.detach().contiguous()?);
-        params
-            .detach()
-            .contiguous()?
-            .apply_op3_no_bwd(&context, &own, &op)
+        expect_candidates(OP, context, own, slot, self.input_dim())?;
+        dense::candidates(self, params, context, own, slot, precision)
     }
 
     /// `(y, y_dot)`, `y_dot[b] = (dy/dx)[b] tangent[b]`, in one forward pass without gradient.
@@ -208,13 +178,7 @@ impl Mlp {
     /// If a shape does not fit.
     pub fn jvp(&self, params: &Tensor, x: &Tensor, tangent: &Tensor) -> Result<(Tensor, Tensor)> {
         self.check_tangent("Mlp::jvp", params, x, tangent)?;
-        let (x, tangent) = (x.detach().contiguous()?, tangent.detach().contiguous()?);
-        let both =
-            params
-                .detach()
-                .contiguous()?
-                .apply_op3_no_bwd(&x, &tangent, &JvpOp { mlp: self })?;
-        Ok((both.get(0)?, both.get(1)?))
+        dense::jvp(self, params, x, tangent)
     }
 
     /// As [`Mlp::jvp`], differentiable in parameters, input and tangent: the gradient of a divergence needs it.
@@ -253,49 +217,15 @@ impl Mlp {
     ) -> Result<(Tensor, Tensor)> {
         const OP: &str = "Mlp::jacobian";
         self.check_tangent(OP, params, x, x)?;
-        if width == 0 || slot + width > self.input_dim() {
-            let expected = format!("input columns that hold {slot}..{}", slot + width);
-            return Err(shape_error(OP, "x", x.dims(), expected));
-        }
-        let (rows, outputs) = (x.dim(0)?, self.output_dim());
-        let op = JacobianOp {
-            mlp: self,
-            slot,
-            width,
-        };
-        let flat = params
-            .detach()
-            .contiguous()?
-            .apply_op2_no_bwd(&x.detach().contiguous()?, &op)?;
-        let y = flat
-            .narrow(0, 0, rows * outputs)?
-            .reshape((rows, outputs))?;
-        let columns = flat
-            .narrow(0, rows * outputs, rows * width * outputs)?
-            .reshape((rows, width, outputs))?;
-        Ok((y, columns.transpose(1, 2)?.contiguous()?))
+        dense::jacobian(OP, self, params, x, slot, width)
     }
 
     fn check_params(&self, op: &'static str, params: &Tensor) -> Result<()> {
-        self.check_last(op, "params", params, self.num_params())?;
+        expect_last(op, "params", params, self.num_params())?;
         if params.rank() > 2 {
             return Err(shape_error(op, "params", params.dims(), "[P] or [E, P]"));
         }
         Ok(())
-    }
-
-    fn check_last(
-        &self,
-        op: &'static str,
-        name: &'static str,
-        tensor: &Tensor,
-        width: usize,
-    ) -> Result<()> {
-        if tensor.dims().last() == Some(&width) && tensor.dtype() == candle_core::DType::F32 {
-            return Ok(());
-        }
-        let expected = format!("f32 [.., {width}] (dtype here: {:?})", tensor.dtype());
-        Err(shape_error(op, name, tensor.dims(), expected))
     }
 
     fn check_tangent(
@@ -314,15 +244,21 @@ impl Mlp {
                 "[P]: tangents are for single networks",
             ));
         }
-        self.check_last(op, "x", x, self.input_dim())?;
-        if x.rank() != 2 || tangent.dims() != x.dims() {
-            let expected = format!(
-                "the shape of x, [B, {}]; x is {:?}",
-                self.input_dim(),
-                x.dims()
-            );
-            return Err(shape_error(op, "tangent", tangent.dims(), expected));
-        }
-        Ok(())
+        expect_tangent(op, x, tangent, self.input_dim())
     }
+}
+
+/// The layers of widths `sizes`, one after the other in the flat parameters.
+fn linears(sizes: &[usize]) -> Vec<Linear> {
+    let mut offset = 0;
+    let place = |w: &[usize]| {
+        let linear = Linear {
+            inputs: w[0],
+            outputs: w[1],
+            offset,
+        };
+        offset = linear.end();
+        linear
+    };
+    sizes.windows(2).map(place).collect()
 }

@@ -1,29 +1,10 @@
 //! Forward-mode derivatives: several tangents per row pass through the network beside it.
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
-use super::layer::Step;
-use super::net::{Form, Net, Packed, block_rows};
+use crate::dense::{Form, Net, Packed, Step, Tangents, block_rows, first_columns};
 use crate::gemm::{Finish, Left, Out, Start};
 use crate::scratch::{Scratch, leading_dim};
 use crate::threads::{self, Shared};
-
-/// The tangents of the inputs.
-#[derive(Clone, Copy)]
-pub(super) enum Tangents<'a> {
-    /// `[rows, per_row, in]`.
-    Given { values: &'a [f32], per_row: usize },
-    /// The unit vectors of the input columns `slot..slot + width`, the same for every row.
-    Units { slot: usize, width: usize },
-}
-
-impl Tangents<'_> {
-    fn per_row(self) -> usize {
-        match self {
-            Tangents::Given { per_row, .. } => per_row,
-            Tangents::Units { width, .. } => width,
-        }
-    }
-}
 
 /// `y [rows, out]` and `y_dot [rows, per_row, out]` for `x [rows, in]`.
 pub(super) fn jvp(
@@ -57,18 +38,6 @@ pub(super) fn jvp(
     });
 }
 
-/// For unit tangents, the columns of the first weight as rows `[width, out]`.
-fn first_columns(net: &Net, tangents: Tangents) -> Vec<f32> {
-    let Tangents::Units { slot, width } = tangents else {
-        return Vec::new();
-    };
-    let (inputs, _) = net.widths(0);
-    let weight = net.weight(0, 0);
-    (slot..slot + width)
-        .flat_map(|column| weight.iter().skip(column).step_by(inputs).copied())
-        .collect()
-}
-
 struct Block<'a> {
     net: &'a Net<'a>,
     packed: &'a Packed,
@@ -97,7 +66,7 @@ struct Target {
 
 impl Block<'_> {
     fn run(self) {
-        let widest = self.net.mlp.sizes.iter().copied().max().unwrap_or(0);
+        let widest = self.net.widest();
         let per_row = self.tangents.per_row();
         let room = self.count * leading_dim(widest);
         let mut work = Scratch::take(room * (3 + 2 * per_row));
@@ -115,7 +84,7 @@ impl Block<'_> {
     }
 
     fn input(&self) -> Pair {
-        let inputs = self.net.mlp.input_dim();
+        let inputs = self.net.input_dim();
         let primal = Left::rows(self.x[self.first * inputs..].as_ptr(), inputs);
         let tangent = match self.tangents {
             Tangents::Given { values, per_row } => {
@@ -184,7 +153,7 @@ impl Block<'_> {
     fn finishes(&self, to: &Target) -> (Finish, Finish) {
         let (slope, ld) = (to.slope, to.primal.ld);
         let keep = Finish::ActivateKeep {
-            activation: self.net.mlp.activation,
+            activation: self.net.activation,
             slope,
             ld,
         };

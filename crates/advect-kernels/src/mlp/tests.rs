@@ -4,30 +4,13 @@ use candle_core::{Device, Result, Tensor, Var};
 
 use super::{Activation, Mlp, Precision};
 use crate::params::{ParamLayout, Params};
+use crate::testing::{self, ALL, activate, draw, error, hashes};
 use advect_rng::Stream;
-
-const ALL: [Activation; 5] = [
-    Activation::Relu,
-    Activation::Tanh,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::Mish,
-];
-
-fn draw(stream: &mut Stream, dims: &[usize], scale: f32) -> Tensor {
-    let mut values = vec![0.0; dims.iter().product()];
-    stream.fill_normal(&mut values);
-    values.iter_mut().for_each(|v| *v *= scale);
-    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
-}
 
 fn params(mlp: &Mlp, members: Option<usize>, stream: &mut Stream) -> Params {
     let mut layout = ParamLayout::new();
     mlp.push_layout(&mut layout, "net");
-    let values = draw(stream, &[layout.len() * members.unwrap_or(1)], 0.2)
-        .to_vec1()
-        .unwrap();
-    Params::from_vec(layout, members, values, &Device::Cpu).unwrap()
+    testing::params(layout, members, stream)
 }
 
 /// The same network from candle's own operations.
@@ -40,30 +23,10 @@ fn plain(mlp: &Mlp, params: &Tensor, x: &Tensor) -> Result<Tensor> {
         at += (w[0] + 1) * w[1];
         h = h.matmul(&weight.t()?)?.broadcast_add(&bias)?;
         if i < last {
-            h = match mlp.activation() {
-                Activation::Relu => h.relu()?,
-                Activation::Tanh => h.tanh()?,
-                Activation::Gelu => h.gelu_erf()?,
-                Activation::Silu => h.silu()?,
-                Activation::Mish => {
-                    let softplus = ((h.abs()?.neg()?.exp()? + 1.0)?.log()? + h.relu()?)?;
-                    (&h * softplus.tanh()?)?
-                }
-            };
+            h = activate(mlp.activation(), &h)?;
         }
     }
     Ok(h)
-}
-
-fn error(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (
-        a.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
-        b.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
-    );
-    assert_eq!(a.len(), b.len());
-    let square = |v: f32| f64::from(v) * f64::from(v);
-    let difference: f64 = a.iter().zip(&b).map(|(a, b)| square(a - b)).sum();
-    (difference / b.iter().map(|&b| square(b)).sum::<f64>().max(1e-24)).sqrt()
 }
 
 #[test]
@@ -295,14 +258,7 @@ fn results_do_not_depend_on_the_number_of_threads() -> Result<()> {
                 17,
                 Precision::Bf16,
             )?;
-            [&y, grads.get(params.tensor()).unwrap(), &scores]
-                .map(|t| {
-                    t.flatten_all()?
-                        .to_vec1()
-                        .map(|v| crate::params::hash_values(&v))
-                })
-                .into_iter()
-                .collect()
+            hashes(&[&y, grads.get(params.tensor()).unwrap(), &scores])
         })
     };
     assert_eq!(run(1)?, run(3)?);

@@ -6,7 +6,7 @@
 //! Primal and tangent rows lie in one buffer, tangents below, so that each layer is one product.
 #![allow(unsafe_code)] // element-wise passes run on raw rows
 
-use super::net::Net;
+use crate::dense::Net;
 use crate::gemm::{
     Finish, Left, Out, PackedPanels, Product, Right, Start, multiply, pack_plain, pack_transposed,
 };
@@ -34,7 +34,7 @@ pub(super) struct Gradients {
 /// `y_both [2 rows, out]`: outputs, then their tangents, for `both [2 rows, in]`.
 pub(super) fn forward(net: &Net, both: &[f32], rows: usize, y_both: &mut [f32]) -> Saved {
     let mut saved = Saved {
-        inputs: vec![padded(both, net.mlp.input_dim())],
+        inputs: vec![padded(both, net.input_dim())],
         slopes: Vec::new(),
         bends: Vec::new(),
     };
@@ -87,11 +87,11 @@ pub(super) fn forward(net: &Net, both: &[f32], rows: usize, y_both: &mut [f32]) 
 
 /// Gradients of `sum(cotangent * y_both)`.
 pub(super) fn backward(net: &Net, rows: usize, saved: &Saved, cotangent: &[f32]) -> Gradients {
-    let mut params = vec![0.0; net.mlp.num_params()];
-    let mut delta = padded(cotangent, net.mlp.output_dim());
+    let mut params = vec![0.0; net.stride()];
+    let mut delta = padded(cotangent, net.output_dim());
     for layer in (0..net.layers()).rev() {
         let (inputs, outputs) = net.widths(layer);
-        let (weight, bias) = params[net.offset(layer)..].split_at_mut(inputs * outputs);
+        let (weight, bias) = params[net.linears[layer].offset..].split_at_mut(inputs * outputs);
         let operand = Operand {
             values: &delta,
             ld: leading_dim(outputs),
@@ -128,7 +128,7 @@ pub(super) fn backward(net: &Net, rows: usize, saved: &Saved, cotangent: &[f32])
         }
         delta = below;
     }
-    let width = net.mlp.input_dim();
+    let width = net.input_dim();
     let unpad = |rows: &[f32]| {
         rows.chunks_exact(leading_dim(width))
             .flat_map(|row| row[..width].to_vec())
@@ -180,7 +180,7 @@ impl Kernel for Activate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let activation = self.net.mlp.activation;
+        let activation = self.net.activation;
         let (primal, tangent) = self.z.split_at_mut(self.slope.len());
         for at in (0..primal.len()).step_by(S::LANES) {
             // SAFETY: all four slices have the same length, a multiple of the lanes.

@@ -1,40 +1,14 @@
-//! Networks against finite differences, their batched twins and the published parameter counts.
+//! Networks with a plain trunk, and the published parameter counts.
 
-use advect_flow::{InputOrder, MeanVelocityNet, NetConfig, Tangent, TimeEmbedding, VelocityNet};
-use advect_kernels::{Activation, ParamLayout, Params, Precision, init};
-use advect_rng::Stream;
+use advect_flow::{
+    InputOrder, MeanVelocityNet, NetConfig, Tangent, TimeEmbedding, TrunkConfig, VelocityNet,
+};
+use advect_kernels::{Activation, Precision};
 use candle_core::{Device, Result, Tensor};
 
-const OBS: usize = 5;
-const ACT: usize = 3;
-const ROWS: usize = 4;
-
-fn params(layout: &ParamLayout) -> Result<Params> {
-    let scheme = init::Init::TruncatedNormal { scale: 1.5 };
-    let values = init::draw(layout, scheme, &mut Stream::new(11, "init"));
-    Params::from_vec(layout.clone(), None, values, &Device::Cpu)
-}
-
-fn normals(name: &str, shape: &[usize]) -> Result<Tensor> {
-    let mut values = vec![0.0; shape.iter().product()];
-    Stream::new(5, name).fill_normal(&mut values);
-    Tensor::from_vec(values, shape, &Device::Cpu)
-}
-
-fn column(values: [f32; ROWS]) -> Result<Tensor> {
-    Tensor::new(values.as_slice(), &Device::Cpu)
-}
-
-fn max_abs(x: &Tensor) -> Result<f32> {
-    x.abs()?.max_all()?.to_scalar()
-}
-
-fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f32) -> Result<()> {
-    let error = max_abs(&(found - expected)?)?;
-    let scale = max_abs(expected)?.max(1.0);
-    assert!(error <= tolerance * scale, "error {error} at scale {scale}");
-    Ok(())
-}
+use crate::common::{
+    ACT, OBS, ROWS, assert_close, assert_gradient, column, max_abs, normals, params,
+};
 
 #[test]
 fn parameter_counts_are_those_of_flame() -> Result<()> {
@@ -121,7 +95,10 @@ fn velocity_jacobian_agrees_with_tangents_and_differences() -> Result<()> {
         let config = NetConfig {
             order,
             time,
-            activation: Activation::Silu,
+            trunk: TrunkConfig::Mlp {
+                hidden: vec![16, 16],
+                activation: Activation::Silu,
+            },
             ..NetConfig::flame(OBS, ACT, &[16, 16])?
         };
         let net = VelocityNet::new(&config)?;
@@ -186,34 +163,7 @@ fn gradient_reaches_every_parameter_and_matches_differences() -> Result<()> {
     let (obs, z) = (normals("obs", &[ROWS, OBS])?, normals("z", &[ROWS, ACT])?);
     let (r, t) = (column([0.1, 0.3, 0.5, 0.2])?, column([0.9, 0.4, 0.5, 0.8])?);
     let loss = |theta: &Tensor| net.forward(theta, &obs, &z, [&r, &t])?.sqr()?.mean_all();
-    let grads = loss(params.tensor())?.backward()?;
-    let grad = grads
-        .get(params.var())
-        .expect("a gradient")
-        .to_vec1::<f32>()?;
-    let values = params.to_vec()?;
-    for entry in net.layout().entries() {
-        let largest = entry
-            .range()
-            .max_by(|&i, &j| grad[i].abs().total_cmp(&grad[j].abs()))
-            .expect("not empty");
-        let shifted = |h: f32| {
-            let mut moved = values.clone();
-            moved[largest] += h;
-            loss(&Tensor::from_vec(moved, values.len(), &Device::Cpu)?)?.to_scalar::<f32>()
-        };
-        let h = 1e-2;
-        let difference = (shifted(h)? - shifted(-h)?) / (2.0 * h);
-        let error = (grad[largest] - difference).abs();
-        assert!(grad[largest].abs() > 1e-5, "{}: no gradient", entry.name);
-        assert!(
-            error < 1e-2 * grad[largest].abs().max(1e-2),
-            "{}: {} for {difference}",
-            entry.name,
-            grad[largest]
-        );
-    }
-    Ok(())
+    assert_gradient(&params, loss)
 }
 
 #[test]

@@ -1,7 +1,11 @@
-//! Velocity and mean-velocity networks: an MLP over observation, latent action and embedded flow times.
+//! Velocity and mean-velocity networks: a trunk over observation, latent action and embedded flow times.
 //!
 //! A network owns its layout only; parameters are passed in as the flat tensor `[P]` of a
 //! [`Params`](advect_kernels::Params) buffer, so that online, target and EMA copies share one network value.
+
+mod config;
+mod inputs;
+mod trunk;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,116 +14,34 @@ use advect_kernels::{Activation, Mlp, ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
 use crate::error::{expect_dims, shape_error};
-use crate::time_embedding::{TimeEmbedding, TimeFeatures};
-
-/// Order of the trunk's input columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum InputOrder {
-    /// `[obs, z, e(t)]` (FLAME).
-    #[default]
-    ObsFirst,
-    /// `[z, obs, e(t)]` (FMER, FM-IRL).
-    LatentFirst,
-    /// `[z, e(t), obs]` (QVPO, DIPO).
-    LatentTimeObs,
-}
-
-/// Sizes and parts of a (mean-)velocity network.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NetConfig {
-    /// First part of every parameter name.
-    pub prefix: String,
-    /// Width of the observation.
-    pub obs_dim: usize,
-    /// Width of the action, and of the velocity.
-    pub act_dim: usize,
-    /// Hidden widths of the trunk.
-    pub hidden: Vec<usize>,
-    /// Activation of the trunk.
-    pub activation: Activation,
-    /// Order of the trunk's inputs.
-    pub order: InputOrder,
-    /// Embedding of every flow time; each time has its own parameters.
-    pub time: TimeEmbedding,
-}
-
-impl NetConfig {
-    /// FLAME's network (flame.md section 2): Mish, `[obs, z, e]`, sinusoid of width 16 with its MLP.
-    ///
-    /// # Errors
-    /// None for these widths.
-    pub fn flame(obs_dim: usize, act_dim: usize, hidden: &[usize]) -> Result<Self> {
-        Ok(Self {
-            prefix: "policy".into(),
-            obs_dim,
-            act_dim,
-            hidden: hidden.to_vec(),
-            activation: Activation::Mish,
-            order: InputOrder::ObsFirst,
-            time: TimeEmbedding::flame()?,
-        })
-    }
-
-    /// FMER's network (fmer.md section 2.3): `[u, s, e]`, `n_freq` Fourier frequencies and the time itself.
-    pub fn fmer(
-        obs_dim: usize,
-        act_dim: usize,
-        hidden: &[usize],
-        activation: Activation,
-        n_freq: usize,
-    ) -> Self {
-        Self {
-            prefix: "policy".into(),
-            obs_dim,
-            act_dim,
-            hidden: hidden.to_vec(),
-            activation,
-            order: InputOrder::LatentFirst,
-            time: TimeEmbedding::fourier(n_freq),
-        }
-    }
-
-    /// QVPO's noise-prediction network (baselines.md section 2): Mish, `[z, e, obs]`, the step's index in a sinusoid of
-    /// width `time_dim`, then `time_dim` to `time_hidden` (Mish) to `time_dim`.
-    ///
-    /// # Errors
-    /// If `time_dim` is below two or `time_hidden` is zero.
-    pub fn denoiser(
-        obs_dim: usize,
-        act_dim: usize,
-        hidden: &[usize],
-        time_dim: usize,
-        time_hidden: usize,
-    ) -> Result<Self> {
-        let features = TimeFeatures::rldt(time_dim);
-        Ok(Self {
-            order: InputOrder::LatentTimeObs,
-            time: TimeEmbedding::with_mlp(features, time_hidden, time_dim, Activation::Mish)?,
-            ..Self::flame(obs_dim, act_dim, hidden)?
-        })
-    }
-}
+pub use config::{InputOrder, NetConfig, RldtNet, TrunkConfig};
+use trunk::Trunk;
 
 /// A field `f_theta(s, z, t_1..t_T)` over observation, latent action and `T` flow times.
 ///
-/// Every time is `[B]`, or `[1]` for one time shared by all rows.
+/// Every time is `[B]`, or `[1]` for one time shared by all rows. Parameters come in the order times, observation encoder
+/// (where there is one), trunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlowNet<const T: usize> {
     config: NetConfig,
     time_ranges: [Range<usize>; T],
-    trunk: Mlp,
+    cond: Option<Mlp>,
+    cond_range: Range<usize>,
+    trunk: Trunk,
     trunk_range: Range<usize>,
     layout: Arc<ParamLayout>,
 }
 
 /// Velocity field `v_theta(s, z, tau)` of a rectified flow, data-up time; times are `[tau]`.
 ///
-/// Parameters: `{prefix}.time.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+/// Parameters: `{prefix}.time.{0,1}`, `{prefix}.cond.{i}`, then the trunk as [`TrunkConfig`] says (flame.md section 2,
+/// rldt.md section 6).
 pub type VelocityNet = FlowNet<1>;
 
 /// Average velocity `u_theta(s, z, r, t)` of MeanFlow, noise-up time, `r <= t`; times are `[r, t]`.
 ///
-/// Parameters: `{prefix}.time_r.{0,1}`, `{prefix}.time_t.{0,1}`, then the trunk `{prefix}.{i}` (flame.md section 2).
+/// Parameters: `{prefix}.time_r.{0,1}`, `{prefix}.time_t.{0,1}`, `{prefix}.cond.{i}`, then the trunk as [`TrunkConfig`]
+/// says (flame.md section 2).
 pub type MeanVelocityNet = FlowNet<2>;
 
 /// A direction in the inputs `(z, t_1..t_T)` of a [`FlowNet`].
@@ -160,17 +82,22 @@ impl<const T: usize> FlowNet<T> {
             config.time.push_layout(&mut layout, &name);
             start..layout.len()
         });
-        let inputs = config.obs_dim + config.act_dim + T * config.time.dim();
-        let sizes = [&[inputs], config.hidden.as_slice(), &[config.act_dim]].concat();
-        let trunk = Mlp::new(&sizes, config.activation)?;
+        let cond = encoder(config)?;
         let start = layout.len();
+        if let Some(cond) = &cond {
+            cond.push_layout(&mut layout, &format!("{}.cond", config.prefix));
+        }
+        let cond_range = start..layout.len();
+        let inputs = config.encoded_obs_dim() + config.act_dim + T * config.time.dim();
+        let trunk = Trunk::new(&config.trunk, inputs, config.act_dim)?;
         trunk.push_layout(&mut layout, &config.prefix);
-        let trunk_range = start..layout.len();
         Ok(Self {
             config: config.clone(),
             time_ranges,
+            cond,
+            trunk_range: cond_range.end..layout.len(),
+            cond_range,
             trunk,
-            trunk_range,
             layout: Arc::new(layout),
         })
     }
@@ -224,7 +151,7 @@ impl<const T: usize> FlowNet<T> {
     /// gradients of a divergence.
     ///
     /// # Errors
-    /// On a shape mismatch.
+    /// On a shape mismatch, and if the trunk is residual.
     pub fn jvp_tracked(
         &self,
         params: &Tensor,
@@ -237,7 +164,7 @@ impl<const T: usize> FlowNet<T> {
         let x = self.input(params, obs, z, times)?;
         let width = T * self.config.time.dim();
         let still_times = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
-        let x_dot = self.join(&obs.zeros_like()?, &[z_dot], &[still_times])?;
+        let x_dot = self.join(&self.still_obs(obs)?, &[z_dot], &[still_times])?;
         self.trunk
             .jvp_tracked(&self.trunk_params(params)?, &x, &x_dot)
     }
@@ -282,7 +209,8 @@ impl<const T: usize> FlowNet<T> {
         self.check(params, obs, z)?;
         let params = params.detach();
         let embedded = self.embed(&params, times, obs.dim(0)?)?;
-        let context = self.join(&obs.detach(), &[], &embedded)?;
+        let obs = self.encode(&params, &obs.detach())?;
+        let context = self.join(&obs, &[], &embedded)?;
         self.trunk.forward_shared(
             &self.trunk_params(&params)?,
             &context,
@@ -295,7 +223,7 @@ impl<const T: usize> FlowNet<T> {
     /// First input column of `z`.
     fn slot(&self) -> usize {
         match self.config.order {
-            InputOrder::ObsFirst => self.config.obs_dim,
+            InputOrder::ObsFirst => self.config.encoded_obs_dim(),
             InputOrder::LatentFirst | InputOrder::LatentTimeObs => 0,
         }
     }
@@ -314,67 +242,15 @@ impl<const T: usize> FlowNet<T> {
     fn trunk_params(&self, params: &Tensor) -> Result<Tensor> {
         slice(params, &self.trunk_range)
     }
+}
 
-    /// Embedded times, each `[rows, e]`; a time of shape `[1]` is embedded once and repeated.
-    fn embed(&self, params: &Tensor, times: [&Tensor; T], rows: usize) -> Result<Vec<Tensor>> {
-        let embed = |(t, range): (&Tensor, &Range<usize>)| {
-            let embedding = self.config.time.forward(&slice(params, range)?, t)?;
-            repeat_rows(&embedding, rows)
-        };
-        times
-            .into_iter()
-            .zip(&self.time_ranges)
-            .map(embed)
-            .collect()
+/// The observation encoder, Mish between its layers.
+fn encoder(config: &NetConfig) -> Result<Option<Mlp>> {
+    if config.cond.is_empty() {
+        return Ok(None);
     }
-
-    /// The trunk's input row in the configured order; without `z`, the columns that the candidates of a state share.
-    fn join(&self, obs: &Tensor, z: &[&Tensor], embedded: &[Tensor]) -> Result<Tensor> {
-        let (obs, z, times) = (vec![obs], z.to_vec(), embedded.iter().collect());
-        let parts = match self.config.order {
-            InputOrder::ObsFirst => [obs, z, times],
-            InputOrder::LatentFirst => [z, obs, times],
-            InputOrder::LatentTimeObs => [z, times, obs],
-        };
-        Tensor::cat(&parts.concat(), 1)
-    }
-
-    fn input(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: [&Tensor; T],
-    ) -> Result<Tensor> {
-        self.check(params, obs, z)?;
-        self.join(obs, &[z], &self.embed(params, times, obs.dim(0)?)?)
-    }
-
-    /// Input row and its tangent, observation held.
-    fn input_with_dot(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: [&Tensor; T],
-        tangent: Tangent<'_, T>,
-    ) -> Result<(Tensor, Tensor)> {
-        self.check(params, obs, z)?;
-        expect_dims("velocity network", "z_dot", tangent.z, z.dims())?;
-        let rows = obs.dim(0)?;
-        let (mut values, mut dots) = (Vec::new(), Vec::new());
-        for ((t, range), rate) in times.iter().zip(&self.time_ranges).zip(tangent.times) {
-            let embedding = &self.config.time;
-            let (value, dot) = embedding.forward_with_dot(&slice(params, range)?, t)?;
-            values.push(repeat_rows(&value, rows)?);
-            dots.push(repeat_rows(&(dot * rate)?, rows)?);
-        }
-        let still = obs.zeros_like()?;
-        Ok((
-            self.join(obs, &[z], &values)?,
-            self.join(&still, &[tangent.z], &dots)?,
-        ))
-    }
+    let sizes = [&[config.obs_dim], config.cond.as_slice()].concat();
+    Mlp::new(&sizes, Activation::Mish).map(Some)
 }
 
 fn slice(params: &Tensor, range: &Range<usize>) -> Result<Tensor> {
@@ -382,12 +258,5 @@ fn slice(params: &Tensor, range: &Range<usize>) -> Result<Tensor> {
         Ok(params.clone())
     } else {
         params.narrow(0, range.start, range.len())
-    }
-}
-
-fn repeat_rows(row: &Tensor, rows: usize) -> Result<Tensor> {
-    match row.dims2()? {
-        (1, width) => row.broadcast_as((rows, width)),
-        _ => Ok(row.clone()),
     }
 }

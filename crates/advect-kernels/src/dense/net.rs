@@ -1,18 +1,39 @@
-//! A network as the kernels see it: shapes, and parameters as slices.
+//! Linear layers as the kernels see them: shapes, places, and parameters as slices.
 
-use super::Mlp;
 use crate::gemm::{PackedPanels, pack_bf16, pack_plain, pack_transposed};
-use crate::scratch::Scratch;
+use crate::mlp::{Activation, Precision};
+use crate::scratch::{Scratch, leading_dim};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::threads::{self, Shared};
 
 /// Outputs up to which the last layer is computed by dot products instead of panels.
 pub(super) const NARROW: usize = 4;
 
-/// A network (or an ensemble of equal ones) with its parameters.
+/// A linear layer: its weight `[outputs, inputs]` lies at `offset` in the flat parameters, its bias `[outputs]` follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Linear {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub offset: usize,
+}
+
+impl Linear {
+    /// First index of the bias.
+    pub fn bias(&self) -> usize {
+        self.offset + self.inputs * self.outputs
+    }
+
+    /// First index after the layer's parameters.
+    pub fn end(&self) -> usize {
+        self.bias() + self.outputs
+    }
+}
+
+/// The linear layers of a network (or of an ensemble of equal ones) with its parameters.
 #[derive(Clone, Copy)]
-pub(super) struct Net<'a> {
-    pub mlp: &'a Mlp,
+pub(crate) struct Net<'a> {
+    pub linears: &'a [Linear],
+    pub activation: Activation,
     pub members: usize,
     pub params: &'a [f32],
 }
@@ -20,35 +41,57 @@ pub(super) struct Net<'a> {
 impl<'a> Net<'a> {
     /// Number of linear layers.
     pub fn layers(&self) -> usize {
-        self.mlp.sizes.len() - 1
+        self.linears.len()
+    }
+
+    /// Number of parameters of one member.
+    pub fn stride(&self) -> usize {
+        self.params.len() / self.members
+    }
+
+    /// Width of the input.
+    pub fn input_dim(&self) -> usize {
+        self.linears[0].inputs
+    }
+
+    /// Width of the output.
+    pub fn output_dim(&self) -> usize {
+        self.linears[self.linears.len() - 1].outputs
+    }
+
+    /// Largest input or output width of a layer.
+    pub fn widest(&self) -> usize {
+        let widths = self.linears.iter().map(|l| l.inputs.max(l.outputs));
+        widths.max().unwrap_or(0)
+    }
+
+    /// Buffers `[members, rows, leading_dim]` of the outputs of all layers but the last.
+    pub fn hidden_buffers(&self, rows: usize) -> Vec<Scratch> {
+        let hidden = &self.linears[..self.linears.len() - 1];
+        let take = |l: &Linear| Scratch::take(self.members * rows * leading_dim(l.outputs));
+        hidden.iter().map(take).collect()
     }
 
     /// Input and output width of a layer.
     pub fn widths(&self, layer: usize) -> (usize, usize) {
-        (self.mlp.sizes[layer], self.mlp.sizes[layer + 1])
+        (self.linears[layer].inputs, self.linears[layer].outputs)
     }
 
-    /// Start of a layer's weight inside one member.
-    pub fn offset(&self, layer: usize) -> usize {
-        self.mlp
-            .sizes
-            .windows(2)
-            .take(layer)
-            .map(|w| (w[0] + 1) * w[1])
-            .sum()
+    /// The parameters of one member.
+    pub fn member(&self, member: usize) -> &'a [f32] {
+        &self.params[member * self.stride()..][..self.stride()]
     }
 
     /// Weight `[out, in]` of a layer.
     pub fn weight(&self, member: usize, layer: usize) -> &'a [f32] {
-        let (inputs, outputs) = self.widths(layer);
-        &self.params[member * self.mlp.num_params() + self.offset(layer)..][..inputs * outputs]
+        let linear = &self.linears[layer];
+        &self.member(member)[linear.offset..linear.bias()]
     }
 
     /// Bias `[out]` of a layer.
     pub fn bias(&self, member: usize, layer: usize) -> &'a [f32] {
-        let (inputs, outputs) = self.widths(layer);
-        let start = member * self.mlp.num_params() + self.offset(layer) + inputs * outputs;
-        &self.params[start..][..outputs]
+        let linear = &self.linears[layer];
+        &self.member(member)[linear.bias()..linear.end()]
     }
 
     /// Whether a layer is the last one and its forward product a handful of dot products.
@@ -59,7 +102,7 @@ impl<'a> Net<'a> {
 
 /// How the weights of a [`Packed`] are laid out.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `W^T` in f32: the forward product.
     Forward,
     /// `W^T` in pairs of bf16.
@@ -69,6 +112,14 @@ pub(super) enum Form {
 }
 
 impl Form {
+    /// The forward form of a precision.
+    pub fn forward(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Forward,
+            Precision::Bf16 => Self::ForwardBf16,
+        }
+    }
+
     /// `k` and `n` of a layer's right operand; bf16 counts pairs along `k`.
     pub fn shape(self, net: &Net, layer: usize) -> (usize, usize) {
         let (inputs, outputs) = net.widths(layer);
@@ -81,7 +132,7 @@ impl Form {
 }
 
 /// The weights of layers `first..` of all members, in panels.
-pub(super) struct Packed {
+pub(crate) struct Packed {
     form: Form,
     words: Scratch,
     starts: Vec<usize>,
@@ -199,7 +250,7 @@ impl Kernel for PackLayer<'_> {
 }
 
 /// Rows per block: about 192, in whole register tiles, evenly spread.
-pub(super) fn block_rows(rows: usize) -> usize {
+pub(crate) fn block_rows(rows: usize) -> usize {
     let blocks = rows.div_ceil(192).max(1);
     rows.div_ceil(blocks).next_multiple_of(12).max(12)
 }

@@ -7,7 +7,7 @@ use crate::simd::{Kernel, Simd, dispatch};
 
 /// A layer's product with its operands.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
+pub(crate) struct Step {
     pub member: usize,
     pub layer: usize,
     pub rows: usize,

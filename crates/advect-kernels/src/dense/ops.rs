@@ -1,0 +1,436 @@
+//! The passes of a fused network as candle operations.
+
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+use super::net::{Linear, Net};
+use super::split::Candidates;
+use super::tangents::Tangents;
+use super::weights::Rows;
+use crate::error::shape_error;
+use crate::mlp::{Activation, Precision};
+use crate::params::f32_slice;
+
+/// A network whose passes are kernels over flat parameters.
+pub(crate) trait Fused: Clone + Send + Sync + 'static {
+    /// What a forward pass keeps for the backward pass.
+    type Saved: Send + Sync + 'static;
+
+    /// The linear layers, from the input to the output.
+    fn linears(&self) -> &[Linear];
+
+    /// The activation.
+    fn activation(&self) -> Activation;
+
+    /// `y [members, rows, out]` for `rows` rows of every member.
+    fn forward(&self, net: &Net, x: Rows, rows: usize, y: &mut [f32]);
+
+    /// As [`Fused::forward`], keeping what [`Fused::backward`] needs.
+    fn forward_saving(&self, net: &Net, x: Rows, rows: usize, y: &mut [f32]) -> Self::Saved;
+
+    /// Gradients of `sum(cotangent * y)`.
+    fn backward(
+        &self,
+        net: &Net,
+        x: Rows,
+        rows: usize,
+        saved: &Self::Saved,
+        cotangent: &[f32],
+        wanted: Wanted,
+    ) -> Gradients;
+
+    /// `y [members, states, per_state, out]`.
+    fn forward_shared(&self, net: &Net, input: Candidates, precision: Precision, y: &mut [f32]);
+
+    /// `y [rows, out]` and `y_dot [rows, per_row, out]` for `x [rows, in]`.
+    fn jvp(
+        &self,
+        net: &Net,
+        x: &[f32],
+        rows: usize,
+        tangents: Tangents,
+        y: &mut [f32],
+        y_dot: &mut [f32],
+    );
+}
+
+/// Which gradients are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub params: bool,
+    pub x: bool,
+}
+
+/// Gradients of `sum(cotangent * y)`: parameters `[members, P]` and inputs `[members, rows, in]`.
+#[derive(Default)]
+pub(crate) struct Gradients {
+    pub params: Option<Vec<f32>>,
+    pub x: Option<Vec<f32>>,
+}
+
+/// The network over a CPU tensor of parameters, `[P]` or `[E, P]`.
+pub(crate) fn net<'a>(
+    fused: &'a impl Fused,
+    params: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<Net<'a>> {
+    let members = if layout.dims().len() == 2 {
+        layout.dims()[0]
+    } else {
+        1
+    };
+    Ok(Net {
+        linears: fused.linears(),
+        activation: fused.activation(),
+        members,
+        params: f32_slice(params, layout)?,
+    })
+}
+
+/// Rows per member and the distance of members of an input `[rows, in]` or `[E, rows, in]`.
+fn input_rows<'a>(net: &Net, x: &'a [f32], dims: &[usize]) -> (Rows<'a>, usize) {
+    let (ld, rows) = (net.input_dim(), dims[dims.len() - 2]);
+    let member_stride = if dims.len() == 3 { rows * ld } else { 0 };
+    (
+        Rows {
+            values: x,
+            ld,
+            member_stride,
+        },
+        rows,
+    )
+}
+
+/// `dims` for one network, with the members before them for an ensemble.
+fn with_members(params: &Layout, dims: &[usize]) -> Shape {
+    match params.dims() {
+        [members, _] => [&[*members], dims].concat().into(),
+        _ => dims.into(),
+    }
+}
+
+/// `y` of contiguous parameters and rows, differentiable in both.
+///
+/// # Errors
+/// If the operation fails on the device.
+pub(crate) fn forward<N: Fused>(network: &N, params: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let keep = params.track_op() || x.track_op();
+    let op = ForwardOp {
+        network: network.clone(),
+        keep,
+        saved: Mutex::new(None),
+    };
+    let (params, x) = (params.contiguous()?, x.contiguous()?);
+    if keep {
+        params.apply_op2(&x, op)
+    } else {
+        params.apply_op2_no_bwd(&x, &op)
+    }
+}
+
+/// `y` of many candidates per state, without gradient.
+///
+/// # Errors
+/// If the operation fails on the device.
+pub(crate) fn candidates<N: Fused>(
+    network: &N,
+    params: &Tensor,
+    context: &Tensor,
+    own: &Tensor,
+    slot: usize,
+    precision: Precision,
+) -> Result<Tensor> {
+    let op = SharedOp {
+        network,
+        slot,
+        precision,
+    };
+    let (context, own) = (context.detach().contiguous()?, own.detach().contiguous()?);
+    let params = params.detach().contiguous()?;
+    params.apply_op3_no_bwd(&context, &own, &op)
+}
+
+/// `(y, y_dot)`, both `[B, out]`, without gradient.
+///
+/// # Errors
+/// If the operation fails on the device.
+pub(crate) fn jvp<N: Fused>(
+    network: &N,
+    params: &Tensor,
+    x: &Tensor,
+    tangent: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let (x, tangent) = (x.detach().contiguous()?, tangent.detach().contiguous()?);
+    let params = params.detach().contiguous()?;
+    let both = params.apply_op3_no_bwd(&x, &tangent, &JvpOp { network })?;
+    Ok((both.get(0)?, both.get(1)?))
+}
+
+/// `y [B, out]` and the Jacobian `[B, out, width]` of the input columns `slot..slot + width`, without gradient.
+///
+/// # Errors
+/// If the columns are not the input's, or the operation fails on the device.
+pub(crate) fn jacobian<N: Fused>(
+    name: &'static str,
+    network: &N,
+    params: &Tensor,
+    x: &Tensor,
+    slot: usize,
+    width: usize,
+) -> Result<(Tensor, Tensor)> {
+    let (rows, inputs) = x.dims2()?;
+    if width == 0 || slot + width > inputs {
+        let expected = format!("input columns that hold {slot}..{}", slot + width);
+        return Err(shape_error(name, "x", x.dims(), expected));
+    }
+    let op = JacobianOp {
+        network,
+        slot,
+        width,
+    };
+    let params = params.detach().contiguous()?;
+    let flat = params.apply_op2_no_bwd(&x.detach().contiguous()?, &op)?;
+    let outputs = flat.elem_count() / (rows * (1 + width)).max(1);
+    let y = flat
+        .narrow(0, 0, rows * outputs)?
+        .reshape((rows, outputs))?;
+    let columns = flat
+        .narrow(0, rows * outputs, rows * width * outputs)?
+        .reshape((rows, width, outputs))?;
+    Ok((y, columns.transpose(1, 2)?.contiguous()?))
+}
+
+/// `y` with gradients for parameters and input.
+struct ForwardOp<N: Fused> {
+    network: N,
+    keep: bool,
+    saved: Mutex<Option<N::Saved>>,
+}
+
+impl<N: Fused> CustomOp2 for ForwardOp<N> {
+    fn name(&self) -> &'static str {
+        "fused-forward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        p: &CpuStorage,
+        p_l: &Layout,
+        x: &CpuStorage,
+        x_l: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let net = net(&self.network, p, p_l)?;
+        let (rows, count) = input_rows(&net, f32_slice(x, x_l)?, x_l.dims());
+        let mut y = vec![0.0; net.members * count * net.output_dim()];
+        if self.keep {
+            let saved = self.network.forward_saving(&net, rows, count, &mut y);
+            if let Ok(mut slot) = self.saved.lock() {
+                *slot = Some(saved);
+            }
+        } else {
+            self.network.forward(&net, rows, count, &mut y);
+        }
+        let shape = with_members(p_l, &[count, net.output_dim()]);
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(
+        &self,
+        p: &Tensor,
+        x: &Tensor,
+        _y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let saved = self.saved.lock().ok().and_then(|mut slot| slot.take());
+        let wanted = Wanted {
+            params: p.track_op(),
+            x: x.track_op(),
+        };
+        let op = BackwardOp {
+            network: &self.network,
+            saved: Mutex::new(saved),
+            wanted,
+        };
+        let flat = p
+            .detach()
+            .apply_op3_no_bwd(&x.detach(), &grad.contiguous()?, &op)?;
+        let (at, params) = if wanted.params {
+            let len = p.elem_count();
+            (len, Some(flat.narrow(0, 0, len)?.reshape(p.shape())?))
+        } else {
+            (0, None)
+        };
+        let x = if wanted.x {
+            Some(flat.narrow(0, at, x.elem_count())?.reshape(x.shape())?)
+        } else {
+            None
+        };
+        Ok((params, x))
+    }
+}
+
+/// Gradients of the forward pass, parameters then input in one flat tensor.
+struct BackwardOp<'a, N: Fused> {
+    network: &'a N,
+    saved: Mutex<Option<N::Saved>>,
+    wanted: Wanted,
+}
+
+impl<N: Fused> CustomOp3 for BackwardOp<'_, N> {
+    fn name(&self) -> &'static str {
+        "fused-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        p: &CpuStorage,
+        p_l: &Layout,
+        x: &CpuStorage,
+        x_l: &Layout,
+        g: &CpuStorage,
+        g_l: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let net = net(self.network, p, p_l)?;
+        let (rows, count) = input_rows(&net, f32_slice(x, x_l)?, x_l.dims());
+        let saved = self.saved.lock().ok().and_then(|mut slot| slot.take());
+        let saved = saved.unwrap_or_else(|| {
+            let mut y = vec![0.0; net.members * count * net.output_dim()];
+            self.network.forward_saving(&net, rows, count, &mut y)
+        });
+        let cotangent = f32_slice(g, g_l)?;
+        let grads = self
+            .network
+            .backward(&net, rows, count, &saved, cotangent, self.wanted);
+        let mut flat = grads.params.unwrap_or_default();
+        if let Some(x) = grads.x {
+            let shared = net.members > 1 && rows.member_stride == 0;
+            flat.extend(if shared {
+                sum_members(&x, net.members)
+            } else {
+                x
+            });
+        }
+        let len = flat.len();
+        Ok((CpuStorage::F32(flat), len.into()))
+    }
+}
+
+/// `[E, n] -> [n]`, members added in order.
+fn sum_members(values: &[f32], members: usize) -> Vec<f32> {
+    let len = values.len() / members;
+    let mut sum = values[..len].to_vec();
+    for member in values[len..].chunks_exact(len) {
+        sum.iter_mut().zip(member).for_each(|(s, v)| *s += v);
+    }
+    sum
+}
+
+/// Candidates of many states, see [`candidates`].
+struct SharedOp<'a, N> {
+    network: &'a N,
+    slot: usize,
+    precision: Precision,
+}
+
+impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
+    fn name(&self) -> &'static str {
+        "fused-forward-shared"
+    }
+
+    fn cpu_fwd(
+        &self,
+        p: &CpuStorage,
+        p_l: &Layout,
+        c: &CpuStorage,
+        c_l: &Layout,
+        o: &CpuStorage,
+        o_l: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let net = net(self.network, p, p_l)?;
+        let (states, per_state, width) = o_l.shape().dims3()?;
+        let (context, own) = (f32_slice(c, c_l)?, f32_slice(o, o_l)?);
+        let outputs = net.output_dim();
+        let mut y = vec![0.0; net.members * states * per_state * outputs];
+        let input = Candidates {
+            context,
+            own,
+            states,
+            per_state,
+            slot: self.slot,
+            width,
+        };
+        self.network
+            .forward_shared(&net, input, self.precision, &mut y);
+        let shape = with_members(p_l, &[states, per_state, outputs]);
+        Ok((CpuStorage::F32(y), shape))
+    }
+}
+
+/// `[y, y_dot]` one after the other for one given tangent per row.
+struct JvpOp<'a, N> {
+    network: &'a N,
+}
+
+impl<N: Fused> CustomOp3 for JvpOp<'_, N> {
+    fn name(&self) -> &'static str {
+        "fused-jvp"
+    }
+
+    fn cpu_fwd(
+        &self,
+        p: &CpuStorage,
+        p_l: &Layout,
+        x: &CpuStorage,
+        x_l: &Layout,
+        t: &CpuStorage,
+        t_l: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let net = net(self.network, p, p_l)?;
+        let (rows, outputs) = (x_l.dims()[0], net.output_dim());
+        let mut both = vec![0.0; 2 * rows * outputs];
+        let (y, y_dot) = both.split_at_mut(rows * outputs);
+        let tangents = Tangents::Given {
+            values: f32_slice(t, t_l)?,
+            per_row: 1,
+        };
+        let x = f32_slice(x, x_l)?;
+        self.network.jvp(&net, x, rows, tangents, y, y_dot);
+        Ok((CpuStorage::F32(both), (2, rows, outputs).into()))
+    }
+}
+
+/// `[y, J columns]`: `[rows, out]`, then `[rows, width, out]` with the derivatives along the input columns
+/// `slot..slot + width`, in one flat tensor.
+struct JacobianOp<'a, N> {
+    network: &'a N,
+    slot: usize,
+    width: usize,
+}
+
+impl<N: Fused> CustomOp2 for JacobianOp<'_, N> {
+    fn name(&self) -> &'static str {
+        "fused-jacobian"
+    }
+
+    fn cpu_fwd(
+        &self,
+        p: &CpuStorage,
+        p_l: &Layout,
+        x: &CpuStorage,
+        x_l: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let net = net(self.network, p, p_l)?;
+        let (rows, outputs) = (x_l.dims()[0], net.output_dim());
+        let mut both = vec![0.0; (1 + self.width) * rows * outputs];
+        let (y, columns) = both.split_at_mut(rows * outputs);
+        let tangents = Tangents::Units {
+            slot: self.slot,
+            width: self.width,
+        };
+        let x = f32_slice(x, x_l)?;
+        self.network.jvp(&net, x, rows, tangents, y, columns);
+        let len = both.len();
+        Ok((CpuStorage::F32(both), len.into()))
+    }
+}
