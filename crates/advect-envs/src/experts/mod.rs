@@ -4,6 +4,7 @@ mod fetch;
 #[cfg(feature = "mujoco")]
 mod kitchen;
 mod maze2d;
+mod modes;
 
 use crate::EnvError;
 use crate::options::Options;
@@ -27,6 +28,7 @@ type Family = fn(&str) -> Option<Box<dyn Expert>>;
 /// Who has experts.
 const FAMILIES: &[Family] = &[
     maze2d::expert,
+    modes::expert,
     fetch::expert,
     #[cfg(feature = "mujoco")]
     kitchen::expert,

@@ -1,5 +1,7 @@
 //! `advect modes`: which of several equally good ways to act a policy keeps.
 
+mod fine_tuning;
+
 use super::again::{step, words};
 use super::pictures::POLICY_FILE;
 use super::print;
@@ -20,6 +22,9 @@ const TASKS: [(&str, usize); 2] = [(bandit::ID, 4), (multi_goal::ID, 2)];
 pub struct ModesArgs {
     /// Algorithms with a `tuned` preset for both tasks, see `advect presets` [default: fmer flame-m qvpo sac]
     pub algos: Vec<String>,
+    /// Instead, show what fine-tuning does: a pretrained policy, the same half way and at the end of RLDT, and SAC beside it
+    #[arg(long, conflicts_with = "algos")]
+    pub fine_tuning: bool,
     /// Folder of the runs and of the pictures
     #[arg(long, value_name = "DIR", default_value = "modes")]
     pub out: PathBuf,
@@ -28,6 +33,9 @@ pub struct ModesArgs {
 /// `advect modes`: trains each algorithm on the two-mode bandit and on the multi-goal plane, and puts the pictures of the policies
 /// side by side.
 pub fn run(args: &ModesArgs) -> anyhow::Result<()> {
+    if args.fine_tuning {
+        return fine_tuning::run(&args.out);
+    }
     let named: Vec<&str> = args.algos.iter().map(String::as_str).collect();
     let algos = if named.is_empty() { &ALGOS[..] } else { &named };
     for (env, _) in TASKS {
@@ -46,17 +54,20 @@ pub fn run(args: &ModesArgs) -> anyhow::Result<()> {
 
 /// Trains, or goes on training, and reads the picture of the policy.
 fn policy(out: &Path, algo: &str, env: &str) -> anyhow::Result<String> {
-    let runs = out.join("runs");
     let mut command = words(&format!(
         "train {algo} --env {env} --preset tuned --resume --quiet --out"
     ));
-    command.push(runs.display().to_string());
+    command.push(out.join("runs").display().to_string());
     step(&command)?;
+    let picture = run_dir(out, algo, env).join(POLICY_FILE);
+    std::fs::read_to_string(&picture).with_context(|| format!("cannot read {}", picture.display()))
+}
+
+fn run_dir(out: &Path, algo: &str, env: &str) -> PathBuf {
     let config = RunConfig {
         algo: algo.into(),
         env: env.into(),
         ..RunConfig::default()
     };
-    let picture = runs.join(config.run_name()).join(POLICY_FILE);
-    std::fs::read_to_string(&picture).with_context(|| format!("cannot read {}", picture.display()))
+    out.join("runs").join(config.run_name())
 }

@@ -68,6 +68,7 @@ impl Training {
 /// Every set, in the order of the list.
 pub(super) fn recipes() -> Vec<Recipe> {
     let mut recipes = mazes();
+    recipes.extend(modes());
     recipes.push(Recipe::scripted(
         "fetch-pick",
         "FM-IRL's Fetch-pick, about ten thousand transitions",
@@ -98,6 +99,24 @@ fn mazes() -> Vec<Recipe> {
         )
     };
     [25, 50, 75, 100].map(set).into()
+}
+
+/// The tasks with several good ways to act: all of them, none as well as it could be.
+fn modes() -> Vec<Recipe> {
+    let set = |(name, env, options): (&str, &str, &str)| {
+        let about = format!("{env}, every good way to act in turn");
+        Recipe::scripted(name, &about, &format!("--env {env} {options}"))
+    };
+    [
+        (
+            "two-modes",
+            "TwoModeBandit-v0",
+            "--noise 0.12 --episodes 4000",
+        ),
+        ("multi-goal", "MultiGoal-v0", "--noise 0.1 --episodes 400"),
+    ]
+    .map(set)
+    .into()
 }
 
 /// The kitchen's named sets and single tasks, with a little noise so that no two episodes are the same.
