@@ -5,7 +5,7 @@ mod gemm;
 mod scratch;
 mod simd;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub mod error;
 pub mod init;

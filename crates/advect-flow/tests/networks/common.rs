@@ -2,7 +2,7 @@
 
 use advect_kernels::{ParamLayout, Params, init};
 use advect_rng::Stream;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
 pub const OBS: usize = 5;
 pub const ACT: usize = 3;
@@ -37,17 +37,13 @@ pub fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f32) -> Result
 
 /// The largest gradient of every parameter tensor against a central difference; every tensor has one.
 pub fn assert_gradient(params: &Params, loss: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
-    let grads = loss(params.tensor())?.backward()?;
-    let grad = grads
-        .get(params.var())
-        .expect("a gradient")
-        .to_vec1::<f32>()?;
-    let values = params.to_vec()?;
+    let mut grads = loss(params.tensor())?.backward()?;
+    let missing = || Error::Msg("the parameters have no gradient".into());
+    let grad = grads.remove(params.var()).ok_or_else(missing)?;
+    let (grad, values) = (grad.to_vec1::<f32>()?, params.to_vec()?);
     for entry in params.layout().entries() {
-        let largest = entry
-            .range()
-            .max_by(|&i, &j| grad[i].abs().total_cmp(&grad[j].abs()))
-            .expect("not empty");
+        let larger = |i: &usize, j: &usize| grad[*i].abs().total_cmp(&grad[*j].abs());
+        let largest = entry.range().max_by(larger).ok_or_else(missing)?;
         let shifted = |h: f32| {
             let mut moved = values.clone();
             moved[largest] += h;

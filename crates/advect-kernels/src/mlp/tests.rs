@@ -4,13 +4,13 @@ use candle_core::{Device, Result, Tensor, Var};
 
 use super::{Activation, Mlp, Precision};
 use crate::params::{ParamLayout, Params};
-use crate::testing::{self, ALL, activate, draw, error, hashes};
+use crate::tests::{ALL, activate, draw, drawn_params, error, hashes};
 use advect_rng::Stream;
 
 fn params(mlp: &Mlp, members: Option<usize>, stream: &mut Stream) -> Params {
     let mut layout = ParamLayout::new();
     mlp.push_layout(&mut layout, "net");
-    testing::params(layout, members, stream)
+    drawn_params(layout, members, stream)
 }
 
 /// The same network from candle's own operations.

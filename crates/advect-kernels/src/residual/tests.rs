@@ -6,7 +6,7 @@ use candle_core::{D, DType, Device, Result, Tensor, Var};
 use super::{BlockForm, ResidualConfig, ResidualMlp};
 use crate::mlp::{Activation, Precision};
 use crate::params::{ParamLayout, Params};
-use crate::testing::{self, ALL, activate, draw, error, hashes};
+use crate::tests::{ALL, activate, draw, drawn_params, error, hashes};
 
 const FORMS: [BlockForm; 3] = [
     BlockForm::PreActivation { ln_eps: None },
@@ -41,7 +41,7 @@ fn network(
 fn params(net: &ResidualMlp, stream: &mut Stream) -> Params {
     let mut layout = ParamLayout::new();
     net.push_layout(&mut layout, "net");
-    testing::params(layout, None, stream)
+    drawn_params(layout, None, stream)
 }
 
 /// The same network from candle's own operations, parameters by name.

@@ -24,7 +24,11 @@ pub(crate) fn draw(stream: &mut Stream, dims: &[usize], scale: f32) -> Tensor {
 }
 
 /// Parameters `0.2 n`, `n` standard normal.
-pub(crate) fn params(layout: ParamLayout, members: Option<usize>, stream: &mut Stream) -> Params {
+pub(crate) fn drawn_params(
+    layout: ParamLayout,
+    members: Option<usize>,
+    stream: &mut Stream,
+) -> Params {
     let values = draw(stream, &[layout.len() * members.unwrap_or(1)], 0.2)
         .to_vec1()
         .unwrap();
