@@ -1,4 +1,4 @@
-//! Generalised advantage estimation over a rollout.
+//! Advantages and returns over a rollout.
 
 use candle_core::{DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ pub fn gae(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Ve
 /// y_t = r_t + gamma [ (1 - lambda) V'_t + lambda y_{t+1} ]    y_{t+1} is V'_t at the end of the rollout
 /// ```
 ///
-/// `V'_t` is that of [`gae`]; where an episode ends, `y_t = r_t + gamma V'_t`. Sutton and Barto 2018, eq. (12.20). Sums run in f64.
+/// `V'_t` is that of [`gae`], 0 after a time limit with [`TimeLimits::Ignore`] too; where an episode ends, `y_t = r_t + gamma V'_t`. Sutton and Barto 2018, eq. (12.20). Sums run in f64.
 ///
 /// # Shapes
 /// The result has `T E` values.

@@ -7,6 +7,7 @@ use advect_envs::data::Dataset;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
+use crate::acting::unscale_actions;
 use crate::batch::Batch;
 use crate::error::TrainError;
 
@@ -63,13 +64,8 @@ impl Demonstrations {
 
     fn windows_of(mut data: Dataset, env: &EnvSpec) -> Self {
         let chunk = env.act_dim / data.act_dim;
-        let bounds = env.act_low[..data.act_dim]
-            .iter()
-            .zip(&env.act_high)
-            .cycle();
-        for (a, (low, high)) in data.act.iter_mut().zip(bounds) {
-            *a = 2.0 * (*a - low) / (high - low) - 1.0;
-        }
+        // a chunk's bounds repeat those of one action
+        unscale_actions(env, &mut data.act);
         let inside = |episode: &std::ops::Range<usize>| {
             let end = (episode.end + 1).saturating_sub(chunk);
             (episode.start..end.max(episode.start)).map(|start| start as u32)

@@ -44,7 +44,7 @@ pub struct Outcome {
     pub checkpoint: Option<u64>,
 }
 
-/// A training run: an agent, its environments, their transitions (a replay, or the present rollout) and its directory.
+/// A training run: an agent, its environments, their transitions (a replay, or the last rollouts) and its directory.
 ///
 /// The same configuration gives the same bits (parameters, `metrics.jsonl`), whether the run went straight through or was
 /// stopped, killed and resumed any number of times.

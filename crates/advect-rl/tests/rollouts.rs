@@ -26,7 +26,10 @@ fn settings(clip_actions: bool) -> LoopSettings {
     LoopSettings {
         num_envs: ENVS,
         clip_actions,
-        data: Data::Rollout { steps: STEPS },
+        data: Data::Rollout {
+            steps: STEPS,
+            keep: 1,
+        },
     }
 }
 
@@ -154,14 +157,49 @@ fn check_ends(batch: &Batch, number: usize, acted: &[(Vec<f32>, Vec<f32>)]) {
     }
 }
 
+/// An agent that gets the last three rollouts.
+fn keeping_agent() -> TinyAgent {
+    let keeping = LoopSettings {
+        data: Data::Rollout {
+            steps: STEPS,
+            keep: 3,
+        },
+        ..settings(false)
+    };
+    with_settings(ENV, keeping)
+}
+
+#[test]
+fn an_update_sees_the_rollouts_that_are_kept_in_time_order() {
+    let dir = TempDir::new().unwrap();
+    let (agent, seen) = Recording::new(keeping_agent(), 1.0);
+    run_with(dir.path(), Box::new(agent), config(ENV));
+    let seen = seen.lock().unwrap();
+    let rows = STEPS * ENVS;
+    for (number, batch) in seen.batches.iter().enumerate() {
+        let first = (number + 1).saturating_sub(3) * rows;
+        let expected = &seen.acted[first..(number + 1) * rows];
+        let (obs, act) = (batch.obs.to_vec2().unwrap(), batch.act.to_vec2().unwrap());
+        let found: Vec<(Vec<f32>, Vec<f32>)> = obs.into_iter().zip(act).collect();
+        assert_eq!(found, expected, "rollout {number}");
+        let numbers: Vec<u64> = (first as u64..((number + 1) * rows) as u64).collect();
+        assert_eq!(batch.numbers, numbers);
+    }
+}
+
 #[test]
 fn runs_stopped_inside_a_rollout_are_the_straight_run() {
+    stopped_runs_are_straight(|| rollout_agent(ENV));
+}
+
+#[test]
+fn runs_that_keep_rollouts_and_stop_inside_one_are_the_straight_run() {
+    stopped_runs_are_straight(keeping_agent);
+}
+
+fn stopped_runs_are_straight(make: impl Fn() -> TinyAgent) {
     let dir = TempDir::new().unwrap();
-    let straight = run_with(
-        &dir.path().join("straight"),
-        Box::new(rollout_agent(ENV)),
-        config(ENV),
-    );
+    let straight = run_with(&dir.path().join("straight"), Box::new(make()), config(ENV));
     let metrics = |outcome: &Outcome| fs::read_to_string(outcome.run_dir.join(METRICS_FILE));
     // a rollout has 48 environment steps: in the first, at the end of one, inside later ones, twice in one
     for stops in [vec![3], vec![48], vec![100, 130], vec![301, 599, 602]] {
@@ -170,7 +208,7 @@ fn runs_stopped_inside_a_rollout_are_the_straight_run() {
         let path = run.path().to_owned();
         for at in stops.iter().chain([&u64::MAX]) {
             let flag = AtomicBool::new(false);
-            let agent = Box::new(rollout_agent(ENV));
+            let agent = Box::new(make());
             let mut trainer = Trainer::new(run, agent, factory(ENV), Device::Cpu).unwrap();
             let mut stop = StopAt {
                 at: *at,
@@ -250,13 +288,15 @@ fn numbers_that_are_not_finite_stop_a_run_on_rollouts() {
 #[test]
 fn a_rollout_without_steps_is_refused() {
     let dir = TempDir::new().unwrap();
-    let no_steps = LoopSettings {
-        data: Data::Rollout { steps: 0 },
-        ..settings(false)
-    };
-    let agent = with_settings(ENV, no_steps);
-    let run = RunDir::create(dir.path(), config(ENV)).unwrap();
-    let error = Trainer::new(run, Box::new(agent), factory(ENV), Device::Cpu).err();
-    let message = error.unwrap().to_string();
-    assert!(message.contains("steps of a rollout"), "{message}");
+    for (steps, keep, what) in [(0, 1, "steps of a rollout"), (1, 0, "rollouts kept")] {
+        let empty = LoopSettings {
+            data: Data::Rollout { steps, keep },
+            ..settings(false)
+        };
+        let agent = with_settings(ENV, empty);
+        let run = RunDir::create(&dir.path().join(what), config(ENV)).unwrap();
+        let error = Trainer::new(run, Box::new(agent), factory(ENV), Device::Cpu).err();
+        let message = error.unwrap().to_string();
+        assert!(message.contains(what), "{message}");
+    }
 }

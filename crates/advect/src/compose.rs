@@ -280,7 +280,8 @@ pub fn start(out: &Path, config: RunConfig) -> Result<Trainer, ComposeError> {
     let path = dir.path().to_owned();
     let begun = Trainer::new(dir, agent, make_env, device);
     if begun.is_err() {
-        run_dir::withdraw(&path)?;
+        // the reason why it cannot begin is the error to report
+        let _ = run_dir::withdraw(&path);
     }
     Ok(begun?)
 }
