@@ -32,6 +32,18 @@ impl MinMax {
         }
     }
 
+    /// The same bounds, with one unit to each side of a constant column: for what a policy generates, so that nothing of it is without
+    /// effect.
+    #[must_use]
+    pub fn widened(mut self) -> Self {
+        for (low, high) in self.low.iter_mut().zip(&mut self.high) {
+            if *low == *high {
+                (*low, *high) = (*low - 1.0, *high + 1.0);
+            }
+        }
+        self
+    }
+
     /// The same bounds for `count` rows behind each other.
     #[must_use]
     pub fn repeated(&self, count: usize) -> Self {
@@ -122,6 +134,9 @@ mod tests {
         );
         let back = bounds.restore(&bounds.normalise(&x)?)?;
         assert_eq!(back.to_vec2::<f32>()?, x.to_vec2::<f32>()?);
+        let widened = bounds.clone().widened();
+        let five = Tensor::new(&[[0.0f32, 1.0, 0.0]], &Device::Cpu)?;
+        assert_eq!(widened.restore(&five)?.to_vec2::<f32>()?, [[2.0, 6.0, 5.0]]);
         let twice = bounds.repeated(2);
         assert_eq!(twice.width(), 6);
         let rows = Tensor::cat(&[&x, &x], 1)?;

@@ -41,6 +41,12 @@ impl Normals<'_> {
             Self::Rows(streams) => streams,
         };
         let shape = shape.into();
+        if shape.dims().first() != Some(&streams.len()) {
+            let problem = format!("{:?} for {} observations", shape.dims(), streams.len());
+            return Err(candle_core::Error::Msg(format!(
+                "normals of the shape {problem}"
+            )));
+        }
         let mut values = vec![0.0; shape.elem_count()];
         let per_row = values.len() / streams.len().max(1);
         for (stream, row) in streams
@@ -62,7 +68,12 @@ impl Normals<'_> {
         rows: usize,
         device: &Device,
     ) -> Result<Tensor> {
-        let count = range.end.saturating_sub(range.start).max(1);
+        let count = range.end.saturating_sub(range.start);
+        if count == 0 {
+            return Err(candle_core::Error::Msg(format!(
+                "no number lies in {range:?}"
+            )));
+        }
         let mut index = vec![0; rows];
         match self {
             Self::Stream(stream) => stream.fill_indices(count, &mut index),

@@ -4,23 +4,24 @@ mod common;
 
 use std::error::Error;
 
+use advect_algos::registry;
 use advect_algos::rldt::critic::{action_gradient, bootstrap_value};
 use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
 use advect_algos::rldt::landing::{explored, landing, sample, times};
 use advect_algos::rldt::loss::{Coefficients, Targets, actor_loss};
+use advect_algos::rldt::step::{PolicyStep, StepNoise};
 use advect_flow::flow_matching::regression_loss;
 use advect_flow::sampler::integrate;
 use advect_flow::{
-    Candidates, Conditional, Field as Velocities, Grid, NetConfig, Span, TimeConvention,
-    VelocityNet,
+    Conditional, Field as Velocities, Grid, NetConfig, Span, TimeConvention, VelocityNet,
 };
 use advect_kernels::optim::AdamConfig;
-use advect_kernels::{Activation, Params, Precision, init, random};
+use advect_kernels::{Activation, Params, init, random};
 use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
 use advect_rl::{CriticNet, Learned};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor, Var};
-use common::max_abs;
+use common::{DIMS, batch, max_abs};
 
 type TestResult = std::result::Result<(), Box<dyn Error>>;
 
@@ -220,16 +221,17 @@ fn action_gradients_are_the_mean_slope_of_the_critics() -> TestResult {
     let critics = params.detached();
     let found = action_gradient(&net, &critics, &obs, &act)?.to_vec2::<f32>()?;
     let h = 1e-2;
-    for i in 0..WIDTH {
+    let slopes = |i: usize| -> Result<Vec<f32>> {
         let unit = Tensor::eye(WIDTH, DType::F32, &Device::Cpu)?.narrow(0, i, 1)?;
-        let value = |sign: f64| -> Result<Vec<f32>> {
+        let value = |sign: f64| -> Result<Tensor> {
             let moved = act.broadcast_add(&(&unit * (sign * h))?)?;
-            net.q_values(&critics, &obs, &moved)?.mean(0)?.to_vec1()
+            net.q_values(&critics, &obs, &moved)?.mean(0)
         };
-        let (up, down) = (value(1.0)?, value(-1.0)?);
-        for row in 0..5 {
-            let slope = (up[row] - down[row]) / (2.0 * h as f32);
-            assert!((found[row][i] - slope).abs() < 1e-3, "{slope}");
+        ((value(1.0)? - value(-1.0)?)? / (2.0 * h))?.to_vec1()
+    };
+    for i in 0..WIDTH {
+        for (found, slope) in found.iter().zip(slopes(i)?) {
+            assert!((found[i] - slope).abs() < 1e-3, "{slope}");
         }
     }
     Ok(())
@@ -358,39 +360,16 @@ fn transport_step(
     stream: &mut Stream,
 ) -> Result<()> {
     const STATES: usize = 32;
-    let device = Device::Cpu;
-    let obs = Tensor::zeros((STATES, 1), DType::F32, &device)?;
-    let noise = random::normal(stream, (STATES, PARTICLES, 2), &device)?;
-    let step = random::indices(stream, STEPS as u32, (STATES, PARTICLES), &device)?;
-    let params = policy.params().detached();
-    let candidates = Candidates {
+    let obs = Tensor::zeros((STATES, 1), DType::F32, &Device::Cpu)?;
+    let noise = StepNoise::draw((STATES, PARTICLES, 2), STEPS, stream, &Device::Cpu)?;
+    let step = PolicyStep {
         net,
-        params: &params,
-        obs: &obs,
-        precision: Precision::F32,
+        field,
+        coefficients: COEFFICIENTS,
     };
-    let found = sample(&candidates, &noise, &step, STEPS)?;
-    let action = found.action.flatten(0, 1)?;
-    let g = two_mode_value(&action)?.1.reshape(found.action.shape())?;
-    let last = step.zeros_like()?.to_dtype(DType::F32)?;
-    let phi = field.at(&found.landing, &found.action, &g, &last)?;
-    let rows = Tensor::zeros((STATES * PARTICLES, 1), DType::F32, &device)?;
-    let z = random::normal(stream, action.shape(), &device)?;
-    let anchor_step = random::indices(stream, STEPS as u32, action.dim(0)?, &device)?;
-    let anchor_tau = times(&anchor_step, STEPS)?;
-    let anchor = TimeConvention::DataUp.interpolate(&action, &z, &anchor_tau)?;
-    let targets = Targets {
-        point: found.point.flatten(0, 1)?,
-        tau: found.tau.flatten_all()?,
-        phi: phi.phi.flatten(0, 1)?,
-        v_ref: net.forward(reference, &rows, &anchor, [&anchor_tau])?,
-        action,
-    };
-    let online = policy.params().tensor();
-    let v = net.forward(online, &rows, &targets.point, [&targets.tau])?;
-    let v_anchor = net.forward(online, &rows, &anchor, [&anchor_tau])?;
-    let loss = actor_loss(&v, &v_anchor, &targets, COEFFICIENTS)?.total()?;
-    policy.descend(&loss, 2e-4)?;
+    let slope = |_: &Tensor, act: &Tensor| Ok(two_mode_value(act)?.1);
+    let loss = step.loss(policy.params().tensor(), reference, &obs, &noise, slope)?;
+    policy.descend(&loss.terms.total()?, 2e-4)?;
     Ok(())
 }
 
@@ -441,5 +420,103 @@ fn transport_keeps_both_modes_while_the_value_rises() -> TestResult {
         assert!(after > before + 1.0, "{before} to {after}");
         assert!((0.4..0.6).contains(&right_before) && (0.4..0.6).contains(&right));
     }
+    Ok(())
+}
+
+/// Every value of every switch makes its own iteration.
+#[test]
+fn every_switch_changes_an_iteration_and_stays_finite() -> TestResult {
+    let small = include_str!("small/rldt.toml");
+    let run = |more: &str| -> std::result::Result<u64, Box<dyn Error>> {
+        let mut table: toml::Table = small.parse()?;
+        table.extend(more.parse::<toml::Table>()?);
+        let mut agent = registry::make("rldt", &table, DIMS, 0, &Device::Cpu)?;
+        let mut stream = Stream::new(1, "batches");
+        // two iterations, the second with old rollouts
+        for rollouts in [1, 3] {
+            let metrics = agent.update(&batch(&mut stream, 16 * rollouts)?)?;
+            assert_eq!(metrics.first_non_finite(), None, "{more}");
+        }
+        Ok(agent.parameter_hash()?)
+    };
+    let plain = run("")?;
+    for switch in [
+        "lambda = 0.5",
+        "gamma = 0.9",
+        "time_limits = \"terminal\"",
+        "reward_scale = \"one\"",
+        "q_max = 0.0",
+        "bootstrap_samples = 1",
+        "fresh_share = 1.0",
+        "balance = \"by_return\"",
+        "critic_warmup = 1",
+        "particles = 3",
+        "transport = \"delta\"",
+        "transport = \"delta_mean\"",
+        "transport = \"interp\"",
+        "transport = \"hybrid\"",
+        "q_norm = \"none\"",
+        "q_norm = \"q_grad\"",
+        "kernel = \"imq\"",
+        "svgd_temp = 1.0",
+        "bandwidth = 0.5",
+        "c_cons = 1.0",
+        "c_kl = 0.0",
+        "reference = \"pretrained\"",
+        "reference = \"ema\"",
+        "grad_clip = 1e-4",
+        "encoder = [8, 4]",
+        "layer_norm = true",
+        "n_blocks = 2",
+        "activation = \"mish\"",
+    ] {
+        assert_ne!(run(switch)?, plain, "no effect: {switch}");
+    }
+    Ok(())
+}
+
+/// One critic step on two trajectories: what the reward of the second one is, the first critic does not see.
+#[test]
+fn each_critic_sees_its_own_trajectories() -> TestResult {
+    let mut table: toml::Table = include_str!("small/rldt.toml").parse()?;
+    let one = "critic_updates = 1\npolicy_updates = 0\nrepeats = 1\nreward_scale = \"one\"";
+    table.extend(one.parse::<toml::Table>()?);
+    let critics = |shift: [f64; 2]| -> std::result::Result<Vec<Vec<f32>>, Box<dyn Error>> {
+        let mut agent = registry::make("rldt", &table, DIMS, 0, &Device::Cpu)?;
+        let mut batch = batch(&mut Stream::new(1, "batches"), 16)?;
+        let by_env: Vec<f32> = (0..16).map(|row| shift[row % 2] as f32).collect();
+        batch.reward = (batch.reward + Tensor::new(by_env, &Device::Cpu)?)?;
+        agent.update(&batch)?;
+        let state = common::state(agent.as_ref())?;
+        let both = state.vec::<f32>("critic/online")?;
+        Ok(both.chunks(both.len() / 2).map(<[f32]>::to_vec).collect())
+    };
+    let plain = critics([0.0, 0.0])?;
+    // the order of the two trajectories in the batch is drawn: one shift moves one critic, the other shift the other
+    let changed = |shift| -> std::result::Result<Vec<bool>, Box<dyn Error>> {
+        let found = critics(shift)?;
+        Ok(found.iter().zip(&plain).map(|(a, b)| a != b).collect())
+    };
+    let (first, second) = (changed([5.0, 0.0])?, changed([0.0, 5.0])?);
+    assert_eq!(first.iter().filter(|moved| **moved).count(), 1, "{first:?}");
+    assert!(first.iter().zip(&second).all(|(a, b)| a != b), "{second:?}");
+    Ok(())
+}
+
+/// SDAC, DPMD and FPMD drive the entropy of the noise, which has to move with the temperature.
+#[test]
+fn constant_noise_needs_a_fixed_temperature_where_the_temperature_follows_it() -> TestResult {
+    let make = |name: &str, text: &str| -> std::result::Result<bool, Box<dyn Error>> {
+        let made = registry::make(name, &text.parse()?, DIMS, 0, &Device::Cpu);
+        Ok(made.is_ok())
+    };
+    for name in ["sdac", "dpmd", "fpmd-r", "fpmd-m"] {
+        assert!(!make(name, "noise = \"constant\"")?, "{name}");
+        assert!(
+            make(name, "noise = \"constant\"\nfix_alpha = true")?,
+            "{name}"
+        );
+    }
+    assert!(make("flame-m", "noise = \"constant\"")?);
     Ok(())
 }

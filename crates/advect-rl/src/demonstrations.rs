@@ -4,6 +4,7 @@ use std::path::Path;
 
 use advect_envs::EnvSpec;
 use advect_envs::data::Dataset;
+use advect_kernels::params::hash_values;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
@@ -78,6 +79,12 @@ impl Demonstrations {
             act_dim: data.act_dim,
             chunk,
         }
+    }
+
+    /// A hash of all numbers: what tells one set from another.
+    pub fn fingerprint(&self) -> u64 {
+        let parts = [&self.obs, &self.act].map(|values| hash_values(values));
+        parts[0] ^ parts[1].rotate_left(1) ^ self.starts.len() as u64
     }
 
     /// Windows.

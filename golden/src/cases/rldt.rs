@@ -2,11 +2,11 @@
 
 use advect_algos::rldt::critic::{Share, action_gradient, bootstrap_value, disjoint_losses};
 use advect_algos::rldt::field::{Field, Kernel, QNorm, Transport};
-use advect_algos::rldt::landing::{Particles, explored, sample, times};
-use advect_algos::rldt::loss::{Coefficients, Targets, actor_loss};
-use advect_algos::rows::repeat_rows;
+use advect_algos::rldt::landing::{Particles, explored, sample};
+use advect_algos::rldt::loss::Coefficients;
+use advect_algos::rldt::step::{PolicyStep, StepLoss, StepNoise};
 use advect_flow::sampler::trajectory;
-use advect_flow::{Candidates, Grid, TimeConvention, VelocityNet};
+use advect_flow::{Candidates, Grid, VelocityNet};
 use advect_kernels::Precision;
 use advect_kernels::kernel_matrix::{RadialKernel, kernel_matrix};
 use advect_rl::CriticNet;
@@ -112,10 +112,15 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
     let activation = case.activation_at("critic_activation")?;
     let net = CriticNet::new(obs_dim, sizes[0] - obs_dim, hidden, activation)?;
     let params = case.ensemble(&CRITICS, &net.layout())?;
-    let shares = (0..CRITICS.len())
-        .map(|e| share(case, e, widths[0]))
-        .collect::<Result<Vec<_>>>()?;
-    let each = Tensor::stack(&disjoint_losses(&net, params.tensor(), &shares)?, 0)?;
+    let (mut shares, mut y) = (Vec::new(), Vec::new());
+    for e in 0..CRITICS.len() {
+        shares.push(Share {
+            obs: share(case, e, "obs")?,
+            act: share(case, e, "act")?,
+        });
+        y.push(share(case, e, "y")?);
+    }
+    let each = Tensor::stack(&disjoint_losses(&net, params.tensor(), &shares, &y)?, 0)?;
     let loss = each.sum_all()?;
     let gradient = gradient(&loss, &params, "q1, q2")?;
     let gradients = Gradients::new().with_members(&CRITICS, &net.layout(), &gradient)?;
@@ -125,23 +130,17 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
         .with("grad", case.flat_gradient(&gradients)?))
 }
 
-/// The trajectories of critic `e`: e, e + 2, e + 4, ...
-fn share(case: &Case, e: usize, trajectories: usize) -> Result<Share> {
-    let own: Vec<u32> = (e as u32..trajectories as u32)
+/// Rows of the trajectories of critic `e` (e, e + 2, e + 4, ...) of an input.
+fn share(case: &Case, e: usize, name: &str) -> Result<Tensor> {
+    let whole = case.input(name)?;
+    let own: Vec<u32> = (e as u32..whole.dim(0)? as u32)
         .step_by(CRITICS.len())
         .collect();
-    let index = Tensor::new(own.as_slice(), &candle_core::Device::Cpu)?;
-    let rows = |name: &str| -> Result<Tensor> {
-        Ok(case.input(name)?.index_select(&index, 0)?.flatten(0, 1)?)
-    };
-    Ok(Share {
-        obs: rows("obs")?,
-        act: rows("act")?,
-        y: rows("y")?,
-    })
+    let index = Tensor::new(own.as_slice(), whole.device())?;
+    Ok(whole.index_select(&index, 0)?.flatten(0, 1)?)
 }
 
-/// What `rldt.sample` and `rldt.actor_loss` begin with: the particles of a file, and the chain where one is asked for.
+/// The particles of a file.
 struct Sampled {
     policy: RldtPolicy,
     obs: Tensor,
@@ -205,67 +204,50 @@ fn chains(case: &Case) -> Result<Outputs> {
 }
 
 fn actor(case: &Case) -> Result<Outputs> {
-    let Sampled {
-        policy,
-        obs,
-        particles,
-        n_steps,
-    } = sampled(case)?;
-    let (field, per_state) = (field(case)?, particles.action.dim(1)?);
-    let rows = repeat_rows(&obs, per_state)?;
-    let (action, landing) = (
-        particles.action.flatten(0, 1)?,
-        particles.landing.flatten(0, 1)?,
-    );
-    let critics = Critics::of(case, CRITICS, case.activation_at("critic_activation")?)?;
-    let at = match field.takes_landing_gradients() {
-        true => &landing,
-        false => &action,
-    };
-    let g = action_gradient(&critics.net, critics.online.tensor(), &rows, at)?;
-    let last = case
-        .input("k")?
-        .eq(n_steps as f64 - 1.0)?
-        .to_dtype(DType::F32)?;
-    let shape = particles.action.shape();
-    let last = last.reshape((obs.dim(0)?, per_state))?;
-    let moved = field.at(
-        &particles.landing,
-        &particles.action,
-        &g.reshape(shape)?,
-        &last,
-    )?;
-    let anchor_tau = times(&case.input("k_ref")?, n_steps)?;
-    let z = case.input("z_ref")?;
-    let anchor = TimeConvention::DataUp.interpolate(&action, &z, &anchor_tau)?;
+    let policy = RldtPolicy::of(case)?;
     let reference = policy.params_of(case, "ref")?;
-    let targets = Targets {
-        point: particles.point.flatten(0, 1)?,
-        tau: particles.tau.flatten_all()?,
-        phi: moved.phi.flatten(0, 1)?,
-        v_ref: policy
-            .net
-            .forward(&reference.detached(), &rows, &anchor, [&anchor_tau])?,
-        action,
+    let critics = Critics::of(case, CRITICS, case.activation_at("critic_activation")?)?;
+    let (obs, x_0, step) = (case.input("obs")?, case.input("x0")?, case.input("k")?);
+    let per_state: usize = case.config("P")?;
+    let (states, width) = (obs.dim(0)?, x_0.dim(1)?);
+    let noise = StepNoise {
+        x_0: x_0.reshape((states, per_state, width))?,
+        step: step.to_dtype(DType::U32)?.reshape((states, per_state))?,
+        z: case.input("z_ref")?,
+        anchor_step: case.input("k_ref")?.to_dtype(DType::U32)?,
     };
-    let online = policy.params.tensor();
-    let v = policy
-        .net
-        .forward(online, &rows, &targets.point, [&targets.tau])?;
-    let v_anchor = policy.net.forward(online, &rows, &anchor, [&anchor_tau])?;
-    let coefficients = Coefficients {
-        consistency: case.config("c_cons")?,
-        anchor: case.config("c_kl")?,
-        n_steps,
+    let policy_step = PolicyStep {
+        net: &policy.net,
+        field: field(case)?,
+        coefficients: Coefficients {
+            consistency: case.config("c_cons")?,
+            anchor: case.config("c_kl")?,
+            n_steps: case.config("K")?,
+        },
     };
-    let loss = actor_loss(&v, &v_anchor, &targets, coefficients)?;
-    let total = loss.total()?;
+    let (online, anchor) = (policy.params.tensor(), reference.tensor());
+    let value = |obs: &Tensor, act: &Tensor| {
+        action_gradient(&critics.net, critics.online.tensor(), obs, act)
+    };
+    let loss = policy_step.loss(online, anchor, &obs, &noise, value)?;
+    actor_outputs(case, &policy, loss)
+}
+
+fn actor_outputs(case: &Case, policy: &RldtPolicy, loss: StepLoss) -> Result<Outputs> {
+    let StepLoss {
+        terms,
+        targets,
+        landing,
+        g,
+        v,
+    } = loss;
+    let total = terms.total()?;
     let gradient = gradient(&total, &policy.params, "policy")?;
     let gradients = Gradients::new().with("policy", policy.net.layout(), &gradient)?;
     Ok(Outputs::new()
-        .with("loss_svgd", loss.transport.reshape(1)?)
-        .with("loss_cons", loss.consistency.reshape(1)?)
-        .with("loss_kl", loss.anchor.reshape(1)?)
+        .with("loss_svgd", terms.transport.reshape(1)?)
+        .with("loss_cons", terms.consistency.reshape(1)?)
+        .with("loss_kl", terms.anchor.reshape(1)?)
         .with("loss", total.reshape(1)?)
         .with("grad", case.flat_gradient(&gradients)?)
         .with("v", v.detach())

@@ -31,6 +31,8 @@ pub struct FlowBcAgent {
     device: Device,
     actor: FlowActor,
     policy: Averaged,
+    /// Of the demonstrations; 0 before they are read.
+    fingerprint: u64,
     learn: Stream,
     explore: Stream,
     evaluation: Stream,
@@ -60,6 +62,7 @@ impl FlowBcAgent {
         Ok(Self {
             actor: FlowActor::new(net, config.n_steps, dims),
             policy: Averaged::new(policy, adam)?,
+            fingerprint: 0,
             learn: Stream::new(seed, "flow-bc/learn"),
             explore: Stream::new(seed, "flow-bc/explore"),
             evaluation: Stream::new(seed, "flow-bc/evaluation"),
@@ -132,7 +135,10 @@ impl Agent for FlowBcAgent {
         let demonstrations = Demonstrations::read(path, env, self.config.episodes)?;
         let ((obs, obs_dim), (act, act_dim)) = (demonstrations.obs(), demonstrations.act());
         self.actor.obs = MinMax::of(obs, obs_dim);
-        self.actor.act = MinMax::of(act, act_dim).repeated(demonstrations.chunk());
+        self.actor.act = MinMax::of(act, act_dim)
+            .widened()
+            .repeated(demonstrations.chunk());
+        self.fingerprint = demonstrations.fingerprint();
         Ok(Some(demonstrations))
     }
 
@@ -169,12 +175,24 @@ impl Agent for FlowBcAgent {
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.policy.save("policy", out)?;
         self.actor.save(out);
+        out.put_scalar("demonstrations", self.fingerprint);
         out.put_stream("streams/learn", &self.learn);
         out.put_stream("streams/explore", &self.explore);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
+        let saved: u64 = from.scalar("demonstrations")?;
+        if self.fingerprint != 0 && self.fingerprint != saved {
+            return Err(StateError::Value {
+                name: "demonstrations".into(),
+                problem: format!(
+                    "{} holds other transitions than those that the run began with: restore the file, or begin another run",
+                    self.config.data
+                ),
+            });
+        }
+        self.fingerprint = saved;
         self.policy.load("policy", from)?;
         self.actor.load(from)?;
         self.learn = from.stream("streams/learn")?;

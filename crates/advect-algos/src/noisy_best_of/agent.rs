@@ -8,7 +8,7 @@ use advect_rl::{ActMode, Batch, Metrics, StateDict, StateError};
 use candle_core::{Device, Result, Tensor};
 use serde::Serialize;
 
-use super::config::NoisyBestOfConfig;
+use super::config::{NoiseRule, NoisyBestOfConfig};
 use super::noise;
 use super::policy::{EntropyOf, LossInputs, NextStates, Objective, Policy, States};
 use crate::alpha::AlphaState;
@@ -58,6 +58,7 @@ impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
         seed: u64,
         device: &Device,
     ) -> std::result::Result<OffPolicyAgent<NoisyBestOf<P, O>>, AlgoError> {
+        self.check_noise()?;
         let networks = Networks {
             hidden: &self.shared.hidden,
             activation: Activation::Mish,
@@ -79,6 +80,18 @@ impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
         };
         let settings = self.off_policy.loop_settings();
         OffPolicyAgent::new(self.name, complete, settings, parts, algorithm)
+    }
+}
+
+impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
+    /// Refuses a temperature that is driven by an entropy that it does not move.
+    fn check_noise(&self) -> std::result::Result<(), AlgoError> {
+        let by_noise = self.objective.entropy_of() == EntropyOf::Noise;
+        if by_noise && self.shared.noise == NoiseRule::Constant && !self.shared.fix_alpha {
+            let fix = "set fix_alpha = true: the temperature follows the entropy of the noise, which would stay";
+            return Err(AlgoError::value("noise", "constant", fix));
+        }
+        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ pub trait OffPolicyAlgorithm: Debug + Send {
         normals: &mut Normals<'_>,
     ) -> Result<Tensor>;
 
-    /// One update on a minibatch: critics, policy, averages.
+    /// One update on what the loop gives: critics, policy, averages.
     ///
     /// # Errors
     /// On a shape mismatch, or if a gradient is missing.
@@ -110,7 +110,7 @@ impl<A: OffPolicyAlgorithm> OffPolicyAgent<A> {
         self.parts.policy.online.params()
     }
 
-    /// Their moving average.
+    /// Their moving average; RLDT's reference.
     pub fn average_policy(&self) -> &Params {
         self.parts.policy.average()
     }

@@ -1,4 +1,4 @@
-//! What the algorithms with a replay have in common: settings, parts, and the agent around an algorithm's own equations.
+//! What the algorithms that learn from past data have in common: settings, parts, and the agent around an algorithm's own equations.
 
 mod actor_critic;
 mod agent;

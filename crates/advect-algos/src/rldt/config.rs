@@ -61,7 +61,7 @@ pub struct RldtConfig {
     pub rollout_steps: usize,
     /// Iterations whose trajectories are kept, the present one included. (C) 20 old ones.
     pub keep_iterations: usize,
-    /// Smallest share of fresh trajectories in a batch. (C) 0.33.
+    /// Smallest share of fresh trajectories in a batch, rounded up. (C) 0.33.
     pub fresh_share: f64,
     /// How old trajectories are drawn. (C) uniform; sparse tasks by return.
     pub balance: Balance,
@@ -225,6 +225,11 @@ impl RldtConfig {
         self.network.validate()?;
         self.validate_counts()?;
         self.validate_ranges()?;
+        self.validate_repeats()?;
+        if self.time_limits == TimeLimits::Ignore {
+            let fix = "take bootstrap or terminal: a critic needs a target";
+            return Err(AlgoError::value("time_limits", "ignore", fix));
+        }
         if self.explore_from >= self.n_steps {
             let fix = format!("give less than n_steps = {}", self.n_steps);
             return Err(AlgoError::value("explore_from", self.explore_from, fix));
@@ -234,6 +239,21 @@ impl RldtConfig {
             return Err(AlgoError::value("q_max", self.q_max, fix));
         }
         Ok(())
+    }
+
+    /// Every batch serves as many steps as any other.
+    fn validate_repeats(&self) -> Result<(), AlgoError> {
+        let counts = [
+            ("critic_updates", self.critic_updates),
+            ("policy_updates", self.policy_updates),
+        ];
+        match counts.into_iter().find(|(_, n)| n % self.repeats != 0) {
+            None => Ok(()),
+            Some((key, found)) => {
+                let fix = format!("give a multiple of repeats = {}", self.repeats);
+                Err(AlgoError::value(key, found, fix))
+            }
+        }
     }
 
     fn validate_counts(&self) -> Result<(), AlgoError> {

@@ -40,24 +40,27 @@ pub struct Share {
     pub obs: Tensor,
     /// Executed actions `[n, A]`.
     pub act: Tensor,
-    /// Targets `[n]`.
-    pub y: Tensor,
 }
 
-/// `mean (Q_e(s, a) - y)^2` of every critic on its own share; their sum is the loss.
+/// `mean (Q_e(s, a) - y_e)^2` of every critic on its own share; their sum is the loss.
 ///
 /// # Shapes
-/// `params` `[E, N]`, one share per critic.
+/// `params` `[E, N]`, one share and targets `[n]` per critic.
 ///
 /// # Errors
 /// On a shape mismatch.
-pub fn disjoint_losses(net: &CriticNet, params: &Tensor, shares: &[Share]) -> Result<Vec<Tensor>> {
-    let loss = |(e, share): (usize, &Share)| {
+pub fn disjoint_losses(
+    net: &CriticNet,
+    params: &Tensor,
+    shares: &[Share],
+    y: &[Tensor],
+) -> Result<Vec<Tensor>> {
+    let loss = |(e, (share, y)): (usize, (&Share, &Tensor))| {
         let own = params.narrow(0, e, 1)?;
         let q = net.q_values(&own, &share.obs, &share.act)?.squeeze(0)?;
-        (q - share.y.detach())?.sqr()?.mean_all()
+        (q - y.detach())?.sqr()?.mean_all()
     };
-    shares.iter().enumerate().map(loss).collect()
+    shares.iter().zip(y).enumerate().map(loss).collect()
 }
 
 /// `g = mean_e grad_a Q_e(s, a)` of the online critics at one action per row.

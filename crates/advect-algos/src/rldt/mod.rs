@@ -9,6 +9,8 @@ pub mod field;
 pub mod landing;
 pub mod loss;
 pub mod pretrained;
+pub mod sequences;
+pub mod step;
 pub mod trajectories;
 
 pub use agent::{Rldt, RldtAgent, agent};

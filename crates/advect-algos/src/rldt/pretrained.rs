@@ -2,21 +2,43 @@
 
 use std::path::Path;
 
-use advect_rl::{Averaged, EnvSpec, StateDict, TrainError, checkpoint, run_dir};
-use toml::Table;
+use advect_rl::{Averaged, EnvSpec, RunConfig, StateDict, TrainError, checkpoint, run_dir};
 
 use super::config::RldtConfig;
 use crate::flow_actor::FlowActor;
 use crate::registry::to_table;
 
-/// What says that a state is of a pretrained flow policy.
+/// The averaged weights in a state of the pretraining.
 const WEIGHTS: &str = "policy/target";
+
+/// The pretraining's run, for messages about what does not fit.
+struct Origin<'a> {
+    path: &'a Path,
+}
+
+impl Origin<'_> {
+    fn misfit(&self, field: &str, found: &str, expected: &str, fix: &str) -> TrainError {
+        TrainError::Invalid {
+            what: format!("pretrained = {}", self.path.display()),
+            problem: format!("its {field} is {found}, this run's {expected}"),
+            fix: fix.into(),
+        }
+    }
+
+    fn unreadable(&self, field: &str, problem: impl std::fmt::Display) -> TrainError {
+        TrainError::Invalid {
+            what: format!("pretrained = {}", self.path.display()),
+            problem: format!("its {field} cannot be used: {problem}"),
+            fix: "pretrain again with this version".into(),
+        }
+    }
+}
 
 /// Reads the averaged weights of the run at `path` into policy and reference, and its bounds into the actor.
 ///
 /// # Errors
 /// [`TrainError::Run`] if there is no run or no whole checkpoint; [`TrainError::Invalid`] with the field that does not fit: algorithm,
-/// environment, length of a chunk, bounds of the data, a setting of the network.
+/// environment, width of observations or of a chunk, bounds of the data, a setting of the network.
 pub fn load(
     path: &Path,
     config: &RldtConfig,
@@ -24,94 +46,76 @@ pub fn load(
     actor: &mut FlowActor,
     policy: &mut Averaged,
 ) -> Result<(), TrainError> {
-    let run = run_dir::read_config(path)?;
-    let refuse = |field: &str, found: String, expected: String| TrainError::Invalid {
-        what: format!("pretrained = {}", path.display()),
-        problem: format!("its {field} is {found}, this run's {expected}"),
-        fix: format!("pretrain with the same {field}, or set it to {found} here"),
-    };
-    if run.algo != super::PRETRAINING {
-        return Err(refuse("algo", run.algo, super::PRETRAINING.into()));
-    }
+    let (origin, run) = (Origin { path }, run_dir::read_config(path)?);
+    check_run(&origin, &run, env)?;
     let (_, state) = checkpoint::load_agent(path, None)?;
-    check_width(
-        "observation width",
-        "bounds/obs/low",
-        env.obs_dim,
-        &state,
-        refuse,
-    )?;
-    check_width(
-        "chunk's width",
-        "bounds/act/low",
-        env.act_dim,
-        &state,
-        refuse,
-    )?;
-    check_network(&run.agent, config, refuse)?;
-    let bounds_missing = |source| {
-        refuse(
-            "normaliser",
-            format!("unreadable ({source})"),
-            "min and max of the data".into(),
-        )
-    };
-    actor.load(&state).map_err(bounds_missing)?;
-    let weights = |params| {
-        state.load_params(WEIGHTS, params).map_err(|source| {
-            refuse(
-                "network",
-                format!("another ({source})"),
-                "as configured".into(),
-            )
-        })
-    };
-    weights(policy.online.params())?;
+    check_widths(&origin, &state, env)?;
+    check_network(&origin, &run, config)?;
+    actor
+        .load(&state)
+        .map_err(|e| origin.unreadable("normaliser", e))?;
+    state
+        .load_params(WEIGHTS, policy.online.params())
+        .map_err(|e| origin.unreadable("network", e))?;
     Ok(policy.update_average(1.0)?)
 }
 
-/// Compares the width of an entry with that of the environment.
-fn check_width(
-    field: &str,
-    entry: &str,
-    expected: usize,
-    state: &StateDict,
-    refuse: impl Fn(&str, String, String) -> TrainError,
-) -> Result<(), TrainError> {
-    match state.vec::<f32>(entry) {
-        Ok(values) if values.len() == expected => Ok(()),
-        Ok(values) => Err(refuse(
-            field,
-            values.len().to_string(),
-            expected.to_string(),
-        )),
-        Err(_) => Err(refuse(
-            "normaliser",
-            "missing".into(),
-            "min and max of the data".into(),
-        )),
+/// An environment's id without its settings.
+fn base(id: &str) -> &str {
+    id.split('@').next().unwrap_or(id)
+}
+
+fn check_run(origin: &Origin, run: &RunConfig, env: &EnvSpec) -> Result<(), TrainError> {
+    if run.algo != super::PRETRAINING {
+        let fix = "give a run that `advect pretrain flow` made";
+        return Err(origin.misfit("algo", &run.algo, super::PRETRAINING, fix));
     }
+    if base(&run.env) != base(&env.id) {
+        let fix = "fine-tune in the environment of the demonstrations";
+        return Err(origin.misfit("environment", base(&run.env), base(&env.id), fix));
+    }
+    Ok(())
+}
+
+fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(), TrainError> {
+    let fields = [
+        (
+            "observation width",
+            "bounds/obs/low",
+            env.obs_dim,
+            "take the observations that it was pretrained on",
+        ),
+        (
+            "chunk's width",
+            "bounds/act/low",
+            env.act_dim,
+            "take the same `action_chunk` in the environment's id",
+        ),
+    ];
+    for (field, entry, expected, fix) in fields {
+        let bounds = state.vec::<f32>(entry);
+        let found = bounds
+            .map_err(|e| origin.unreadable("normaliser", e))?
+            .len();
+        if found != expected {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            return Err(origin.misfit(field, &found, &expected, fix));
+        }
+    }
+    Ok(())
 }
 
 /// Compares the settings of the network one by one.
-fn check_network(
-    theirs: &Table,
-    config: &RldtConfig,
-    refuse: impl Fn(&str, String, String) -> TrainError,
-) -> Result<(), TrainError> {
-    let ours = to_table(super::NAME, &config.network).map_err(|e| TrainError::Invalid {
-        what: "network".into(),
-        problem: e.to_string(),
-        fix: "mend the configuration".into(),
-    })?;
-    let differs = |(key, value): &(&String, &toml::Value)| theirs.get(*key) != Some(*value);
-    match ours.iter().find(differs) {
-        None => Ok(()),
-        Some((key, value)) => {
-            let found = theirs
-                .get(key)
-                .map_or("missing".into(), ToString::to_string);
-            Err(refuse(key, found, value.to_string()))
+fn check_network(origin: &Origin, run: &RunConfig, config: &RldtConfig) -> Result<(), TrainError> {
+    let ours = to_table(super::NAME, &config.network);
+    let ours = ours.map_err(|e| origin.unreadable("network", e))?;
+    for (key, expected) in &ours {
+        let found = run.agent.get(key);
+        if found != Some(expected) {
+            let found = found.map_or("missing".into(), ToString::to_string);
+            let fix = format!("set {key} to {found} here, or pretrain with {expected}");
+            return Err(origin.misfit(key, &found, &expected.to_string(), &fix));
         }
     }
+    Ok(())
 }

@@ -59,7 +59,7 @@ impl Shape {
         returns
     }
 
-    /// `envs` trajectories: a share of fresh ones, `max(fresh / all, at_least)`, the rest from the old ones.
+    /// `envs` trajectories in random order: a share of fresh ones, `max(fresh / all, at_least)` rounded up, the rest from the old ones.
     pub fn pick(
         self,
         at_least: f64,
@@ -72,7 +72,7 @@ impl Shape {
         let fresh = if first == 0 {
             self.envs
         } else {
-            ((share * self.envs as f64).round() as usize).clamp(1, self.envs)
+            ((share * self.envs as f64).ceil() as usize).clamp(1, self.envs)
         };
         let mut picked = without_replacement(first..self.trajectories(), fresh, stream);
         let old = self.envs - fresh;
@@ -83,7 +83,15 @@ impl Shape {
                 by_return(&returns[..first], old, stream)
             }
         });
+        shuffle(&mut picked, stream);
         picked
+    }
+}
+
+/// A uniform permutation in place.
+fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, stream.below(i as u64 + 1) as usize);
     }
 }
 
@@ -103,13 +111,15 @@ fn without_replacement(
     all
 }
 
-/// `count` trajectories, as many of every integer total reward as of any other, with replacement.
+/// `count` trajectories, on average as many of every integer total reward as of any other, with replacement.
 fn by_return(returns: &[f64], count: usize, stream: &mut Stream) -> Vec<usize> {
     let mut groups = BTreeMap::<i64, Vec<usize>>::new();
     for (j, total) in returns.iter().enumerate() {
         groups.entry(total.floor() as i64).or_default().push(j);
     }
-    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
+    // those that come first get one more where the count is no multiple
+    shuffle(&mut groups, stream);
     let pick = |i: usize| groups.get(i % groups.len().max(1));
     (0..count)
         .filter_map(pick)
@@ -140,7 +150,7 @@ mod tests {
     #[test]
     fn batches_hold_their_share_of_fresh_trajectories_once_each() {
         let mut stream = Stream::new(0, "picks");
-        for (at_least, fresh) in [(0.33, 1), (0.5, 2), (1.0, 4), (0.0, 1)] {
+        for (at_least, fresh) in [(0.33, 2), (0.5, 2), (1.0, 4), (0.0, 2)] {
             let picked = SHAPE.pick(at_least, Balance::Uniform, &[], &mut stream);
             let mut sorted = picked.clone();
             sorted.sort_unstable();
@@ -174,10 +184,14 @@ mod tests {
             picked.iter().filter(|j| **j == 3).count() >= 2,
             "{picked:?}"
         );
-        let rewarded: usize = (0..200)
-            .map(|_| shape.pick(0.2, Balance::ByReturn, &reward, &mut stream))
-            .map(|picked| picked.iter().filter(|j| **j == 3).count())
-            .sum();
-        assert_eq!(rewarded, 200 * 2, "half of four or five old ones");
+        // half of five old ones, on both sides of the split between the critics
+        let mut counts = [0; 2];
+        for _ in 0..200 {
+            let picked = shape.pick(0.2, Balance::ByReturn, &reward, &mut stream);
+            for (place, _) in picked.iter().enumerate().filter(|(_, j)| **j == 3) {
+                counts[place % 2] += 1;
+            }
+        }
+        assert!(counts.iter().all(|n| (200..300).contains(n)), "{counts:?}");
     }
 }

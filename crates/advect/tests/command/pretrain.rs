@@ -76,8 +76,13 @@ fn a_pretrained_policy_that_does_not_fit_is_refused_by_the_field() {
     );
     let env = refused("Pendulum-v1@action_chunk=4", &[]);
     assert!(
-        env.contains("its observation width is 2, this run's 3"),
+        env.contains("its environment is MultiGoal-v0, this run's Pendulum-v1"),
         "{env}"
+    );
+    let obs = refused("MultiGoal-v0@action_chunk=2,frame_stack=2", &[]);
+    assert!(
+        obs.contains("its observation width is 2, this run's 4"),
+        "{obs}"
     );
     let width = refused(same, &["--set", "width=32"]);
     assert!(width.contains("its width is 16, this run's 32"), "{width}");
@@ -106,4 +111,46 @@ fn what_is_no_pretrained_run_is_refused() {
         nothing.contains("advect pretrain flow --data FILE"),
         "{nothing}"
     );
+}
+
+/// `pretrain` with these arguments behind the data of `out`.
+fn pretraining(out: &Path, more: &[&str]) -> std::process::Command {
+    let mut command = advect(&["pretrain", "flow", "--quiet", "--chunk", "2"]);
+    command.arg("--data").arg(out.join("demonstrations.hdf5"));
+    command.arg("--out").arg(out).args(more);
+    command
+}
+
+#[test]
+fn pretraining_goes_on_for_more_updates_with_its_own_schedule() {
+    let out = tempfile::tempdir().unwrap();
+    let run = pretrained(out.path(), "2");
+    let before = result(&run);
+    succeed(pretraining(out.path(), &["--steps", "30", "--resume"]).output());
+    let after = result(&run);
+    assert_eq!(
+        (before["env_steps"].as_u64(), after["env_steps"].as_u64()),
+        (Some(20), Some(30))
+    );
+    assert_ne!(hash(&before), hash(&after));
+}
+
+#[test]
+fn pretraining_does_not_go_on_with_other_demonstrations() {
+    let out = tempfile::tempdir().unwrap();
+    pretrained(out.path(), "2");
+    let file = out.path().join("demonstrations.hdf5");
+    std::fs::remove_file(&file).unwrap();
+    let mut collect = advect(&[
+        "collect",
+        "random",
+        "--env",
+        ENV,
+        "--episodes",
+        "4",
+        "--out",
+    ]);
+    succeed(collect.arg(&file).output());
+    let message = fail(&mut pretraining(out.path(), &["--steps", "30", "--resume"]));
+    assert!(message.contains("other transitions"), "{message}");
 }
