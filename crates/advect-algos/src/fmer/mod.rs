@@ -1,6 +1,6 @@
 //! FMER: flow-matching policies by mirror descent with entropy constraints (arXiv 2603.17685; fmer.md).
 //!
-//! One file per equation; noise is an argument everywhere but in [`agent`].
+//! One file per equation; noise is an argument everywhere but in [`agent`](mod@agent).
 
 pub mod agent;
 pub mod config;
