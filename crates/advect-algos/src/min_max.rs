@@ -135,8 +135,11 @@ mod tests {
         let back = bounds.restore(&bounds.normalise(&x)?)?;
         assert_eq!(back.to_vec2::<f32>()?, x.to_vec2::<f32>()?);
         let widened = bounds.clone().widened();
-        let five = Tensor::new(&[[0.0f32, 1.0, 0.0]], &Device::Cpu)?;
-        assert_eq!(widened.restore(&five)?.to_vec2::<f32>()?, [[2.0, 6.0, 5.0]]);
+        let point = Tensor::new(&[[0.0f32, 1.0, 0.0]], &Device::Cpu)?;
+        assert_eq!(
+            widened.restore(&point)?.to_vec2::<f32>()?,
+            [[2.0, 6.0, 3.0]]
+        );
         let twice = bounds.repeated(2);
         assert_eq!(twice.width(), 6);
         let rows = Tensor::cat(&[&x, &x], 1)?;
