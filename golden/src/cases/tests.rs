@@ -143,10 +143,10 @@ mod runs {
 
     #[test]
     fn a_known_case_without_function_does_not_fail() {
-        let (summary, report) = run(&forward_file(&[Edit::Meta("case", "rldt.td_lambda")]));
+        let (summary, report) = run(&forward_file(&[Edit::Meta("case", "fm_irl.teacher")]));
         assert_eq!((summary.failed, summary.not_implemented), (0, 1));
         assert!(
-            report.contains("not implemented: `rldt.td_lambda`"),
+            report.contains("not implemented: `fm_irl.teacher`"),
             "{report}"
         );
     }
