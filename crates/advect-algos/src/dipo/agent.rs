@@ -39,15 +39,12 @@ pub fn agent(
 ) -> std::result::Result<DipoAgent, AlgoError> {
     config.validate()?;
     let policy = config.diffusion.policy(dims)?;
-    let networks = Networks {
-        hidden: &config.diffusion.hidden,
-        activation: Activation::Mish,
-        init: HAIKU,
-        critic_init: HAIKU,
-        last_layer_scale: 1.0,
-        adam: config.adam(),
-        critic_adam: config.adam(),
-    };
+    let networks = Networks::alike(
+        &config.diffusion.hidden,
+        Activation::Mish,
+        HAIKU,
+        config.adam(),
+    );
     let parts = networks.draw("dipo", policy.layout().clone(), dims, seed, device)?;
     let settings = config.off_policy.loop_settings();
     let table = config.clone();

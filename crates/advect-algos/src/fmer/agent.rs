@@ -51,13 +51,8 @@ pub fn agent(
         ..AdamConfig::default()
     };
     let networks = Networks {
-        hidden,
-        activation: Activation::Mish,
-        init: HAIKU,
-        critic_init: HAIKU,
         last_layer_scale: config.last_layer_scale,
-        adam,
-        critic_adam: adam,
+        ..Networks::alike(hidden, Activation::Mish, HAIKU, adam)
     };
     let parts = networks.draw("fmer", net.layout().clone(), dims, seed, device)?;
     let settings = config.off_policy.loop_settings();

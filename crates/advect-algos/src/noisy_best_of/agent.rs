@@ -59,15 +59,12 @@ impl<P: Policy, O: Objective<P>> Setup<'_, P, O> {
         device: &Device,
     ) -> std::result::Result<OffPolicyAgent<NoisyBestOf<P, O>>, AlgoError> {
         self.check_noise()?;
-        let networks = Networks {
-            hidden: &self.shared.hidden,
-            activation: Activation::Mish,
-            init: HAIKU,
-            critic_init: HAIKU,
-            last_layer_scale: 1.0,
-            adam: AdamConfig::default(),
-            critic_adam: AdamConfig::default(),
-        };
+        let networks = Networks::alike(
+            &self.shared.hidden,
+            Activation::Mish,
+            HAIKU,
+            AdamConfig::default(),
+        );
         let layout = self.policy.layout().clone();
         let parts = networks.draw(self.name, layout, dims, seed, device)?;
         let algorithm = NoisyBestOf {

@@ -46,7 +46,25 @@ pub(crate) struct Networks<'a> {
     pub critic_adam: AdamConfig,
 }
 
-impl Networks<'_> {
+impl<'a> Networks<'a> {
+    /// Policy and critics that begin and learn alike.
+    pub(crate) fn alike(
+        hidden: &'a [usize],
+        activation: Activation,
+        init: Init,
+        adam: AdamConfig,
+    ) -> Self {
+        Self {
+            hidden,
+            activation,
+            init,
+            critic_init: init,
+            last_layer_scale: 1.0,
+            adam,
+            critic_adam: adam,
+        }
+    }
+
     /// The parts of the agent `name`, drawn from `seed`.
     pub(crate) fn draw(
         self,

@@ -37,15 +37,12 @@ pub fn agent(
 ) -> std::result::Result<Td3Agent, AlgoError> {
     config.validate()?;
     let policy = TanhPolicy::new(dims.obs, dims.act, &config.hidden)?;
-    let networks = Networks {
-        hidden: &config.hidden,
-        activation: Activation::Relu,
-        init: Init::FanInUniform,
-        critic_init: Init::FanInUniform,
-        last_layer_scale: 1.0,
-        adam: AdamConfig::default(),
-        critic_adam: AdamConfig::default(),
-    };
+    let networks = Networks::alike(
+        &config.hidden,
+        Activation::Relu,
+        Init::FanInUniform,
+        AdamConfig::default(),
+    );
     let parts = networks.draw("td3", policy.layout(), dims, seed, device)?;
     let settings = config.off_policy.loop_settings();
     let table = config.clone();
