@@ -3,7 +3,7 @@
 
 use super::ResidualMlp;
 use super::norm::{Affine, Forward, Keep, Stretch};
-use super::program::Stage;
+use super::program::Stages;
 use super::rows::{Sum, ToBf16, run};
 use crate::dense::{Candidates, Form, Net, Packed, RowRange, Rows, Split, Step, block_rows};
 use crate::gemm::{BF16_ROWS, Finish, Left, Out, Start};
@@ -157,21 +157,7 @@ impl Block<'_> {
             ld,
             work,
         };
-        let (mut value, mut skip) = (block.slot(0), block.slot(0));
-        for (at, stage) in pass.mlp.program.stages.iter().enumerate() {
-            let to = block.target(at);
-            match *stage {
-                Stage::Enter => {
-                    skip = value;
-                    continue;
-                }
-                Stage::Linear(0) => block.first_layer(to),
-                Stage::Linear(layer) => block.linear(layer, value, to),
-                Stage::Activate(index) => block.activate(index, value, to),
-                Stage::Add => block.add(skip, value, to),
-            }
-            value = to;
-        }
+        pass.mlp.program.run(&block, block.slot(0));
     }
 
     fn slot(&self, slot: usize) -> Out {
@@ -181,6 +167,43 @@ impl Block<'_> {
             ld: self.ld,
         }
     }
+
+    fn product(&self, layer: usize, left: Left, out: Out) {
+        let step = Step {
+            member: 0,
+            layer,
+            rows: self.count,
+            left,
+            start: Start::Bias(self.pass.net.bias(0, layer).as_ptr()),
+            finish: Finish::Store,
+            out,
+        };
+        // SAFETY: `left` and `out` hold `count` rows of the layer's widths that belong to this block alone.
+        unsafe { self.pass.packed.apply(self.pass.net, step) };
+    }
+
+    fn keep(&self, saved: &SavedParts, index: usize) -> Keep {
+        let ld = self.ld;
+        let slope = saved.slopes[index].at(self.first * ld);
+        let (normed, scale) = match (saved.normed.get(index), saved.scales.get(index)) {
+            (Some(normed), Some(scale)) => (normed.at(self.first * ld), scale.at(self.first)),
+            _ => (slope, slope), // not used without LayerNorm
+        };
+        Keep {
+            slope: Out { base: slope, ld },
+            normed: Out { base: normed, ld },
+            scale,
+        }
+    }
+
+    fn stretch(&self, index: usize) -> Stretch<'_> {
+        let affine = self.pass.affine.get(index);
+        self.pass.mlp.stretch(affine, self.count)
+    }
+}
+
+impl Stages for Block<'_> {
+    type Value = Out;
 
     /// Where the output of stage `at` goes.
     fn target(&self, at: usize) -> Out {
@@ -233,20 +256,6 @@ impl Block<'_> {
         self.product(layer, rounded.as_left(), to);
     }
 
-    fn product(&self, layer: usize, left: Left, out: Out) {
-        let step = Step {
-            member: 0,
-            layer,
-            rows: self.count,
-            left,
-            start: Start::Bias(self.pass.net.bias(0, layer).as_ptr()),
-            finish: Finish::Store,
-            out,
-        };
-        // SAFETY: `left` and `out` hold `count` rows of the layer's widths that belong to this block alone.
-        unsafe { self.pass.packed.apply(self.pass.net, step) };
-    }
-
     fn activate(&self, index: usize, value: Out, to: Out) {
         let pass = Forward {
             stretch: self.stretch(index),
@@ -262,20 +271,6 @@ impl Block<'_> {
         unsafe { run(pass) };
     }
 
-    fn keep(&self, saved: &SavedParts, index: usize) -> Keep {
-        let ld = self.ld;
-        let slope = saved.slopes[index].at(self.first * ld);
-        let (normed, scale) = match (saved.normed.get(index), saved.scales.get(index)) {
-            (Some(normed), Some(scale)) => (normed.at(self.first * ld), scale.at(self.first)),
-            _ => (slope, slope), // not used without LayerNorm
-        };
-        Keep {
-            slope: Out { base: slope, ld },
-            normed: Out { base: normed, ld },
-            scale,
-        }
-    }
-
     fn add(&self, skip: Out, value: Out, to: Out) {
         let pass = Sum {
             a: skip,
@@ -286,10 +281,5 @@ impl Block<'_> {
         };
         // SAFETY: the block's rows of all buffers belong to this task alone, in whole vectors.
         unsafe { run(pass) };
-    }
-
-    fn stretch(&self, index: usize) -> Stretch<'_> {
-        let affine = self.pass.affine.get(index);
-        self.pass.mlp.stretch(affine, self.count)
     }
 }

@@ -17,6 +17,23 @@ pub(super) enum Stage {
     Add,
 }
 
+/// What does the stages of a pass on the rows of a block; a value is where they lie.
+pub(super) trait Stages {
+    /// Where rows lie: a value, or a value with its tangents.
+    type Value: Copy;
+
+    /// Where the result of a stage goes.
+    fn target(&self, stage: usize) -> Self::Value;
+    /// The first linear layer, on the input.
+    fn first_layer(&self, to: Self::Value);
+    /// Another linear layer.
+    fn linear(&self, layer: usize, value: Self::Value, to: Self::Value);
+    /// LayerNorm where there is one, then the activation.
+    fn activate(&self, index: usize, value: Self::Value, to: Self::Value);
+    /// The sum with the skip connection.
+    fn add(&self, skip: Self::Value, value: Self::Value, to: Self::Value);
+}
+
 /// Stages, layers and the layout of the parameters, names without prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Program {
@@ -29,6 +46,25 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Does all stages in their order.
+    pub fn run<S: Stages>(&self, block: &S, start: S::Value) {
+        let (mut value, mut skip) = (start, start);
+        for (at, stage) in self.stages.iter().enumerate() {
+            let to = block.target(at);
+            match *stage {
+                Stage::Enter => {
+                    skip = value;
+                    continue;
+                }
+                Stage::Linear(0) => block.first_layer(to),
+                Stage::Linear(layer) => block.linear(layer, value, to),
+                Stage::Activate(index) => block.activate(index, value, to),
+                Stage::Add => block.add(skip, value, to),
+            }
+            value = to;
+        }
+    }
+
     pub fn new(config: &ResidualConfig) -> Self {
         let mut program = Self {
             stages: Vec::new(),

@@ -4,7 +4,7 @@
 use super::ResidualMlp;
 use super::norm::{Affine, Forward, Keep};
 use super::norm_derivative::Tangent;
-use super::program::Stage;
+use super::program::Stages;
 use super::rows::{Sum, run};
 use crate::dense::{Form, Net, Packed, Step, Tangents, block_rows, first_columns};
 use crate::gemm::{Finish, Left, Out, Start};
@@ -84,21 +84,7 @@ impl Block<'_> {
             ld,
             work,
         };
-        let (mut value, mut skip) = (block.slot(0), block.slot(0));
-        for (at, stage) in pass.mlp.program.stages.iter().enumerate() {
-            let to = block.target(at);
-            match *stage {
-                Stage::Enter => {
-                    skip = value;
-                    continue;
-                }
-                Stage::Linear(0) => block.first_layer(to),
-                Stage::Linear(layer) => block.linear(layer, value, to),
-                Stage::Activate(index) => block.activate(index, value, to),
-                Stage::Add => block.add(skip, value, to),
-            }
-            value = to;
-        }
+        pass.mlp.program.run(&block, block.slot(0));
     }
 
     fn slot(&self, slot: usize) -> Pair {
@@ -113,6 +99,58 @@ impl Block<'_> {
             tangent: matrix(start + room),
         }
     }
+
+    /// The first layer's tangents for unit vectors: columns of the weight, the same for every row.
+    fn unit_tangents(&self, to: Out) {
+        let width = self.pass.mlp.config.hidden;
+        for row in 0..self.count {
+            for (j, column) in self.pass.columns.chunks_exact(width).enumerate() {
+                // SAFETY: `to` holds `count x per_row` rows of the hidden width that belong to this block alone.
+                unsafe {
+                    let out = to.base.add((row * self.per_row + j) * to.ld);
+                    out.copy_from_nonoverlapping(column.as_ptr(), width);
+                }
+            }
+        }
+    }
+
+    fn product(&self, layer: usize, left: Left, out: Out, primal: bool) {
+        let (rows, start) = if primal {
+            let bias = self.pass.net.bias(0, layer);
+            (self.count, Start::Bias(bias.as_ptr()))
+        } else {
+            (self.count * self.per_row, Start::Zero)
+        };
+        let step = Step {
+            member: 0,
+            layer,
+            rows,
+            left,
+            start,
+            finish: Finish::Store,
+            out,
+        };
+        // SAFETY: `left` and `out` hold `rows` rows of the layer's widths that belong to this block alone.
+        unsafe { self.pass.packed.apply(self.pass.net, step) };
+    }
+
+    fn keep(&self) -> Keep {
+        let (room, ld) = (self.count * self.ld, self.ld);
+        let start = 3 * room * (1 + self.per_row);
+        let matrix = |at| Out {
+            base: self.work.at(at),
+            ld,
+        };
+        Keep {
+            slope: matrix(start),
+            normed: matrix(start + room),
+            scale: self.work.at(start + 2 * room),
+        }
+    }
+}
+
+impl Stages for Block<'_> {
+    type Value = Pair;
 
     /// Where the output of stage `at` goes.
     fn target(&self, at: usize) -> Pair {
@@ -145,43 +183,9 @@ impl Block<'_> {
         }
     }
 
-    /// The first layer's tangents for unit vectors: columns of the weight, the same for every row.
-    fn unit_tangents(&self, to: Out) {
-        let width = self.pass.mlp.config.hidden;
-        for row in 0..self.count {
-            for (j, column) in self.pass.columns.chunks_exact(width).enumerate() {
-                // SAFETY: `to` holds `count x per_row` rows of the hidden width that belong to this block alone.
-                unsafe {
-                    let out = to.base.add((row * self.per_row + j) * to.ld);
-                    out.copy_from_nonoverlapping(column.as_ptr(), width);
-                }
-            }
-        }
-    }
-
     fn linear(&self, layer: usize, value: Pair, to: Pair) {
         self.product(layer, value.primal.as_left(), to.primal, true);
         self.product(layer, value.tangent.as_left(), to.tangent, false);
-    }
-
-    fn product(&self, layer: usize, left: Left, out: Out, primal: bool) {
-        let (rows, start) = if primal {
-            let bias = self.pass.net.bias(0, layer);
-            (self.count, Start::Bias(bias.as_ptr()))
-        } else {
-            (self.count * self.per_row, Start::Zero)
-        };
-        let step = Step {
-            member: 0,
-            layer,
-            rows,
-            left,
-            start,
-            finish: Finish::Store,
-            out,
-        };
-        // SAFETY: `left` and `out` hold `rows` rows of the layer's widths that belong to this block alone.
-        unsafe { self.pass.packed.apply(self.pass.net, step) };
     }
 
     fn activate(&self, index: usize, value: Pair, to: Pair) {
@@ -205,20 +209,6 @@ impl Block<'_> {
         unsafe {
             run(forward);
             run(tangent);
-        }
-    }
-
-    fn keep(&self) -> Keep {
-        let (room, ld) = (self.count * self.ld, self.ld);
-        let start = 3 * room * (1 + self.per_row);
-        let matrix = |at| Out {
-            base: self.work.at(at),
-            ld,
-        };
-        Keep {
-            slope: matrix(start),
-            normed: matrix(start + room),
-            scale: self.work.at(start + 2 * room),
         }
     }
 
