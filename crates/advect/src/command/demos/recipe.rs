@@ -161,7 +161,7 @@ fn fm_irl_agents() -> Vec<Recipe> {
             "ant-goal-50",
             "FM-IRL's Ant-goal, every second sector of the goals",
             "AntGoal-v0",
-            1_000_000,
+            500_000,
             "--env AntGoal-v0@coverage=0.5 --episodes 2000",
         ),
         taken(
