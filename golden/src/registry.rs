@@ -8,20 +8,13 @@ use crate::outputs::Outputs;
 /// Computes the outputs of a case from its inputs and configuration.
 pub type CaseFn = fn(&Case) -> Result<Outputs, GoldenError>;
 
-/// What is known about a case name.
-pub enum Entry {
-    /// This function computes it.
-    Implemented(CaseFn),
-    /// A case of an algorithm or network that the workspace does not have yet.
-    NotImplemented,
-}
-
 const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::density::CASES,
     cases::embed::CASES,
     cases::flame::CASES,
     cases::flame_m::CASES,
     cases::flame_r::CASES,
+    cases::fm_irl::CASES,
     cases::fmer::CASES,
     cases::kernel::CASES,
     cases::mlp::CASES,
@@ -35,27 +28,15 @@ const TABLES: &[&[(&str, CaseFn)]] = &[
     cases::sac::CASES,
 ];
 
-/// Cases of the contract without a function.
-const NOT_IMPLEMENTED: &[&str] = &[
-    "fm_irl.disc_loss",
-    "fm_irl.losses",
-    "fm_irl.teacher",
-    "fm_irl.times",
-];
-
 /// Looks a case name up.
 ///
 /// # Errors
 /// If the contract has no case of that name.
-pub fn lookup(name: &str) -> Result<Entry, GoldenError> {
+pub fn lookup(name: &str) -> Result<CaseFn, GoldenError> {
     let mut rows = TABLES.iter().copied().flatten();
-    if let Some((_, compute)) = rows.find(|(known, _)| *known == name) {
-        return Ok(Entry::Implemented(*compute));
-    }
-    match NOT_IMPLEMENTED.contains(&name) {
-        true => Ok(Entry::NotImplemented),
-        false => Err(GoldenError::UnknownCase(name.to_owned())),
-    }
+    let row = rows.find(|(known, _)| *known == name);
+    row.map(|(_, compute)| *compute)
+        .ok_or_else(|| GoldenError::UnknownCase(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -65,9 +46,8 @@ mod tests {
 
     #[test]
     fn every_case_name_occurs_once() {
-        let implemented = TABLES.iter().copied().flatten().map(|(name, _)| *name);
         let mut seen = BTreeSet::new();
-        for name in implemented.chain(NOT_IMPLEMENTED.iter().copied()) {
+        for (name, _) in TABLES.iter().copied().flatten() {
             assert!(seen.insert(name), "`{name}` occurs twice in the registry");
         }
     }

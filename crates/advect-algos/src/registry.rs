@@ -16,9 +16,11 @@ use crate::error::AlgoError;
 use crate::flame::FlameConfig;
 use crate::flow_bc::{FlowBcAgent, FlowBcConfig};
 use crate::flow_network::FlowNetwork;
+use crate::fm_irl::FmIrlConfig;
 use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
+use crate::imitation::ImitationConfig;
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
@@ -27,7 +29,7 @@ use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
 use crate::td3::Td3Config;
-use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, rldt, sdac, td3};
+use crate::{dipo, dpmd, flame, fm_irl, fmer, fpmd, qvpo, rldt, sdac, td3};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -60,7 +62,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 14] = [
+const ALGORITHMS: [Algorithm; 15] = [
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
@@ -90,6 +92,12 @@ const ALGORITHMS: [Algorithm; 14] = [
         FlowBcConfig | FlowNetwork,
         FlowBcConfig::default(),
         FlowBcAgent::new
+    ),
+    algorithm!(
+        "fm-irl",
+        FmIrlConfig | ImitationConfig | PpoConfig,
+        FmIrlConfig::default(),
+        fm_irl::agent
     ),
     algorithm!("fmer", FmerConfig, FmerConfig::default(), fmer::agent),
     algorithm!(

@@ -11,6 +11,7 @@ use candle_core::{Device, Result, Tensor};
 use crate::acting::unscale_actions;
 use crate::batch::Batch;
 use crate::error::TrainError;
+use crate::state::StateError;
 
 /// The windows of a data set: every `chunk` consecutive actions inside an episode, with the state before the first.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +143,27 @@ impl Demonstrations {
             Tensor::from_vec(act, (index.len(), width), device)?,
         ))
     }
+}
+
+/// Refuses to go on with other demonstrations than those of a checkpoint: `saved` and `found` are their [`Demonstrations::fingerprint`], `found` is 0 where
+/// none are read.
+///
+/// # Errors
+/// [`StateError::Value`] with the name of the file.
+pub fn same_demonstrations(
+    saved: u64,
+    found: u64,
+    path: &str,
+) -> std::result::Result<(), StateError> {
+    if found == 0 || found == saved {
+        return Ok(());
+    }
+    Err(StateError::Value {
+        name: "demonstrations".into(),
+        problem: format!(
+            "{path} holds other transitions than those that the run began with: restore the file, or begin another run"
+        ),
+    })
 }
 
 #[cfg(test)]

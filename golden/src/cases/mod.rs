@@ -6,6 +6,7 @@ pub mod embed;
 pub mod flame;
 pub mod flame_m;
 pub mod flame_r;
+pub mod fm_irl;
 pub mod fmer;
 pub mod kernel;
 pub mod mlp;

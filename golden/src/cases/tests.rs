@@ -103,15 +103,14 @@ mod runs {
             Summary {
                 files: 1,
                 passed: 1,
-                failed: 0,
-                not_implemented: 0
+                failed: 0
             }
         );
         assert!(
             report.contains("out.y") && report.contains(" ok\n"),
             "{report}"
         );
-        assert!(report.ends_with("1 files: 1 outputs passed, 0 failed, 0 files not implemented\n"));
+        assert!(report.ends_with("1 files: 1 outputs passed, 0 failed\n"));
     }
 
     #[test]
@@ -138,16 +137,6 @@ mod runs {
         assert_fails(
             &forward_file(&[Edit::Meta("case", "mlp.backwards")]),
             "`mlp.backwards`",
-        );
-    }
-
-    #[test]
-    fn a_known_case_without_function_does_not_fail() {
-        let (summary, report) = run(&forward_file(&[Edit::Meta("case", "fm_irl.teacher")]));
-        assert_eq!((summary.failed, summary.not_implemented), (0, 1));
-        assert!(
-            report.contains("not implemented: `fm_irl.teacher`"),
-            "{report}"
         );
     }
 

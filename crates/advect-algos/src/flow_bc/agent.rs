@@ -7,6 +7,7 @@ use advect_flow::flow_matching::regression_loss;
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Params, random};
+use advect_rl::demonstrations::same_demonstrations;
 use advect_rl::{
     ActMode, Agent, Averaged, Batch, Data, Demonstrations, EnvSpec, LoopSettings, Metrics,
     StateDict, StateError, TrainError,
@@ -183,15 +184,7 @@ impl Agent for FlowBcAgent {
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
         let saved: u64 = from.scalar("demonstrations")?;
-        if self.fingerprint != 0 && self.fingerprint != saved {
-            return Err(StateError::Value {
-                name: "demonstrations".into(),
-                problem: format!(
-                    "{} holds other transitions than those that the run began with: restore the file, or begin another run",
-                    self.config.data
-                ),
-            });
-        }
+        same_demonstrations(saved, self.fingerprint, &self.config.data)?;
         self.fingerprint = saved;
         self.policy.load("policy", from)?;
         self.actor.load(from)?;

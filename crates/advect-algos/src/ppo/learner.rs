@@ -78,6 +78,11 @@ impl Learner {
         self.params.params()
     }
 
+    /// Rollouts learnt from.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
     /// Raw observations in the present units of the networks, without counting them.
     ///
     /// # Shapes

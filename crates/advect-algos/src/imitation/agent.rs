@@ -1,0 +1,233 @@
+//! The agent: a discriminator rewards a student that learns by PPO (fm_irl.md section 5).
+
+use advect_rl::demonstrations::same_demonstrations;
+use advect_rl::{
+    ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, MeanMetrics, Metrics, StateDict,
+    StateError, TrainError,
+};
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor};
+use serde::Serialize;
+
+use super::config::ImitationConfig;
+use super::expert::Expert;
+use super::model::RewardModel;
+use crate::dims::Dims;
+use crate::error::AlgoError;
+use crate::ppo::{Experience, Learner, PpoConfig};
+
+/// Adversarial imitation: in an iteration the student acts, the discriminator learns to tell its rollout from the expert, relabels the
+/// rollout, and the student learns from these rewards. The environment's rewards are not looked at.
+#[derive(Debug)]
+pub struct ImitationAgent<M> {
+    name: &'static str,
+    table: toml::Table,
+    config: ImitationConfig,
+    settings: LoopSettings,
+    device: Device,
+    student: Learner,
+    model: M,
+    expert: Option<Expert>,
+    /// Of the demonstrations; 0 before they are read.
+    fingerprint: u64,
+    /// Which transitions of the expert are kept.
+    keep: Stream,
+    order: Stream,
+}
+
+/// Configurations of an agent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a, C> {
+    pub name: &'static str,
+    pub whole: &'a C,
+    pub imitation: &'a ImitationConfig,
+    pub student: &'a PpoConfig,
+}
+
+impl<M: RewardModel> ImitationAgent<M> {
+    /// The agent of a checked configuration; `model` is at its start.
+    pub(crate) fn new<C: Serialize>(
+        settings: Settings<'_, C>,
+        dims: Dims,
+        seed: u64,
+        device: &Device,
+        model: M,
+    ) -> std::result::Result<Self, AlgoError> {
+        let Settings {
+            name,
+            whole,
+            imitation,
+            student,
+        } = settings;
+        Ok(Self {
+            table: crate::registry::to_table(name, whole)?,
+            settings: student.loop_settings(),
+            student: Learner::new(name, student, dims, seed, device)?,
+            config: imitation.clone(),
+            device: device.clone(),
+            expert: None,
+            fingerprint: 0,
+            keep: Stream::new(seed, &format!("{name}/expert")),
+            order: Stream::new(seed, &format!("{name}/order")),
+            name,
+            model,
+        })
+    }
+
+    /// The student.
+    pub fn student(&self) -> &Learner {
+        &self.student
+    }
+
+    /// The discriminator.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The discriminator's passes over a rollout `[n, o + d]`.
+    fn update_model(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<()> {
+        let Self {
+            expert: Some(expert),
+            config,
+            order,
+            student,
+            model,
+            device,
+            ..
+        } = self
+        else {
+            return Err(candle_core::Error::Msg(
+                "there is no expert: `prepare` was not called".into(),
+            ));
+        };
+        let (rows, count) = (config.disc_batch, rollout.dim(0)?);
+        for _ in 0..config.disc_epochs {
+            let (ours, theirs) = (order.permutation(count), order.permutation(expert.len()));
+            for (ours, theirs) in ours.chunks_exact(rows).zip(theirs.chunks_exact(rows)) {
+                let index = Tensor::from_slice(ours, rows, device)?;
+                let agent = rollout.index_select(&index, 0)?;
+                let expert = expert.rows(theirs, student, device)?;
+                model.learn(&expert, &agent, means)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever the discriminator does before its first step, with statistics of the observations of one rollout.
+    fn warm_up(&mut self, means: &mut MeanMetrics) -> Result<()> {
+        let Self {
+            expert: Some(expert),
+            config,
+            order,
+            student,
+            model,
+            device,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let mut index = vec![0; config.disc_batch];
+        let mut rows = || {
+            order.fill_indices(expert.len() as u32, &mut index);
+            expert.rows(&index, student, device)
+        };
+        model.warm_up(&mut rows, means)
+    }
+
+    /// Rewards of a rollout by the discriminator as it is now.
+    fn rewards(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<Vec<f32>> {
+        let mut rewards = self.model.logits(rollout)?;
+        let (kind, bonus) = (self.config.reward, self.config.survival_bonus);
+        for reward in &mut rewards {
+            *reward = kind.of(*reward, bonus);
+            means.add("reward/mean", f64::from(*reward));
+        }
+        Ok(rewards)
+    }
+
+    fn update_student(
+        &mut self,
+        experience: &Experience,
+        rewards: Vec<f32>,
+        means: &mut MeanMetrics,
+    ) -> Result<Metrics> {
+        let Self { student, model, .. } = self;
+        model.begin_student()?;
+        student.learn(experience, rewards, &mut |net, params| {
+            model.pull(net, params, means)
+        })
+    }
+}
+
+impl<M: RewardModel> Agent for ImitationAgent<M> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn loop_settings(&self) -> LoopSettings {
+        self.settings
+    }
+
+    fn prepare(
+        &mut self,
+        env: &EnvSpec,
+        _: bool,
+    ) -> std::result::Result<Option<Demonstrations>, TrainError> {
+        let expert = Expert::read(&self.config, env, self.keep.clone())?;
+        self.fingerprint = expert.fingerprint();
+        self.expert = Some(expert);
+        Ok(None)
+    }
+
+    fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
+        self.student.act(obs, mode)
+    }
+
+    fn observe(&mut self, obs: &Tensor) -> Result<()> {
+        self.student.observe(obs)
+    }
+
+    /// The student's evaluation action is its mean: it draws nothing.
+    fn begin_evaluation(&mut self, _: Stream) {}
+
+    fn update(&mut self, batch: &Batch) -> Result<Metrics> {
+        let experience = self.student.take_in(batch)?;
+        let rollout = Tensor::cat(&[&experience.obs, &experience.act], 1)?;
+        let mut means = MeanMetrics::default();
+        if self.student.updates() == 0 {
+            self.warm_up(&mut means)?;
+        }
+        self.update_model(&rollout, &mut means)?;
+        let rewards = self.rewards(&rollout, &mut means)?;
+        let mut metrics = self.update_student(&experience, rewards, &mut means)?;
+        metrics.extend(means.take());
+        Ok(metrics)
+    }
+
+    fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
+        self.student.save(out)?;
+        self.model.save(out)?;
+        out.put_stream("streams/order", &self.order);
+        out.put_scalar("demonstrations", self.fingerprint);
+        Ok(())
+    }
+
+    fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
+        let saved: u64 = from.scalar("demonstrations")?;
+        same_demonstrations(saved, self.fingerprint, &self.config.data)?;
+        self.fingerprint = saved;
+        self.student.load(from)?;
+        self.model.load(from)?;
+        self.order = from.stream("streams/order")?;
+        Ok(())
+    }
+
+    fn parameter_hash(&self) -> Result<u64> {
+        crate::hash::combined([self.student.params(), self.model.params()])
+    }
+
+    fn config_toml(&self) -> toml::Table {
+        self.table.clone()
+    }
+}
