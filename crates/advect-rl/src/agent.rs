@@ -120,6 +120,14 @@ pub trait Agent: Send {
         Ok(None)
     }
 
+    /// Learns from these demonstrations where [`Agent::prepare`] would read a file beside the environment; nothing for an algorithm without.
+    ///
+    /// # Errors
+    /// [`TrainError::Invalid`] if they do not suffice.
+    fn demonstrate(&mut self, _: Demonstrations) -> std::result::Result<(), TrainError> {
+        Ok(())
+    }
+
     /// Actions for `obs [n, o]`: `[n, d]` in units in which the environment's box is `[-1, 1]^d`; they may lie outside
     /// (see [`LoopSettings::clip_actions`]).
     ///

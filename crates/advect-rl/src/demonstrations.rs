@@ -64,6 +64,19 @@ impl Demonstrations {
         Ok(windows)
     }
 
+    /// Single transitions: rows of `obs_dim` and `act_dim` numbers behind each other, actions in units in which the environment's box is `[-1, 1]`.
+    pub fn of_rows(obs: Vec<f32>, obs_dim: usize, act: Vec<f32>, act_dim: usize) -> Self {
+        let rows = (obs.len() / obs_dim.max(1)).min(act.len() / act_dim.max(1));
+        Self {
+            starts: (0..rows as u32).collect(),
+            obs,
+            act,
+            obs_dim,
+            act_dim,
+            chunk: 1,
+        }
+    }
+
     fn windows_of(mut data: Dataset, env: &EnvSpec) -> Self {
         let chunk = env.act_dim / data.act_dim;
         // a chunk's bounds repeat those of one action

@@ -4,7 +4,7 @@
 //! would report one kind only. Times are therefore taken over blocks of updates (two by default) and divided by the
 //! block's length: every figure is seconds per update, averaged over the delay's cycle.
 
-use advect_rl::{Agent, Batch, LoopSettings};
+use advect_rl::{Agent, Batch, Demonstrations, LoopSettings};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 use serde::Serialize;
@@ -97,6 +97,19 @@ fn synthetic_batches(
     (0..BATCHES)
         .map(|i| synthetic_batch(&mut root.fork(&i.to_string()), settings, plan, device))
         .collect()
+}
+
+/// As many transitions of an expert as a batch of the agent has: normal observations and uniform actions.
+pub fn synthetic_demonstrations(settings: &LoopSettings, plan: &TimingPlan) -> Demonstrations {
+    let mut stream = Stream::new(plan.seed, "advect/timing/demonstrations");
+    let rows = settings.batch_rows();
+    let (mut obs, mut act) = (
+        vec![0.0; rows * plan.obs_dim],
+        vec![0.0; rows * plan.act_dim],
+    );
+    stream.fill_normal(&mut obs);
+    stream.fill_uniform_range(-1.0, 1.0, &mut act);
+    Demonstrations::of_rows(obs, plan.obs_dim, act, plan.act_dim)
 }
 
 fn synthetic_batch(

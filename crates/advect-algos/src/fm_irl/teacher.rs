@@ -31,7 +31,7 @@ pub fn generate(
     let x = integrate(&field, &x_0.unsqueeze(0)?, Grid::data_up(n_steps))?.squeeze(0)?;
     let width = x.dim(1)?;
     Ok((
-        x.narrow(1, 0, obs_dim)?,
-        x.narrow(1, obs_dim, width - obs_dim)?,
+        x.narrow(1, 0, obs_dim)?.contiguous()?,
+        x.narrow(1, obs_dim, width - obs_dim)?.contiguous()?,
     ))
 }

@@ -10,7 +10,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::Serialize;
 
 use super::config::ImitationConfig;
-use super::expert::Expert;
+use super::expert::{self, Expert};
 use super::model::RewardModel;
 use crate::dims::Dims;
 use crate::error::AlgoError;
@@ -97,7 +97,7 @@ impl<M: RewardModel> ImitationAgent<M> {
         } = self
         else {
             return Err(candle_core::Error::Msg(
-                "there is no expert: `prepare` was not called".into(),
+                "there is no expert: neither `prepare` nor `demonstrate` was called".into(),
             ));
         };
         let (rows, count) = (config.disc_batch, rollout.dim(0)?);
@@ -174,10 +174,18 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         env: &EnvSpec,
         _: bool,
     ) -> std::result::Result<Option<Demonstrations>, TrainError> {
-        let expert = Expert::read(&self.config, env, self.keep.clone())?;
+        self.demonstrate(expert::read(&self.config, env)?)?;
+        Ok(None)
+    }
+
+    fn demonstrate(
+        &mut self,
+        demonstrations: Demonstrations,
+    ) -> std::result::Result<(), TrainError> {
+        let expert = Expert::new(demonstrations, &self.config, self.keep.clone())?;
         self.fingerprint = expert.fingerprint();
         self.expert = Some(expert);
-        Ok(None)
+        Ok(())
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
@@ -193,7 +201,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
 
     fn update(&mut self, batch: &Batch) -> Result<Metrics> {
         let experience = self.student.take_in(batch)?;
-        let rollout = Tensor::cat(&[&experience.obs, &experience.act], 1)?;
+        let rollout = Tensor::cat(&[&experience.obs, &experience.act], 1)?.contiguous()?;
         let mut means = MeanMetrics::default();
         if self.student.updates() == 0 {
             self.warm_up(&mut means)?;
@@ -209,6 +217,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         self.student.save(out)?;
         self.model.save(out)?;
         out.put_stream("streams/order", &self.order);
+        out.put_stream("streams/expert", &self.keep);
         out.put_scalar("demonstrations", self.fingerprint);
         Ok(())
     }
@@ -220,6 +229,10 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         self.student.load(from)?;
         self.model.load(from)?;
         self.order = from.stream("streams/order")?;
+        self.keep = from.stream("streams/expert")?;
+        if let Some(expert) = &mut self.expert {
+            expert.choose(self.keep.clone());
+        }
         Ok(())
     }
 

@@ -16,55 +16,67 @@ pub struct Expert {
     kept: Vec<u32>,
 }
 
+/// Reads the file of a configuration.
+///
+/// # Errors
+/// [`TrainError::Data`] for a file that cannot be read; [`TrainError::Invalid`] if there is none, or with the dimension that is not the environment's.
+pub(super) fn read(
+    config: &ImitationConfig,
+    env: &EnvSpec,
+) -> std::result::Result<Demonstrations, TrainError> {
+    if config.data.is_empty() {
+        let fix = "give a file: --set data=FILE (`advect demos` makes some)";
+        return Err(invalid(config, "there is no expert to imitate".into(), fix));
+    }
+    Demonstrations::read(Path::new(&config.data), env, config.episodes)
+}
+
+fn invalid(config: &ImitationConfig, problem: String, fix: &str) -> TrainError {
+    TrainError::Invalid {
+        what: format!("data = {:?}", config.data),
+        problem,
+        fix: fix.into(),
+    }
+}
+
 impl Expert {
-    /// Reads the file of a configuration and keeps `expert_fraction` of its transitions, drawn from `stream`.
+    /// Keeps `expert_fraction` of the transitions, drawn from `stream`.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for a file that cannot be read; [`TrainError::Invalid`] if there is none, if its dimensions are not the
-    /// environment's, or if the kept part does not fill a minibatch.
-    pub fn read(
+    /// [`TrainError::Invalid`] if actions are chunks, or if the kept part does not fill a minibatch.
+    pub fn new(
+        demonstrations: Demonstrations,
         config: &ImitationConfig,
-        env: &EnvSpec,
-        mut stream: Stream,
+        stream: Stream,
     ) -> std::result::Result<Self, TrainError> {
-        let invalid = |problem: String, fix: &str| TrainError::Invalid {
-            what: format!("data = {:?}", config.data),
-            problem,
-            fix: fix.into(),
-        };
-        if config.data.is_empty() {
-            let fix = "give a file: --set data=FILE (`advect demos` makes some)";
-            return Err(invalid("there is no expert to imitate".into(), fix));
-        }
-        let demonstrations = Demonstrations::read(Path::new(&config.data), env, config.episodes)?;
         if demonstrations.chunk() != 1 {
             let problem = format!(
-                "{} actions of its make one of {}",
-                demonstrations.chunk(),
-                env.id
+                "the environment's action is {} of its",
+                demonstrations.chunk()
             );
-            return Err(invalid(
-                problem,
-                "imitate in an environment without `action_chunk`",
-            ));
+            let fix = "imitate in an environment without `action_chunk`";
+            return Err(invalid(config, problem, fix));
         }
-        let mut kept = stream.permutation(demonstrations.len());
-        kept.truncate((kept.len() as f64 * config.expert_fraction).round() as usize);
-        if kept.len() < config.disc_batch {
-            let problem = format!(
-                "{} transitions are kept, a minibatch takes {}",
-                kept.len(),
-                config.disc_batch
-            );
-            return Err(invalid(
-                problem,
-                "give more episodes, or a smaller `disc_batch`",
-            ));
+        let kept = (demonstrations.len() as f64 * config.expert_fraction).round() as usize;
+        if kept < config.disc_batch {
+            let (found, rows) = (kept, config.disc_batch);
+            let problem = format!("{found} transitions are kept, a minibatch takes {rows}");
+            let fix = "give more episodes, or a smaller `disc_batch`";
+            return Err(invalid(config, problem, fix));
         }
-        Ok(Self {
+        let mut expert = Self {
             demonstrations,
-            kept,
-        })
+            kept: vec![0; kept],
+        };
+        expert.choose(stream);
+        Ok(expert)
+    }
+
+    /// Keeps as many other transitions, drawn from `stream`.
+    pub(super) fn choose(&mut self, mut stream: Stream) {
+        let count = self.kept.len();
+        self.kept = stream.permutation(self.demonstrations.len());
+        self.kept.truncate(count);
     }
 
     /// A hash of all numbers of the file.

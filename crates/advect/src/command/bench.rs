@@ -8,7 +8,7 @@ use advect::device;
 use advect::machine::Machine;
 use advect::presets;
 use advect::rl::RunConfig;
-use advect::timing::{TimingPlan, UpdateTiming, time_updates};
+use advect::timing::{TimingPlan, UpdateTiming, synthetic_demonstrations, time_updates};
 use serde::Serialize;
 
 /// What `--json` prints.
@@ -40,6 +40,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     };
     let mut agent = registry::make(&args.algo, &config, dims, args.seed, &device)?;
     let plan = plan(args);
+    agent.demonstrate(synthetic_demonstrations(&agent.loop_settings(), &plan))?;
     let timing = time_updates(agent.as_mut(), &plan, &device)?;
     let report = Report {
         algo: &args.algo,

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The algorithm that learns from demonstrations alone.
-pub const IMITATION: &str = "flow-bc";
+pub const PRETRAINING: &str = "flow-bc";
+
+/// The algorithms that learn from demonstrations.
+pub const IMITATION: [&str; 2] = [PRETRAINING, "fm-irl"];
 
 /// Settings `key=value` with which an update of an algorithm takes milliseconds.
 pub fn tiny(algo: &str) -> Vec<String> {
@@ -15,9 +18,9 @@ pub fn tiny(algo: &str) -> Vec<String> {
     text.lines().map(|line| line.replace(' ', "")).collect()
 }
 
-/// Settings beside the small ones: demonstrations in `folder` for an algorithm that learns from them alone.
+/// Settings beside the small ones: demonstrations in `folder` for an algorithm that learns from them.
 pub fn data(algo: &str, env: &str, folder: &Path) -> Vec<String> {
-    if algo != IMITATION {
+    if !IMITATION.contains(&algo) {
         return Vec::new();
     }
     let file = folder.join("demonstrations.hdf5");

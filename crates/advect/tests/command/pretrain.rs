@@ -1,6 +1,6 @@
 //! Pretraining on recorded transitions, and fine-tuning from it.
 
-use crate::harness::{IMITATION, Training, advect, data, fail, hash, result, succeed, tiny};
+use crate::harness::{PRETRAINING, Training, advect, data, fail, hash, result, succeed, tiny};
 use std::path::{Path, PathBuf};
 
 const ENV: &str = "MultiGoal-v0";
@@ -8,15 +8,15 @@ const ENV: &str = "MultiGoal-v0";
 /// A small pretrained policy that takes chunks of so many actions.
 fn pretrained(out: &Path, chunk: &str) -> PathBuf {
     let file = out.join("demonstrations.hdf5");
-    data(IMITATION, ENV, out);
+    data(PRETRAINING, ENV, out);
     let mut command = advect(&["pretrain", "flow", "--quiet", "--steps", "20"]);
     command.args(["--chunk", chunk, "--set", "eval_episodes=3"]);
     command.arg("--data").arg(&file).arg("--out").arg(out);
-    for setting in tiny(IMITATION) {
+    for setting in tiny(PRETRAINING) {
         command.args(["--set", &setting]);
     }
     succeed(command.output());
-    out.join(format!("{IMITATION}-{ENV}@action_chunk={chunk}-s0"))
+    out.join(format!("{PRETRAINING}-{ENV}@action_chunk={chunk}-s0"))
 }
 
 fn fine_tuning(run: &Path, out: &Path, env: &'static str) -> Training {
@@ -106,7 +106,7 @@ fn what_is_no_pretrained_run_is_refused() {
         "{message}"
     );
     assert!(!out.path().join(format!("rldt-{ENV}-s0")).exists());
-    let nothing = fail(advect(&["train", IMITATION, "--env", ENV, "--out"]).arg(out.path()));
+    let nothing = fail(advect(&["train", PRETRAINING, "--env", ENV, "--out"]).arg(out.path()));
     assert!(
         nothing.contains("advect pretrain flow --data FILE"),
         "{nothing}"
