@@ -21,6 +21,7 @@ use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
 use crate::imitation::ImitationConfig;
+use crate::imitation::gail::{self, GailConfig};
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
@@ -62,7 +63,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 15] = [
+const ALGORITHMS: [Algorithm; 16] = [
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
@@ -111,6 +112,12 @@ const ALGORITHMS: [Algorithm; 15] = [
         FpmdConfig | NoisyBestOfConfig | MirrorConfig,
         FpmdConfig::of(Variant::R),
         |config, dims, seed, device| { fpmd::agent(Variant::R, config, dims, seed, device) }
+    ),
+    algorithm!(
+        "gail",
+        GailConfig | ImitationConfig | PpoConfig,
+        GailConfig::default(),
+        gail::agent
     ),
     algorithm!("ppo", PpoConfig, PpoConfig::default(), PpoAgent::new),
     algorithm!(

@@ -89,7 +89,9 @@ fn evaluation_is_a_function_of_the_observation_and_leaves_the_state_alone() -> T
             error < 1e-6,
             "{name}: a row depends on its neighbours by {error}"
         );
-        assert!(max_abs(&all)? <= 1.0);
+        // others rely on the loop, which clips to the box
+        let bounded = !agent.loop_settings().clip_actions;
+        assert!(!bounded || max_abs(&all)? <= 1.0, "{name}");
         assert_eq!(before, state(agent.as_ref())?, "{name}");
     }
     Ok(())
@@ -736,7 +738,7 @@ fn data_that_are_not_finite_show_in_the_metrics_or_the_state() -> TestResult {
         let mut agent = small_agent(name, 0)?;
         let mut poisoned = batch(&mut Stream::new(1, "batches"), 16)?;
         // who imitates does not look at rewards
-        match ["flow-bc", "fm-irl"].contains(&name) {
+        match ["flow-bc", "fm-irl", "gail"].contains(&name) {
             true => poisoned.act = (poisoned.act * f64::NAN)?,
             false => poisoned.reward = (poisoned.reward * f64::NAN)?,
         }

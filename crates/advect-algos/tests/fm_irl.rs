@@ -199,7 +199,10 @@ fn pull_and_reward_each_lead_to_the_expert() -> TestResult {
     {
         let before = error(&mut imitate(config.clone(), 0)?)?;
         let after = error(&mut imitate(config, rollouts)?)?;
-        assert!(before > 0.25 && after < bound, "{name}: {before} to {after}");
+        assert!(
+            before > 0.25 && after < bound,
+            "{name}: {before} to {after}"
+        );
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod agent;
 mod config;
 mod expert;
+pub mod gail;
 mod model;
 mod reward;
 

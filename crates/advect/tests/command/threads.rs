@@ -60,7 +60,7 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
     };
     command.args(["--set", width]);
     let rows = match algo {
-        "fm-irl" | "ppo" | "rldt" => "rollout_steps=128",
+        "fm-irl" | "gail" | "ppo" | "rldt" => "rollout_steps=128",
         _ => "batch_size=128",
     };
     let result: Value =
