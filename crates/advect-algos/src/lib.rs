@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod alpha;
+pub mod bc;
 pub mod candidates;
 pub mod diffusion_policy;
 mod dims;

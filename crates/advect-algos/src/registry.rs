@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
+use crate::bc::{BcAgent, BcConfig};
 use crate::diffusion_policy::DiffusionConfig;
 use crate::dims::Dims;
 use crate::dipo::DipoConfig;
@@ -63,7 +64,8 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 16] = [
+const ALGORITHMS: [Algorithm; 17] = [
+    algorithm!("bc", BcConfig, BcConfig::default(), BcAgent::new),
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
