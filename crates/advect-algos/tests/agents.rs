@@ -713,11 +713,16 @@ fn every_algorithm_refuses_unknown_keys_and_wrong_types() -> TestResult {
             Ok(made.err().ok_or("accepted")?.to_string())
         };
         // who learns from demonstrations has no discount
-        let has_gamma = registry::default_config(name)?.contains_key("gamma");
-        let (key, typo) = match has_gamma {
-            true => ("gamma", "gama"),
-            false => ("ema_tau", "ema_tao"),
-        };
+        let keys = registry::default_config(name)?;
+        let known = [
+            ("gamma", "gama", 1.5),
+            ("ema_tau", "ema_tao", 1.5),
+            ("lr", "lrr", -1.5),
+        ];
+        let mut known = known.into_iter();
+        let (key, typo, odd) = known
+            .find(|(key, ..)| keys.contains_key(*key))
+            .ok_or("no key is known")?;
         let unknown = refused(&format!("{typo} = 0.9"))?;
         let nearest = format!("unknown key `{typo}`; nearest keys: {key}");
         assert!(
@@ -726,8 +731,8 @@ fn every_algorithm_refuses_unknown_keys_and_wrong_types() -> TestResult {
         );
         let wrong = refused(&format!("{key} = \"high\""))?;
         assert!(wrong.contains(name) && wrong.contains(key), "{wrong}");
-        let outside = refused(&format!("{key} = 1.5"))?;
-        assert!(outside.contains(&format!("`{key}` is 1.5")), "{outside}");
+        let outside = refused(&format!("{key} = {odd:?}"))?;
+        assert!(outside.contains(&format!("`{key}` is {odd}")), "{outside}");
     }
     Ok(())
 }
