@@ -23,6 +23,7 @@ use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
 use crate::qvpo::QvpoConfig;
+use crate::reinflow::{ReinFlowAgent, ReinFlowConfig};
 use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
@@ -60,7 +61,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 14] = [
+const ALGORITHMS: [Algorithm; 15] = [
     algorithm!(
         "dipo",
         DipoConfig | DiffusionConfig,
@@ -110,6 +111,12 @@ const ALGORITHMS: [Algorithm; 14] = [
         QvpoConfig | DiffusionConfig,
         QvpoConfig::default(),
         qvpo::agent
+    ),
+    algorithm!(
+        "reinflow",
+        ReinFlowConfig | FlowNetwork,
+        ReinFlowConfig::default(),
+        ReinFlowAgent::new
     ),
     algorithm!(
         "rldt",

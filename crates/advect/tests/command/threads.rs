@@ -55,12 +55,12 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
         command.args(["--set", &setting]);
     }
     let width = match algo {
-        "flow-bc" | "rldt" => "width=96",
+        "flow-bc" | "reinflow" | "rldt" => "width=96",
         _ => "hidden=[96,96]",
     };
     command.args(["--set", width]);
     let rows = match algo {
-        "ppo" | "rldt" => "rollout_steps=128",
+        "ppo" | "reinflow" | "rldt" => "rollout_steps=128",
         _ => "batch_size=128",
     };
     let result: Value =
