@@ -1,4 +1,4 @@
-//! The velocity network of RLDT and of its pretraining (rldt.md section 6).
+//! The velocity network of RLDT, of ReinFlow and of their pretraining (rldt.md section 6).
 
 use advect_flow::{NetConfig, RldtNet, VelocityNet};
 use advect_kernels::Activation;

@@ -27,6 +27,7 @@ use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
 use crate::qvpo::QvpoConfig;
+use crate::reinflow::{ReinFlowAgent, ReinFlowConfig};
 use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
@@ -64,7 +65,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 17] = [
+const ALGORITHMS: [Algorithm; 18] = [
     algorithm!("bc", BcConfig, BcConfig::default(), BcAgent::new),
     algorithm!(
         "dipo",
@@ -127,6 +128,12 @@ const ALGORITHMS: [Algorithm; 17] = [
         QvpoConfig | DiffusionConfig,
         QvpoConfig::default(),
         qvpo::agent
+    ),
+    algorithm!(
+        "reinflow",
+        ReinFlowConfig | FlowNetwork,
+        ReinFlowConfig::default(),
+        ReinFlowAgent::new
     ),
     algorithm!(
         "rldt",

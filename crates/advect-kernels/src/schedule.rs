@@ -37,6 +37,18 @@ pub enum Schedule {
         /// Step at which the rate has come down.
         total: u64,
     },
+    /// Cycles of `period` steps, all alike: linear from `lr_min` to `lr`, then half a cosine back to `lr_min` (Loshchilov and Hutter
+    /// 2017, eq. 5, with a warm-up in every cycle).
+    CosineCycles {
+        /// Rate at the end of a warm-up.
+        lr: f64,
+        /// Rate at the start of a cycle and towards its end.
+        lr_min: f64,
+        /// Steps of the warm-up; 0 is none.
+        warmup: u64,
+        /// Steps of a cycle.
+        period: u64,
+    },
 }
 
 impl Schedule {
@@ -64,8 +76,20 @@ impl Schedule {
                 total,
             } => {
                 let phase = fraction(step, warmup, total.saturating_sub(warmup));
-                lr_end + (lr - lr_end) * 0.5 * (1.0 + (std::f64::consts::PI * phase).cos())
+                half_cosine(lr, lr_end, phase)
             }
+            Self::CosineCycles {
+                lr,
+                lr_min,
+                warmup,
+                period,
+            } => match step % period.max(1) {
+                step if step < warmup => lr_min + (lr - lr_min) * fraction(step, 0, warmup),
+                step => {
+                    let phase = fraction(step, warmup, period.saturating_sub(warmup));
+                    half_cosine(lr, lr_min, phase)
+                }
+            },
         }
     }
 }
@@ -77,6 +101,11 @@ fn fraction(step: u64, begin: u64, duration: u64) -> f64 {
         return if step >= begin { 1.0 } else { 0.0 };
     }
     (done as f64 / duration as f64).min(1.0)
+}
+
+/// From `first` at phase 0 to `last` at phase 1.
+fn half_cosine(first: f64, last: f64, phase: f64) -> f64 {
+    last + (first - last) * 0.5 * (1.0 + (std::f64::consts::PI * phase).cos())
 }
 
 fn ramp(step: u64, warmup: u64) -> f64 {
@@ -136,5 +165,30 @@ mod tests {
         assert!((schedule.at(6) - 0.6).abs() < 1e-12, "half way is the mean");
         assert_eq!([schedule.at(10), schedule.at(11)], [0.2, 0.2]);
         assert!((2..10).all(|i| schedule.at(i + 1) < schedule.at(i)));
+    }
+
+    #[test]
+    fn cycles_rise_and_fall_between_the_same_rates() {
+        let schedule = Schedule::CosineCycles {
+            lr: 1.0,
+            lr_min: 0.2,
+            warmup: 4,
+            period: 12,
+        };
+        for start in [0, 12, 120] {
+            let at = |i: u64| schedule.at(start + i);
+            // half way up and half way down is the mean
+            for (i, expected) in [(0, 0.2), (2, 0.6), (4, 1.0), (8, 0.6)] {
+                assert!((at(i) - expected).abs() < 1e-12, "{i}: {}", at(i));
+            }
+            assert!((4..11).all(|i| at(i + 1) < at(i)) && at(11) > 0.2);
+        }
+        let steady = Schedule::CosineCycles {
+            lr: 1.0,
+            lr_min: 0.2,
+            warmup: 0,
+            period: 1,
+        };
+        assert_eq!([0, 1, 2].map(|i| steady.at(i)), [1.0; 3]);
     }
 }

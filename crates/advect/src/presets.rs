@@ -59,6 +59,7 @@ pub const PRESETS: &[Preset] = &[
     named!("fmer", "sparse"),
     named!("fmer", "v1"),
     named!("qvpo", "fast"),
+    named!("reinflow", "fast"),
     named!("rldt", "fast"),
     named!("sdac", "fast"),
     tuned!("flame-m", "MultiGoal-v0"),

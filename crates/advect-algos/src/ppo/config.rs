@@ -8,6 +8,7 @@ use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use super::actor_critic::Start;
+use super::experience::Discount;
 use super::loss::Coefficients;
 use crate::error::AlgoError;
 use crate::validate::{at_least_one, finite, narrowest, not_negative, positive, unit_interval};
@@ -161,6 +162,15 @@ impl PpoConfig {
         }
     }
 
+    /// How rewards to come count.
+    pub fn discount(&self) -> Discount {
+        Discount {
+            gamma: self.gamma,
+            lambda: self.gae_lambda,
+            limits: self.time_limits,
+        }
+    }
+
     /// The networks' initial values.
     pub fn start(&self) -> Start {
         Start {
@@ -209,16 +219,17 @@ impl PpoConfig {
             AdvantageNorm::Minibatch => 2,
             _ => 1,
         };
-        if self.num_minibatches.saturating_mul(least) <= rows {
-            return Ok(());
-        }
-        let fix = format!(
-            "give at least {least} of the {rows} rows of a rollout (rollout_steps num_envs) to each"
-        );
-        Err(AlgoError::value(
-            "num_minibatches",
-            self.num_minibatches,
-            fix,
-        ))
+        check_minibatches(self.num_minibatches, rows, least)
     }
+}
+
+/// Refuses minibatches of fewer than `least` of the `rows` of a rollout.
+pub(crate) fn check_minibatches(count: usize, rows: usize, least: usize) -> Result<(), AlgoError> {
+    if count.saturating_mul(least) <= rows {
+        return Ok(());
+    }
+    let fix = format!(
+        "give at least {least} of the {rows} rows of a rollout (rollout_steps num_envs) to each"
+    );
+    Err(AlgoError::value("num_minibatches", count, fix))
 }

@@ -1,9 +1,21 @@
 //! A rollout as the networks see it.
 
-use advect_rl::advantage::{Rollout, gae, next_values};
-use candle_core::Tensor;
+use advect_kernels::KernelError;
+use advect_rl::advantage::{Rollout, TimeLimits, gae, next_values};
+use candle_core::{Result, Tensor};
 
-use super::config::PpoConfig;
+use super::loss::Rows;
+
+/// How rewards to come count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Discount {
+    /// Discount.
+    pub gamma: f64,
+    /// Lambda of the advantages.
+    pub lambda: f64,
+    /// What a time limit means.
+    pub limits: TimeLimits,
+}
 
 /// A rollout in the units of the networks, without its rewards.
 #[derive(Debug, Clone)]
@@ -12,7 +24,7 @@ pub struct Experience {
     pub obs: Tensor,
     /// The true next observations, likewise `[T E, o]`.
     pub next_obs: Tensor,
-    /// Actions as they were drawn `[T E, d]`.
+    /// What the policy drew, as [`Rows::act`] says `[T E, ..]`.
     pub act: Tensor,
     /// 1 where an episode terminated `[T E]`.
     pub terminated: Vec<f32>,
@@ -29,6 +41,34 @@ impl Experience {
         flags.map(|(a, b)| *a > 0.0 || *b > 0.0).collect()
     }
 
+    /// The rows to learn from, given what the parameters that acted say of them.
+    ///
+    /// # Shapes
+    /// `reward` of `T E` values; `log_prob`, `value` of the observations and `at_end` of the true next observations `[T E]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn rows(
+        &self,
+        reward: &[f32],
+        log_prob: Tensor,
+        value: Tensor,
+        at_end: &Tensor,
+        discount: Discount,
+    ) -> Result<Rows> {
+        let (values, at_end) = (value.to_vec1()?, at_end.to_vec1()?);
+        let advantage = self.advantages(reward, &values, &at_end, discount);
+        let advantage = Tensor::from_vec(advantage, values.len(), value.device())?;
+        Ok(Rows {
+            obs: self.obs.clone(),
+            act: self.act.clone(),
+            log_prob,
+            returns: (&advantage + &value)?,
+            advantage,
+            value,
+        })
+    }
+
     /// Advantages from the values of the observations and, at ends, of the true next observations.
     ///
     /// # Shapes
@@ -38,7 +78,7 @@ impl Experience {
         reward: &[f32],
         value: &[f32],
         at_end: &[f32],
-        config: &PpoConfig,
+        discount: Discount,
     ) -> Vec<f32> {
         let next_value = next_values(value, at_end, &self.ended(), self.num_envs);
         let rollout = Rollout {
@@ -49,11 +89,19 @@ impl Experience {
             truncated: &self.truncated,
             num_envs: self.num_envs,
         };
-        gae(
-            &rollout,
-            config.gamma,
-            config.gae_lambda,
-            config.time_limits,
-        )
+        gae(&rollout, discount.gamma, discount.lambda, discount.limits)
     }
+}
+
+/// Refuses a rollout of `found` environments where `expected` are configured.
+pub(crate) fn check_envs(expected: usize, found: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(KernelError::Invalid {
+        what: "rollout".into(),
+        problem: format!("its rows are of {found} environments, `num_envs` is {expected}"),
+        fix: "collect it with as many environments as the agent is configured for".into(),
+    }
+    .into())
 }

@@ -1,6 +1,6 @@
 //! Policy, value and normalisers, and how they learn from a rollout.
 
-use advect_kernels::{KernelError, Params, random};
+use advect_kernels::{Params, random};
 use advect_rl::advantage;
 use advect_rl::{
     ActMode, Batch, Learned, Metrics, ObsNormalizer, RewardNormalizer, StateDict, StateError,
@@ -10,7 +10,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::actor_critic::ActorCritic;
 use super::config::{AdvantageNorm, PpoConfig};
-use super::experience::Experience;
+use super::experience::{Experience, check_envs};
 use super::loss::{Rows, losses};
 use super::report::Report;
 use crate::dims::Dims;
@@ -142,7 +142,7 @@ impl Learner {
     /// # Errors
     /// If the rows are of another number of environments than the configuration says.
     pub fn take_in(&mut self, batch: &Batch) -> Result<Experience> {
-        self.check_envs(batch.num_envs)?;
+        check_envs(self.config.num_envs, batch.num_envs)?;
         let (obs, next_obs) = match self.config.normalize_obs {
             true => {
                 let normalizer = &mut self.rollout_normalizer;
@@ -160,19 +160,6 @@ impl Learner {
             truncated: batch.truncated.to_vec1()?,
             num_envs: batch.num_envs,
         })
-    }
-
-    fn check_envs(&self, found: usize) -> Result<()> {
-        let expected = self.config.num_envs;
-        if found == expected {
-            return Ok(());
-        }
-        Err(KernelError::Invalid {
-            what: "rollout".into(),
-            problem: format!("its rows are of {found} environments, `num_envs` is {expected}"),
-            fix: "collect it with as many environments as the agent is configured for".into(),
-        }
-        .into())
     }
 
     /// Learns from a rollout with raw rewards `[T E]`; `extra` is added to the loss of every minibatch.
@@ -208,21 +195,16 @@ impl Learner {
     /// What the parameters that acted say of a rollout: log-probabilities, values, advantages and returns.
     fn rows(&self, experience: &Experience, reward: &[f32]) -> Result<Rows> {
         let params = self.params().detached();
-        let (obs, act) = (experience.obs.clone(), experience.act.clone());
-        let mean = self.net.mean(&params, &obs)?;
-        let log_prob = gaussian::log_prob(&act, &mean, &self.net.log_std(&params)?)?;
-        let value = self.net.value(&params, &obs)?;
+        let (obs, act) = (&experience.obs, &experience.act);
+        let mean = self.net.mean(&params, obs)?;
+        let log_prob = gaussian::log_prob(act, &mean, &self.net.log_std(&params)?)?;
+        let value = self.net.value(&params, obs)?;
         let at_end = self.net.value(&params, &experience.next_obs)?;
-        let (values, at_end) = (value.to_vec1()?, at_end.to_vec1()?);
-        let advantage = experience.advantages(reward, &values, &at_end, &self.config);
-        let advantage = Tensor::from_vec(advantage, values.len(), &self.device)?;
+        let discount = self.config.discount();
+        let rows = experience.rows(reward, log_prob, value, &at_end, discount)?;
         Ok(Rows {
-            returns: (&advantage + &value)?,
-            advantage: self.normalized_for(AdvantageNorm::Rollout, advantage)?,
-            obs,
-            act,
-            log_prob,
-            value,
+            advantage: self.normalized_for(AdvantageNorm::Rollout, rows.advantage)?,
+            ..rows
         })
     }
 
@@ -246,8 +228,7 @@ impl Learner {
         let order = random::permutation(&mut self.shuffle, count, &self.device)?;
         let minibatches = self.config.num_minibatches.min(count);
         for i in 0..minibatches {
-            let (first, end) = (i * count / minibatches, (i + 1) * count / minibatches);
-            let mut minibatch = rows.select(&order.narrow(0, first, end - first)?)?;
+            let mut minibatch = rows.minibatch(&order, i, minibatches)?;
             minibatch.advantage =
                 self.normalized_for(AdvantageNorm::Minibatch, minibatch.advantage)?;
             self.step(&minibatch, lr, extra, report)?;

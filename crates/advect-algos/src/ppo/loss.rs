@@ -11,7 +11,7 @@ use crate::gaussian;
 pub struct Rows {
     /// Normalised observations `[B, o]`.
     pub obs: Tensor,
-    /// Actions as they were drawn, outside of the box too `[B, d]`.
+    /// What the policy drew: actions, outside of the box too `[B, d]`, or whatever else has the log-probability `[B, ..]`.
     pub act: Tensor,
     /// `log pi_old(a | s)` `[B]`.
     pub log_prob: Tensor,
@@ -41,6 +41,19 @@ impl Rows {
             advantage: rows(&self.advantage)?,
             returns: rows(&self.returns)?,
         })
+    }
+
+    /// Minibatch `i` of `count` in this order; their sizes differ by at most one.
+    ///
+    /// # Shapes
+    /// `order` `[B]`, u32.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn minibatch(&self, order: &Tensor, i: usize, count: usize) -> Result<Self> {
+        let rows = order.elem_count();
+        let (first, end) = (i * rows / count, (i + 1) * rows / count);
+        self.select(&order.narrow(0, first, end - first)?)
     }
 }
 

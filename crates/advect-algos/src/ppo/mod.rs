@@ -10,12 +10,12 @@ pub mod experience;
 pub mod learner;
 pub mod loss;
 pub mod regulariser;
-mod report;
+pub(crate) mod report;
 pub mod surrogate;
 pub mod value;
 
 pub use actor_critic::ActorCritic;
 pub use agent::PpoAgent;
 pub use config::PpoConfig;
-pub use experience::Experience;
+pub use experience::{Discount, Experience};
 pub use learner::Learner;

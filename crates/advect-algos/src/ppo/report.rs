@@ -17,7 +17,7 @@ const NAMES: [&str; 5] = [
 
 /// Sums over minibatches; they stay on the device until the end of the update.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Of [`NAMES`] `[5]`.
     sums: Option<Tensor>,
     grad_norm: f64,
@@ -26,7 +26,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Takes in a minibatch with its gradient's norm before clipping.
-    pub(super) fn add(&mut self, losses: &Losses, clip: f64, grad_norm: f64) -> Result<()> {
+    pub(crate) fn add(&mut self, losses: &Losses, clip: f64, grad_norm: f64) -> Result<()> {
         let log_ratio = losses.log_ratio.detach();
         let scalars = Tensor::stack(
             &[
@@ -48,7 +48,7 @@ impl Report {
     }
 
     /// The means.
-    pub(super) fn metrics(self) -> Result<Metrics> {
+    pub(crate) fn metrics(self) -> Result<Metrics> {
         let mut metrics = Metrics::new();
         let Some(sums) = self.sums else {
             return Ok(metrics);

@@ -9,7 +9,6 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::config::{Reference, RewardScale, RldtConfig};
 use super::critic::{action_gradient, disjoint_losses, next_value};
 use super::landing::{explored, sample};
-use super::pretrained;
 use super::sequences::Sequences;
 use super::step::{PolicyStep, StepNoise};
 use super::trajectories::Shape;
@@ -18,6 +17,7 @@ use crate::error::AlgoError;
 use crate::flow_actor::FlowActor;
 use crate::normals::Normals;
 use crate::off_policy::{ActorCritic, Networks, OffPolicyAgent, OffPolicyAlgorithm};
+use crate::pretrained;
 
 /// Critics; each learns from its own share of the trajectories.
 const CRITICS: usize = 2;
@@ -221,7 +221,9 @@ impl OffPolicyAlgorithm for Rldt {
             return Ok(());
         }
         let path = std::path::Path::new(&self.config.pretrained);
-        pretrained::load(path, &self.config, env, &mut self.actor, &mut parts.policy)
+        let weights = pretrained::load(path, &self.config.network, env, &mut self.actor)?;
+        parts.policy.online.params().set_from_slice(&weights)?;
+        Ok(parts.policy.update_average(1.0)?)
     }
 
     /// An end point of the flow; to explore, with noise in proportion to how far an intermediate point lands from it.

@@ -8,15 +8,9 @@ pub mod critic;
 pub mod field;
 pub mod landing;
 pub mod loss;
-pub mod pretrained;
 pub mod sequences;
 pub mod step;
 pub mod trajectories;
 
 pub use agent::{Rldt, RldtAgent, agent};
 pub use config::RldtConfig;
-
-/// The algorithm's name.
-const NAME: &str = "rldt";
-/// The algorithm whose runs it starts from.
-const PRETRAINING: &str = "flow-bc";

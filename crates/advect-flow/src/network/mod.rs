@@ -61,6 +61,23 @@ impl VelocityNet {
     pub fn new(config: &NetConfig) -> Result<Self> {
         Self::with_times(config, ["time"])
     }
+
+    /// The embedding of flow times that the trunk sees, differentiable in `params`.
+    ///
+    /// # Shapes
+    /// `params` `[P]`, `tau` `[B]` to `[B, e]` with `e` of [`VelocityNet::time_width`].
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn time_embedding(&self, params: &Tensor, tau: &Tensor) -> Result<Tensor> {
+        let [range] = &self.time_ranges;
+        self.config.time.forward(&slice(params, range)?, tau)
+    }
+
+    /// Width of the embedding of a flow time.
+    pub fn time_width(&self) -> usize {
+        self.config.time.dim()
+    }
 }
 
 impl MeanVelocityNet {

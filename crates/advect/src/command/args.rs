@@ -99,7 +99,7 @@ pub struct TrainArgs {
 /// What `pretrain` trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Pretraining {
-    /// A flow policy by flow matching (the algorithm `flow-bc`), which `train rldt` fine-tunes
+    /// A flow policy by flow matching (the algorithm `flow-bc`), which `train rldt` and `train reinflow` fine-tune
     Flow,
 }
 

@@ -4,6 +4,8 @@ use crate::harness::{PRETRAINING, Training, advect, data, fail, hash, result, su
 use std::path::{Path, PathBuf};
 
 const ENV: &str = "MultiGoal-v0";
+/// The algorithms that fine-tune a pretrained policy.
+const TUNERS: [&str; 2] = ["reinflow", "rldt"];
 
 /// A small pretrained policy that takes chunks of so many actions.
 fn pretrained(out: &Path, chunk: &str) -> PathBuf {
@@ -19,9 +21,26 @@ fn pretrained(out: &Path, chunk: &str) -> PathBuf {
     out.join(format!("{PRETRAINING}-{ENV}@action_chunk={chunk}-s0"))
 }
 
-fn fine_tuning(run: &Path, out: &Path, env: &'static str) -> Training {
+fn fine_tuning(algo: &'static str, run: &Path, out: &Path, env: &'static str) -> Training {
     let from = format!("pretrained='{}'", run.display());
-    Training::new("rldt", env, 64, out).with(&["--set", &from])
+    Training::new(algo, env, 64, out).with(&["--set", &from])
+}
+
+/// Settings with which fine-tuning leaves the policy as it was, evaluated like its pretraining; and how far the evaluations may lie
+/// apart: ReinFlow takes its steps in another order of operations.
+fn resting(algo: &str) -> (&'static [&'static str], f64) {
+    match algo {
+        "rldt" => (&["critic_warmup=1000"], 0.0),
+        _ => (
+            &[
+                "policy_lr=0.0",
+                "policy_lr_min=0.0",
+                "zero_noise_eval=true",
+                "clip_intermediate=false",
+            ],
+            1e-4,
+        ),
+    }
 }
 
 #[test]
@@ -29,42 +48,58 @@ fn a_pretrained_policy_is_evaluated_and_fine_tuned() {
     let out = tempfile::tempdir().unwrap();
     let run = pretrained(out.path(), "2");
     succeed(advect(&["eval", run.to_str().unwrap(), "--episodes", "2"]).output());
-    let training = fine_tuning(&run, out.path(), "MultiGoal-v0@action_chunk=2");
-    let trained = training.finish();
-    assert_eq!(trained["env_steps"], 64);
-    // without updates the policy is the pretrained one
-    let still = tempfile::tempdir().unwrap();
-    let rest = fine_tuning(&run, still.path(), "MultiGoal-v0@action_chunk=2")
-        .with(&["--set", "critic_warmup=1000"]);
-    let evaluation = &rest.finish()["evaluation"];
-    assert_eq!(*evaluation, result(&run)["evaluation"]);
-    assert_ne!(*evaluation, trained["evaluation"]);
+    let env = "MultiGoal-v0@action_chunk=2";
+    let mean = |result: &serde_json::Value| result["evaluation"]["mean"].as_f64().unwrap();
+    for algo in TUNERS {
+        let trained = fine_tuning(algo, &run, out.path(), env).finish();
+        assert_eq!(trained["env_steps"], 64, "{algo}");
+        let still = tempfile::tempdir().unwrap();
+        let (settings, within) = resting(algo);
+        let mut rest = fine_tuning(algo, &run, still.path(), env);
+        for setting in settings {
+            rest = rest.with(&["--set", setting]);
+        }
+        let (rest, before) = (mean(&rest.finish()), mean(&result(&run)));
+        assert!((rest - before).abs() <= within, "{algo}: {rest} {before}");
+        assert_ne!(rest, mean(&trained), "{algo}");
+    }
 }
 
 #[test]
 fn fine_tuning_that_stops_inside_an_iteration_goes_on_to_the_same_bits() {
     let out = tempfile::tempdir().unwrap();
-    let run = pretrained(out.path(), "2");
     let env = "MultiGoal-v0@action_chunk=2";
-    let [straight, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
-    let expected = fine_tuning(&run, straight.path(), env).finish();
-    let mut training = fine_tuning(&run, stopped.path(), env);
-    training.steps = 40;
-    training.finish();
-    // the pretrained run is not needed any more
-    std::fs::remove_dir_all(&run).unwrap();
-    let mut resume = advect(&["train", "--quiet", "--steps", "64", "--resume"]);
-    succeed(resume.arg(training.run_dir()).output());
-    assert_eq!(hash(&expected), hash(&result(&training.run_dir())));
+    for algo in TUNERS {
+        let run = pretrained(out.path(), "2");
+        let [straight, stopped] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        let expected = fine_tuning(algo, &run, straight.path(), env).finish();
+        let mut training = fine_tuning(algo, &run, stopped.path(), env);
+        training.steps = 40;
+        training.finish();
+        // the pretrained run is not needed any more
+        std::fs::remove_dir_all(&run).unwrap();
+        let mut resume = advect(&["train", "--quiet", "--steps", "64", "--resume"]);
+        succeed(resume.arg(training.run_dir()).output());
+        assert_eq!(
+            hash(&expected),
+            hash(&result(&training.run_dir())),
+            "{algo}"
+        );
+    }
 }
 
 #[test]
 fn a_pretrained_policy_that_does_not_fit_is_refused_by_the_field() {
     let out = tempfile::tempdir().unwrap();
     let run = pretrained(out.path(), "2");
+    TUNERS.iter().for_each(|algo| refuses_misfits(algo, &run));
+}
+
+fn refuses_misfits(algo: &'static str, run: &Path) {
     let refused = |env: &'static str, more: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
-        let message = fail(&mut fine_tuning(&run, folder.path(), env).with(more).command());
+        let training = fine_tuning(algo, run, folder.path(), env).with(more);
+        let message = fail(&mut training.command());
         assert!(message.contains("pretrained = "), "{message}");
         message
     };
@@ -96,11 +131,14 @@ fn a_pretrained_policy_that_does_not_fit_is_refused_by_the_field() {
 #[test]
 fn what_is_no_pretrained_run_is_refused() {
     let out = tempfile::tempdir().unwrap();
-    let missing = fail(&mut fine_tuning(&out.path().join("none"), out.path(), ENV).command());
-    assert!(missing.contains("none"), "{missing}");
+    for algo in TUNERS {
+        let training = fine_tuning(algo, &out.path().join("none"), out.path(), ENV);
+        let missing = fail(&mut training.command());
+        assert!(missing.contains("none"), "{missing}");
+    }
     let other = Training::new("sac", ENV, 100, out.path());
     other.finish();
-    let message = fail(&mut fine_tuning(&other.run_dir(), out.path(), ENV).command());
+    let message = fail(&mut fine_tuning("rldt", &other.run_dir(), out.path(), ENV).command());
     assert!(
         message.contains("its algo is sac, this run's flow-bc"),
         "{message}"

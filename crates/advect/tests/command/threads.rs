@@ -55,12 +55,12 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
         command.args(["--set", &setting]);
     }
     let width = match algo {
-        "flow-bc" | "fm-irl" | "rldt" => "width=96",
+        "flow-bc" | "fm-irl" | "reinflow" | "rldt" => "width=96",
         _ => "hidden=[96,96]",
     };
     command.args(["--set", width]);
     let rows = match algo {
-        "fm-irl" | "gail" | "ppo" | "rldt" => "rollout_steps=128",
+        "fm-irl" | "gail" | "ppo" | "reinflow" | "rldt" => "rollout_steps=128",
         _ => "batch_size=128",
     };
     let result: Value =

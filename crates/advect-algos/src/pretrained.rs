@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use advect_rl::{Averaged, EnvSpec, RunConfig, StateDict, TrainError, checkpoint, run_dir};
+use advect_rl::{EnvSpec, RunConfig, StateDict, TrainError, checkpoint, run_dir};
 
-use super::config::RldtConfig;
 use crate::flow_actor::FlowActor;
+use crate::flow_network::FlowNetwork;
 use crate::registry::to_table;
 
+/// The algorithm whose runs are fine-tuned.
+const PRETRAINING: &str = "flow-bc";
 /// The averaged weights in a state of the pretraining.
 const WEIGHTS: &str = "policy/target";
 
@@ -34,30 +36,30 @@ impl Origin<'_> {
     }
 }
 
-/// Reads the averaged weights of the run at `path` into policy and reference, and its bounds into the actor.
+/// The averaged weights of the run at `path`, in the order of the actor's network; its bounds go into the actor. The number of steps is
+/// no setting of the network: the actor keeps its own.
 ///
 /// # Errors
 /// [`TrainError::Run`] if there is no run or no whole checkpoint; [`TrainError::Invalid`] with the field that does not fit: algorithm,
 /// environment, width of observations or of a chunk, bounds of the data, a setting of the network.
 pub fn load(
     path: &Path,
-    config: &RldtConfig,
+    network: &FlowNetwork,
     env: &EnvSpec,
     actor: &mut FlowActor,
-    policy: &mut Averaged,
-) -> Result<(), TrainError> {
+) -> Result<Vec<f32>, TrainError> {
     let (origin, run) = (Origin { path }, run_dir::read_config(path)?);
     check_run(&origin, &run, env)?;
     let (_, state) = checkpoint::load_agent(path, None)?;
     check_widths(&origin, &state, env)?;
-    check_network(&origin, &run, config)?;
+    check_network(&origin, &run, network)?;
     actor
         .load(&state)
         .map_err(|e| origin.unreadable("normaliser", e))?;
-    state
-        .load_params(WEIGHTS, policy.online.params())
-        .map_err(|e| origin.unreadable("network", e))?;
-    Ok(policy.update_average(1.0)?)
+    let weights = state.array(WEIGHTS, &[actor.net.layout().len()]);
+    Ok(weights
+        .map_err(|e| origin.unreadable("network", e))?
+        .to_vec())
 }
 
 /// An environment's id without its settings.
@@ -66,9 +68,9 @@ fn base(id: &str) -> &str {
 }
 
 fn check_run(origin: &Origin, run: &RunConfig, env: &EnvSpec) -> Result<(), TrainError> {
-    if run.algo != super::PRETRAINING {
+    if run.algo != PRETRAINING {
         let fix = "give a run that `advect pretrain flow` made";
-        return Err(origin.misfit("algo", &run.algo, super::PRETRAINING, fix));
+        return Err(origin.misfit("algo", &run.algo, PRETRAINING, fix));
     }
     if base(&run.env) != base(&env.id) {
         let fix = "fine-tune in the environment of the demonstrations";
@@ -106,8 +108,12 @@ fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(),
 }
 
 /// Compares the settings of the network one by one.
-fn check_network(origin: &Origin, run: &RunConfig, config: &RldtConfig) -> Result<(), TrainError> {
-    let ours = to_table(super::NAME, &config.network);
+fn check_network(
+    origin: &Origin,
+    run: &RunConfig,
+    network: &FlowNetwork,
+) -> Result<(), TrainError> {
+    let ours = to_table(PRETRAINING, network);
     let ours = ours.map_err(|e| origin.unreadable("network", e))?;
     for (key, expected) in &ours {
         let found = run.agent.get(key);
