@@ -8,17 +8,79 @@ use crate::flow_actor::FlowActor;
 use crate::flow_network::FlowNetwork;
 use crate::registry::to_table;
 
-/// The algorithm whose runs are fine-tuned.
-const PRETRAINING: &str = "flow-bc";
+/// The algorithm whose flow policies are fine-tuned.
+const FLOW: &str = "flow-bc";
 /// The averaged weights in a state of the pretraining.
 const WEIGHTS: &str = "policy/target";
 
 /// The pretraining's run, for messages about what does not fit.
-struct Origin<'a> {
+pub(crate) struct Origin<'a> {
     path: &'a Path,
+    algo: &'static str,
 }
 
-impl Origin<'_> {
+impl<'a> Origin<'a> {
+    /// Settings and last state of the run at `path`.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] if there is no run or no whole checkpoint; [`TrainError::Invalid`] if it is of another algorithm than `algo` or of another environment.
+    pub(crate) fn open(
+        path: &'a Path,
+        algo: &'static str,
+        env: &EnvSpec,
+    ) -> Result<(Self, RunConfig, StateDict), TrainError> {
+        let (origin, run) = (Self { path, algo }, run_dir::read_config(path)?);
+        origin.check_run(&run, env)?;
+        let (_, state) = checkpoint::load_agent(path, None)?;
+        Ok((origin, run, state))
+    }
+
+    fn check_run(&self, run: &RunConfig, env: &EnvSpec) -> Result<(), TrainError> {
+        if run.algo != self.algo {
+            let fix = match self.algo {
+                FLOW => "give a run that `advect pretrain flow` made",
+                _ => "give a run of that algorithm",
+            };
+            return Err(self.misfit("algo", &run.algo, self.algo, fix));
+        }
+        if base(&run.env) != base(&env.id) {
+            let fix = "fine-tune in the environment of the demonstrations";
+            return Err(self.misfit("environment", base(&run.env), base(&env.id), fix));
+        }
+        Ok(())
+    }
+
+    /// Compares settings one by one with those of the run.
+    pub(crate) fn check_settings(
+        &self,
+        run: &RunConfig,
+        ours: &toml::Table,
+    ) -> Result<(), TrainError> {
+        for (key, expected) in ours {
+            let found = run.agent.get(key);
+            if found != Some(expected) {
+                let found = found.map_or("missing".into(), ToString::to_string);
+                let fix = format!("set {key} to {found} here, or pretrain with {expected}");
+                return Err(self.misfit(key, &found, &expected.to_string(), &fix));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a width of the run that is not this one's.
+    pub(crate) fn check_width(
+        &self,
+        field: &str,
+        found: usize,
+        expected: usize,
+        fix: &str,
+    ) -> Result<(), TrainError> {
+        match found == expected {
+            true => Ok(()),
+            false => Err(self.misfit(field, &found.to_string(), &expected.to_string(), fix)),
+        }
+    }
+
     fn misfit(&self, field: &str, found: &str, expected: &str, fix: &str) -> TrainError {
         TrainError::Invalid {
             what: format!("pretrained = {}", self.path.display()),
@@ -27,7 +89,7 @@ impl Origin<'_> {
         }
     }
 
-    fn unreadable(&self, field: &str, problem: impl std::fmt::Display) -> TrainError {
+    pub(crate) fn unreadable(&self, field: &str, problem: impl std::fmt::Display) -> TrainError {
         TrainError::Invalid {
             what: format!("pretrained = {}", self.path.display()),
             problem: format!("its {field} cannot be used: {problem}"),
@@ -48,11 +110,10 @@ pub fn load(
     env: &EnvSpec,
     actor: &mut FlowActor,
 ) -> Result<Vec<f32>, TrainError> {
-    let (origin, run) = (Origin { path }, run_dir::read_config(path)?);
-    check_run(&origin, &run, env)?;
-    let (_, state) = checkpoint::load_agent(path, None)?;
+    let (origin, run, state) = Origin::open(path, FLOW, env)?;
     check_widths(&origin, &state, env)?;
-    check_network(&origin, &run, network)?;
+    let ours = to_table(FLOW, network);
+    origin.check_settings(&run, &ours.map_err(|e| origin.unreadable("network", e))?)?;
     actor
         .load(&state)
         .map_err(|e| origin.unreadable("normaliser", e))?;
@@ -65,18 +126,6 @@ pub fn load(
 /// An environment's id without its settings.
 fn base(id: &str) -> &str {
     id.split('@').next().unwrap_or(id)
-}
-
-fn check_run(origin: &Origin, run: &RunConfig, env: &EnvSpec) -> Result<(), TrainError> {
-    if run.algo != PRETRAINING {
-        let fix = "give a run that `advect pretrain flow` made";
-        return Err(origin.misfit("algo", &run.algo, PRETRAINING, fix));
-    }
-    if base(&run.env) != base(&env.id) {
-        let fix = "fine-tune in the environment of the demonstrations";
-        return Err(origin.misfit("environment", base(&run.env), base(&env.id), fix));
-    }
-    Ok(())
 }
 
 fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(), TrainError> {
@@ -99,29 +148,7 @@ fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(),
         let found = bounds
             .map_err(|e| origin.unreadable("normaliser", e))?
             .len();
-        if found != expected {
-            let (found, expected) = (found.to_string(), expected.to_string());
-            return Err(origin.misfit(field, &found, &expected, fix));
-        }
-    }
-    Ok(())
-}
-
-/// Compares the settings of the network one by one.
-fn check_network(
-    origin: &Origin,
-    run: &RunConfig,
-    network: &FlowNetwork,
-) -> Result<(), TrainError> {
-    let ours = to_table(PRETRAINING, network);
-    let ours = ours.map_err(|e| origin.unreadable("network", e))?;
-    for (key, expected) in &ours {
-        let found = run.agent.get(key);
-        if found != Some(expected) {
-            let found = found.map_or("missing".into(), ToString::to_string);
-            let fix = format!("set {key} to {found} here, or pretrain with {expected}");
-            return Err(origin.misfit(key, &found, &expected.to_string(), &fix));
-        }
+        origin.check_width(field, found, expected, fix)?;
     }
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! The agent: a [`Learner`] on the environment's rewards.
 
-use advect_rl::{ActMode, Agent, Batch, LoopSettings, Metrics, StateDict, StateError};
+use std::path::Path;
+
+use advect_rl::{
+    ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, Metrics, StateDict, StateError,
+    TrainError,
+};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
 use super::config::PpoConfig;
 use super::learner::Learner;
+use super::pretrained;
 use crate::dims::Dims;
 use crate::error::AlgoError;
 
@@ -13,6 +19,7 @@ use crate::error::AlgoError;
 #[derive(Debug)]
 pub struct PpoAgent {
     settings: LoopSettings,
+    pretrained: String,
     table: toml::Table,
     learner: Learner,
 }
@@ -33,6 +40,7 @@ impl PpoAgent {
             settings: config.loop_settings(),
             table: crate::registry::to_table("ppo", &config)?,
             learner: Learner::new("ppo", &config, dims, seed, device)?,
+            pretrained: config.pretrained,
         })
     }
 
@@ -49,6 +57,17 @@ impl Agent for PpoAgent {
 
     fn loop_settings(&self) -> LoopSettings {
         self.settings
+    }
+
+    fn prepare(
+        &mut self,
+        env: &EnvSpec,
+        fresh: bool,
+    ) -> std::result::Result<Option<Demonstrations>, TrainError> {
+        if fresh && !self.pretrained.is_empty() {
+            pretrained::load(Path::new(&self.pretrained), env, &mut self.learner)?;
+        }
+        Ok(None)
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {

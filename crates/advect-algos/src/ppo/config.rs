@@ -29,6 +29,8 @@ pub enum AdvantageNorm {
 /// for continuous actions of Huang et al. 2022, "The 37 implementation details of proximal policy optimization".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 pub struct PpoConfig {
+    /// Run of behaviour cloning (`bc`) whose policy and normaliser training begins from; empty begins from random weights. None.
+    pub pretrained: String,
     /// Environments that step together, `E`. 1.
     pub num_envs: usize,
     /// Vector steps of a rollout, `T`. 2048.
@@ -87,6 +89,7 @@ pub struct PpoConfig {
 impl Default for PpoConfig {
     fn default() -> Self {
         Self {
+            pretrained: String::new(),
             num_envs: 1,
             rollout_steps: 2048,
             epochs: 10,
@@ -209,6 +212,10 @@ impl PpoConfig {
             ("reward_clip", self.reward_clip),
         ])?;
         finite(&[("init_log_std", self.init_log_std)])?;
+        if !self.pretrained.is_empty() && !self.normalize_obs {
+            let fix = "set it to true: a cloned policy has normalised observations";
+            return Err(AlgoError::value("normalize_obs", false, fix));
+        }
         self.validate_minibatches()
     }
 

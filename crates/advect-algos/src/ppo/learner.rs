@@ -12,6 +12,7 @@ use super::actor_critic::ActorCritic;
 use super::config::{AdvantageNorm, PpoConfig};
 use super::experience::{Experience, check_envs};
 use super::loss::{Rows, losses};
+use super::pretrained::PARAMS;
 use super::report::Report;
 use crate::dims::Dims;
 use crate::gaussian;
@@ -71,6 +72,11 @@ impl Learner {
     /// The networks' shape.
     pub fn net(&self) -> &ActorCritic {
         &self.net
+    }
+
+    /// The networks' hidden widths.
+    pub fn hidden(&self) -> &[usize] {
+        &self.config.hidden
     }
 
     /// The networks' parameters.
@@ -245,6 +251,17 @@ impl Learner {
         };
         let norm = self.params.descend(&total, lr)?;
         report.add(&losses, self.config.clip, norm)
+    }
+
+    /// Begins from the networks and the observations' moments of a behaviour cloning, see [`crate::bc`].
+    ///
+    /// # Errors
+    /// If an entry is missing or has another shape.
+    pub(super) fn begin_from(&mut self, state: &StateDict) -> std::result::Result<(), StateError> {
+        state.load_params(PARAMS, self.params.params())?;
+        self.obs_normalizer.load("normalizers/obs", state)?;
+        self.rollout_normalizer = self.obs_normalizer.clone();
+        Ok(())
     }
 
     /// Writes parameters, optimiser, normalisers, streams and the number of rollouts.

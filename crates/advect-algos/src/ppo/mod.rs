@@ -9,6 +9,7 @@ pub mod config;
 pub mod experience;
 pub mod learner;
 pub mod loss;
+mod pretrained;
 pub mod regulariser;
 pub(crate) mod report;
 pub mod surrogate;

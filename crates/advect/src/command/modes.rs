@@ -22,7 +22,7 @@ const TASKS: [(&str, usize); 2] = [(bandit::ID, 4), (multi_goal::ID, 2)];
 pub struct ModesArgs {
     /// Algorithms with a `tuned` preset for both tasks, see `advect presets` [default: fmer flame-m qvpo sac]
     pub algos: Vec<String>,
-    /// Instead, show what fine-tuning does: a pretrained policy, the same half way and at the end of RLDT, and SAC beside it
+    /// Instead, show what fine-tuning does: a pretrained flow policy, the same half way and at the end of RLDT, and a cloned Gaussian before and after PPO beside it
     #[arg(long, conflicts_with = "algos")]
     pub fine_tuning: bool,
     /// Folder of the runs and of the pictures
