@@ -41,13 +41,20 @@ pub fn ids() -> Vec<&'static str> {
     ids
 }
 
-/// The expert of the environment `id`, with or without settings, if there is one.
+/// The expert of the environment `id`, with or without settings, if there is one. Where the environment shows frames, it acts on
+/// [`Env::state_obs`](crate::Env::state_obs).
 ///
 /// # Errors
 /// [`EnvError::BadSetting`] for settings that are none, and for those of wrappers that change what is observed or how actions are given.
 pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
     let (base, options) = Options::split(id)?;
-    if let Some(name) = RESHAPING.into_iter().find(|name| options.has(name)) {
+    // with frames the state stays at hand, see `Env::state_obs`
+    let allowed: &[&str] = match options.has("pixels") {
+        true => &["pixels", "frame_stack"],
+        false => &[],
+    };
+    let mut reshaping = RESHAPING.into_iter().filter(|name| !allowed.contains(name));
+    if let Some(name) = reshaping.find(|name| options.has(name)) {
         let problem = "is nothing that an expert knows; ask for the expert without it".to_owned();
         return Err(options.bad(name, problem));
     }
