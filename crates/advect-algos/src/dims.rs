@@ -1,6 +1,6 @@
 //! Sizes of a task.
 
-use advect_rl::envs::{EnvSpec, ImageShape};
+use advect_rl::{EnvSpec, ImageShape};
 
 /// What an agent has to know of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

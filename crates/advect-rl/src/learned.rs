@@ -2,6 +2,7 @@
 
 use advect_kernels::Params;
 use advect_kernels::optim::{Adam, AdamConfig};
+use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor};
 
 use crate::state::{StateDict, StateError};
@@ -38,7 +39,14 @@ impl Learned {
     /// # Errors
     /// If the loss does not depend on them.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
-        let gradients = loss.backward()?;
+        self.gradient_in(&loss.backward()?)
+    }
+
+    /// The same of a loss that several parts learn from, out of its gradients.
+    ///
+    /// # Errors
+    /// If the loss does not depend on the parameters.
+    pub fn gradient_in(&self, gradients: &GradStore) -> Result<Tensor> {
         let unused = || {
             let first = self.params.layout().entries().first();
             let name = first.map_or("", |entry| entry.name.as_str());

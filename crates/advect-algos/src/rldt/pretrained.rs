@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use advect_rl::{Averaged, EnvSpec, RunConfig, StateDict, TrainError, checkpoint, run_dir};
+use serde::Serialize;
 
 use super::config::RldtConfig;
-use crate::flow_actor::FlowActor;
+use crate::flow_actor::{FlowActor, IMAGE};
 use crate::registry::to_table;
 
 /// The averaged weights in a state of the pretraining.
@@ -38,7 +39,7 @@ impl Origin<'_> {
 ///
 /// # Errors
 /// [`TrainError::Run`] if there is no run or no whole checkpoint; [`TrainError::Invalid`] with the field that does not fit: algorithm,
-/// environment, width of observations or of a chunk, bounds of the data, a setting of the network.
+/// environment, size of frames, width of observations or of a chunk, bounds of the data, a setting of the network.
 pub fn load(
     path: &Path,
     config: &RldtConfig,
@@ -49,8 +50,12 @@ pub fn load(
     let (origin, run) = (Origin { path }, run_dir::read_config(path)?);
     check_run(&origin, &run, env)?;
     let (_, state) = checkpoint::load_agent(path, None)?;
-    check_widths(&origin, &state, env)?;
-    check_network(&origin, &run, config)?;
+    check_image(&origin, &state, actor)?;
+    check_widths(&origin, &state, [actor.obs.width(), env.act_dim])?;
+    check_network(&origin, &run, &config.network)?;
+    if actor.encoder.image().is_some() {
+        check_network(&origin, &run, &config.image)?;
+    }
     actor
         .load(&state)
         .map_err(|e| origin.unreadable("normaliser", e))?;
@@ -77,18 +82,38 @@ fn check_run(origin: &Origin, run: &RunConfig, env: &EnvSpec) -> Result<(), Trai
     Ok(())
 }
 
-fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(), TrainError> {
+/// Frames of the same sizes, or none on both sides.
+fn check_image(origin: &Origin, state: &StateDict, actor: &FlowActor) -> Result<(), TrainError> {
+    let told = |sizes: Option<&[u64]>| match sizes {
+        Some(sizes) => format!("{sizes:?}"),
+        None => "none".to_owned(),
+    };
+    let own = actor.encoder.image().map(|sizes| sizes.map(|n| n as u64));
+    let own = told(own.as_ref().map(<[u64; 3]>::as_slice));
+    let found = told(state.vec::<u64>(IMAGE).ok());
+    if found == own {
+        return Ok(());
+    }
+    let fix = "take the same `pixels` and `frame_stack` in the environment's id";
+    Err(origin.misfit("image size", &found, &own, fix))
+}
+
+fn check_widths(
+    origin: &Origin,
+    state: &StateDict,
+    [obs, act]: [usize; 2],
+) -> Result<(), TrainError> {
     let fields = [
         (
             "observation width",
             "bounds/obs/low",
-            env.obs_dim,
+            obs,
             "take the observations that it was pretrained on",
         ),
         (
             "chunk's width",
             "bounds/act/low",
-            env.act_dim,
+            act,
             "take the same `action_chunk` in the environment's id",
         ),
     ];
@@ -106,8 +131,12 @@ fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(),
 }
 
 /// Compares the settings of the network one by one.
-fn check_network(origin: &Origin, run: &RunConfig, config: &RldtConfig) -> Result<(), TrainError> {
-    let ours = to_table(super::NAME, &config.network);
+fn check_network(
+    origin: &Origin,
+    run: &RunConfig,
+    network: &impl Serialize,
+) -> Result<(), TrainError> {
+    let ours = to_table(super::NAME, network);
     let ours = ours.map_err(|e| origin.unreadable("network", e))?;
     for (key, expected) in &ours {
         let found = run.agent.get(key);

@@ -80,7 +80,12 @@ impl Shape {
             Balance::Uniform => without_replacement(0..first, old, stream),
             Balance::ByReturn => {
                 let returns = self.returns(reward);
-                by_return(&returns[..first], old, stream)
+                in_groups(&returns[..first], |total| total.floor() as i64, old, stream)
+            }
+            Balance::ByReward => {
+                let sizes: Vec<f32> = reward.iter().map(|r| r.abs()).collect();
+                let sizes = self.returns(&sizes);
+                in_groups(&sizes[..first], |size| i64::from(size > 0.0), old, stream)
             }
         });
         shuffle(&mut picked, stream);
@@ -111,11 +116,21 @@ fn without_replacement(
     all
 }
 
-/// `count` trajectories, on average as many of every integer total reward as of any other, with replacement.
-fn by_return(returns: &[f64], count: usize, stream: &mut Stream) -> Vec<usize> {
+/// `some` different trajectories of `count`, or all.
+pub fn some_of(count: usize, some: usize, stream: &mut Stream) -> Vec<usize> {
+    without_replacement(0..count, some, stream)
+}
+
+/// `count` trajectories, on average as many of every group as of any other, with replacement.
+fn in_groups(
+    totals: &[f64],
+    group: impl Fn(f64) -> i64,
+    count: usize,
+    stream: &mut Stream,
+) -> Vec<usize> {
     let mut groups = BTreeMap::<i64, Vec<usize>>::new();
-    for (j, total) in returns.iter().enumerate() {
-        groups.entry(total.floor() as i64).or_default().push(j);
+    for (j, total) in totals.iter().enumerate() {
+        groups.entry(group(*total)).or_default().push(j);
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     // those that come first get one more where the count is no multiple
