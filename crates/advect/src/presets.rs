@@ -53,11 +53,13 @@ macro_rules! named {
 pub const PRESETS: &[Preset] = &[
     named!("dpmd", "fast"),
     named!("flame-r", "fast"),
+    named!("flow-bc", "pixels"),
     named!("fmer", "fast"),
     named!("fmer", "sparse"),
     named!("fmer", "v1"),
     named!("qvpo", "fast"),
     named!("rldt", "fast"),
+    named!("rldt", "pixels"),
     named!("sdac", "fast"),
     tuned!("flame-m", "MultiGoal-v0"),
     tuned!("flame-m", "TwoModeBandit-v0"),

@@ -183,6 +183,38 @@ mod tests {
     }
 
     #[test]
+    fn batches_balanced_by_reward_tell_a_reward_that_sums_to_nothing_from_none() {
+        let shape = Shape {
+            rollouts: 2,
+            steps: 2,
+            envs: 8,
+        };
+        // old trajectory 3 had rewards of 1 and -1, the others none
+        let mut reward = vec![0.0; 32];
+        (reward[3], reward[11]) = (1.0, -1.0);
+        let mut stream = Stream::new(0, "picks");
+        let count = |balance, stream: &mut Stream| {
+            let picked = (0..200).flat_map(|_| shape.pick(0.25, balance, &reward, stream));
+            picked.filter(|j| *j == 3).count()
+        };
+        // half of the four old ones
+        let found = count(Balance::ByReward, &mut stream);
+        assert!((380..=420).contains(&found), "{found}");
+        let found = count(Balance::Uniform, &mut stream);
+        assert!((60..=140).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn some_trajectories_are_different_ones() {
+        let mut stream = Stream::new(0, "some");
+        let mut all: Vec<usize> = some_of(6, 4, &mut stream);
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() == 4 && all.iter().all(|j| *j < 6), "{all:?}");
+        assert_eq!(some_of(3, 16, &mut stream).len(), 3);
+    }
+
+    #[test]
     fn balanced_batches_take_as_many_of_every_return() {
         let shape = Shape {
             rollouts: 2,

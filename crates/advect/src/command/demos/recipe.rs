@@ -114,6 +114,11 @@ fn modes() -> Vec<Recipe> {
             "--noise 0.12 --episodes 4000",
         ),
         ("multi-goal", "MultiGoal-v0", "--noise 0.1 --episodes 400"),
+        (
+            "multi-goal-pixels",
+            "MultiGoal-v0@pixels=40",
+            "--noise 0.3 --episodes 40",
+        ),
     ]
     .map(set)
     .into()
