@@ -20,7 +20,7 @@ type Maybe<T> = std::result::Result<T, Box<dyn Error>>;
 
 const IMAGE: ImageShape = ImageShape {
     channels: 3,
-    height: 16,
+    height: 24,
     width: 20,
 };
 const ACT: usize = 2;

@@ -214,7 +214,9 @@ fn the_spec_tells_the_frames_and_the_state_stays_at_hand() {
         .unwrap();
     assert_eq!(env.state_obs(), Some(&own[..]));
     env.step(&[0.5; 6], &mut obs).unwrap();
-    (0..3).for_each(|_| drop(state.step(&[0.5; 2], &mut own).unwrap()));
+    for _ in 0..3 {
+        state.step(&[0.5; 2], &mut own).unwrap();
+    }
     assert_eq!(env.state_obs(), Some(&own[..]));
     assert_eq!((state.state_obs(), state.spec().image), (None, None));
 }

@@ -3,6 +3,7 @@
 //! The network of RLDT's image tasks (rldt.md section 6; Dosovitskiy et al., arXiv 2010.11929, with the convolutional stem of Xiao et al.,
 //! arXiv 2106.14881). Like the other networks it owns sizes and names only.
 
+mod norm;
 mod parts;
 mod spatial;
 mod transformer;

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use advect_kernels::{Activation, Mlp, ParamLayout};
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
-/// Added to the variance of a LayerNorm.
-const NORM_EPS: f64 = 1e-5;
+use super::norm::layer_norm;
 
 /// The parameters `range` of a network.
 pub(super) fn slice(params: &Tensor, range: &Range<usize>) -> Result<Tensor> {
@@ -41,7 +40,7 @@ impl Dense {
     }
 }
 
-/// LayerNorm of the last axis: `(x - mean) / sqrt(var + 1e-5) * weight + bias`.
+/// [`layer_norm`] with its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Norm {
     weight: Range<usize>,
@@ -59,11 +58,7 @@ impl Norm {
 
     /// The same shape.
     pub fn forward(&self, params: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let normed = centred.broadcast_div(&(variance + NORM_EPS)?.sqrt()?)?;
-        normed
-            .broadcast_mul(&slice(params, &self.weight)?)?
-            .broadcast_add(&slice(params, &self.bias)?)
+        let (weight, bias) = (slice(params, &self.weight)?, slice(params, &self.bias)?);
+        layer_norm(x, &weight, &bias)
     }
 }
