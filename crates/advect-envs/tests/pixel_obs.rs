@@ -223,18 +223,18 @@ fn the_spec_tells_the_frames_and_the_state_stays_at_hand() {
 
 #[test]
 fn an_expert_acts_where_frames_are_shown_and_not_where_its_state_is_changed() {
-    use advect_envs::experts::expert;
+    use advect_envs::experts::expert_of_state;
     for id in [
         "MultiGoal-v0",
         "MultiGoal-v0@pixels=20",
         "MultiGoal-v0@pixels=20,frame_stack=2",
     ] {
-        assert!(expert(id).unwrap().is_some(), "{id}");
+        assert!(expert_of_state(id).unwrap().is_some(), "{id}");
     }
     for id in [
         "MultiGoal-v0@frame_stack=2",
         "MultiGoal-v0@pixels=20,action_chunk=2",
     ] {
-        assert!(expert(id).is_err(), "{id}");
+        assert!(expert_of_state(id).is_err(), "{id}");
     }
 }

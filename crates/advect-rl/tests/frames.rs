@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use advect_envs::experts::expert;
+use advect_envs::experts::expert_of_state;
 use advect_envs::make;
 use advect_rl::behaviour::ByExpert;
 use advect_rl::collect::{Collected, Wanted, collect};
@@ -20,7 +20,7 @@ fn spec(id: &str) -> EnvSpec {
 }
 
 fn demonstrations(out: &Path) -> Collected {
-    let mut behaviour = ByExpert(expert(ENV).unwrap().unwrap());
+    let mut behaviour = ByExpert(expert_of_state(ENV).unwrap().unwrap());
     let wanted = Wanted::any(4);
     let make = Box::new(|| make(ENV)) as _;
     let collected = collect(&make, &wanted, 0, &mut behaviour, &mut |_, _| ()).unwrap();

@@ -132,14 +132,11 @@ fn a_policy_is_pretrained_and_fine_tuned_from_frames() {
         none.contains("its image size is [3, 16, 16], this run's none"),
         "{none}"
     );
-    let wide = tuned("MultiGoal-v0@pixels=16,action_chunk=2").with(&["--set", "image_embed=4"]);
-    let wide = fail(
-        wide.with(&["--out", "elsewhere"])
-            .command()
-            .current_dir(out.path()),
-    );
+    let folder = tempfile::tempdir().unwrap();
+    let wide = fine_tuning(&run, folder.path(), "MultiGoal-v0@pixels=16,action_chunk=2");
+    let wide = fail(&mut wide.with(&["--set", "image_heads=2"]).command());
     assert!(
-        wide.contains("its image_embed is 8, this run's 4"),
+        wide.contains("its image_embed is 8, this run's 128"),
         "{wide}"
     );
 }

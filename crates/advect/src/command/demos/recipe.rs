@@ -255,7 +255,7 @@ mod tests {
             let words = recipe.commands(Path::new("demos")).remove(0);
             if words[1] == "scripted" {
                 let env = env_of(&words).unwrap();
-                let expert = advect::envs::experts::expert(&env).unwrap();
+                let expert = advect::envs::experts::expert_of_state(&env).unwrap();
                 assert!(expert.is_some(), "{env}");
             }
         }
