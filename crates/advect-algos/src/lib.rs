@@ -7,6 +7,7 @@ pub mod diffusion_policy;
 mod dims;
 pub mod dipo;
 pub mod dpmd;
+pub mod encoder;
 mod error;
 pub mod flame;
 pub mod flow_actor;
@@ -40,7 +41,7 @@ pub mod td3;
 mod validate;
 pub mod volume;
 
-pub use dims::Dims;
+pub use dims::{Dims, Task};
 pub use error::AlgoError;
 pub use off_policy::OffPolicyConfig;
 pub use scoring::Scoring;

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use advect_rl::{EnvSpec, RunConfig, StateDict, TrainError, checkpoint, run_dir};
+use serde::Serialize;
 
-use crate::flow_actor::FlowActor;
+use crate::encoder::ImageNetwork;
+use crate::flow_actor::{FlowActor, IMAGE};
 use crate::flow_network::FlowNetwork;
 use crate::registry::to_table;
 
@@ -103,21 +105,25 @@ impl<'a> Origin<'a> {
 ///
 /// # Errors
 /// [`TrainError::Run`] if there is no run or no whole checkpoint; [`TrainError::Invalid`] with the field that does not fit: algorithm,
-/// environment, width of observations or of a chunk, bounds of the data, a setting of the network.
+/// environment, size of frames, width of observations or of a chunk, bounds of the data, a setting of the network.
 pub fn load(
     path: &Path,
     network: &FlowNetwork,
+    image: &ImageNetwork,
     env: &EnvSpec,
     actor: &mut FlowActor,
 ) -> Result<Vec<f32>, TrainError> {
     let (origin, run, state) = Origin::open(path, FLOW, env)?;
-    check_widths(&origin, &state, env)?;
-    let ours = to_table(FLOW, network);
-    origin.check_settings(&run, &ours.map_err(|e| origin.unreadable("network", e))?)?;
+    check_image(&origin, &state, actor)?;
+    check_widths(&origin, &state, [actor.obs.width(), env.act_dim])?;
+    check_network(&origin, &run, network)?;
+    if actor.encoder.image().is_some() {
+        check_network(&origin, &run, image)?;
+    }
     actor
         .load(&state)
         .map_err(|e| origin.unreadable("normaliser", e))?;
-    let weights = state.array(WEIGHTS, &[actor.net.layout().len()]);
+    let weights = state.array(WEIGHTS, &[actor.layout().len()]);
     Ok(weights
         .map_err(|e| origin.unreadable("network", e))?
         .to_vec())
@@ -128,18 +134,48 @@ fn base(id: &str) -> &str {
     id.split('@').next().unwrap_or(id)
 }
 
-fn check_widths(origin: &Origin, state: &StateDict, env: &EnvSpec) -> Result<(), TrainError> {
+/// Compares the settings of a network one by one.
+fn check_network(
+    origin: &Origin,
+    run: &RunConfig,
+    network: &impl Serialize,
+) -> Result<(), TrainError> {
+    let ours = to_table(FLOW, network);
+    origin.check_settings(run, &ours.map_err(|e| origin.unreadable("network", e))?)
+}
+
+/// Frames of the same sizes, or none on both sides.
+fn check_image(origin: &Origin, state: &StateDict, actor: &FlowActor) -> Result<(), TrainError> {
+    let told = |sizes: Option<&[u64]>| match sizes {
+        Some(sizes) => format!("{sizes:?}"),
+        None => "none".to_owned(),
+    };
+    let own = actor.encoder.image().map(|sizes| sizes.map(|n| n as u64));
+    let own = told(own.as_ref().map(<[u64; 3]>::as_slice));
+    let found = told(state.vec::<u64>(IMAGE).ok());
+    if found == own {
+        return Ok(());
+    }
+    let fix = "take the same `pixels` and `frame_stack` in the environment's id";
+    Err(origin.misfit("image size", &found, &own, fix))
+}
+
+fn check_widths(
+    origin: &Origin,
+    state: &StateDict,
+    [obs, act]: [usize; 2],
+) -> Result<(), TrainError> {
     let fields = [
         (
             "observation width",
             "bounds/obs/low",
-            env.obs_dim,
+            obs,
             "take the observations that it was pretrained on",
         ),
         (
             "chunk's width",
             "bounds/act/low",
-            env.act_dim,
+            act,
             "take the same `action_chunk` in the environment's id",
         ),
     ];

@@ -10,9 +10,10 @@ use toml::Table;
 
 use crate::bc::{BcAgent, BcConfig};
 use crate::diffusion_policy::DiffusionConfig;
-use crate::dims::Dims;
+use crate::dims::Task;
 use crate::dipo::DipoConfig;
 use crate::dpmd::DpmdConfig;
+use crate::encoder::ImageNetwork;
 use crate::error::AlgoError;
 use crate::flame::FlameConfig;
 use crate::flow_bc::{FlowBcAgent, FlowBcConfig};
@@ -39,7 +40,7 @@ struct Algorithm {
     name: &'static str,
     defaults: fn() -> Result<Table, AlgoError>,
     describe: fn(&str) -> Option<&'static str>,
-    make: fn(&Table, Dims, u64, &Device) -> Made,
+    make: fn(&Table, Task, u64, &Device) -> Made,
 }
 
 type Made = Result<Box<dyn Agent>, AlgoError>;
@@ -56,9 +57,9 @@ macro_rules! algorithm {
                 own$(.or_else(|| describe::<$part>(key)))*
                     .or_else(|| describe::<OffPolicyConfig>(key))
             },
-            make: |table, dims, seed, device| {
+            make: |table, task, seed, device| {
                 let config: $config = read($name, &$defaults, table)?;
-                Ok(Box::new(($new)(config, dims, seed, device)?))
+                Ok(Box::new(($new)(config, task.into(), seed, device)?))
             },
         }
     };
@@ -93,7 +94,7 @@ const ALGORITHMS: [Algorithm; 18] = [
     ),
     algorithm!(
         "flow-bc",
-        FlowBcConfig | FlowNetwork,
+        FlowBcConfig | FlowNetwork | ImageNetwork,
         FlowBcConfig::default(),
         FlowBcAgent::new
     ),
@@ -137,7 +138,7 @@ const ALGORITHMS: [Algorithm; 18] = [
     ),
     algorithm!(
         "rldt",
-        RldtConfig | FlowNetwork,
+        RldtConfig | FlowNetwork | ImageNetwork,
         RldtConfig::default(),
         rldt::agent
     ),
@@ -207,8 +208,8 @@ pub fn describe_key(algo: &str, key: &str) -> Option<&'static str> {
 /// assert!(error.to_string().starts_with("unknown algorithm `flame`; nearest names: flame-"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn make(name: &str, config: &Table, dims: Dims, seed: u64, device: &Device) -> Made {
-    (find(name)?.make)(config, dims, seed, device)
+pub fn make(name: &str, config: &Table, task: impl Into<Task>, seed: u64, device: &Device) -> Made {
+    (find(name)?.make)(config, task.into(), seed, device)
 }
 
 /// `defaults` changed by `given`.

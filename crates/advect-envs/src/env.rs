@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use advect_rng::Stream;
 
-use crate::{EnvError, Image};
+use crate::{EnvError, Image, ImageShape};
 
 /// Where the observation of a goal-conditioned task keeps its goals; the rest is what Gymnasium calls `observation`.
 ///
@@ -37,6 +37,8 @@ pub struct EnvSpec {
     pub reward_threshold: Option<f64>,
     /// The goals in the observation, if the task has them.
     pub goal: Option<GoalLayout>,
+    /// The frames that the observation begins with, if it does; numbers of another kind may follow.
+    pub image: Option<ImageShape>,
 }
 
 impl EnvSpec {
@@ -51,6 +53,7 @@ impl EnvSpec {
             max_episode_steps: None,
             reward_threshold: None,
             goal: None,
+            image: None,
         }
     }
 
@@ -172,6 +175,11 @@ pub trait Env: Send {
         None
     }
 
+    /// The observation of the task inside, where a wrapper shows frames in its place: what an expert acts on. As of the last reset or step.
+    fn state_obs(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// Draws the current state into a frame of this size. It changes nothing: a run with frames has the same bits as one without.
     ///
     /// # Errors
@@ -213,6 +221,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn is_success(&self) -> Option<bool> {
         (**self).is_success()
+    }
+
+    fn state_obs(&self) -> Option<&[f64]> {
+        (**self).state_obs()
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -36,7 +36,7 @@ pub mod wrappers;
 pub use env::{Env, EnvSpec, GoalLayout, Step};
 pub use episodes::{Episode, EpisodeMeans, EpisodeStats, Success};
 pub use error::EnvError;
-pub use pixels::Image;
+pub use pixels::{Image, ImageShape};
 pub use registry::{base_id, ids, make, with_settings};
 pub use time_limit::TimeLimit;
 pub use vec_env::{StepBuffers, VecEnv};

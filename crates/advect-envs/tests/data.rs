@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use advect_envs::ImageShape;
 use advect_envs::data::{Builder, DataError, Dataset, read_robomimic};
 use hdf5_pure::FileBuilder;
 use proptest::prelude::*;
@@ -285,4 +286,59 @@ fn a_folder_that_is_missing_is_an_error_and_nothing_is_left() {
         Err(DataError::Entry { .. })
     ));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Frames and numbers behind them are what was recorded; a byte that is no frame of the data set is an error.
+#[test]
+fn frames_are_written_as_bytes_and_read() {
+    let image = ImageShape {
+        channels: 3,
+        height: 4,
+        width: 5,
+    };
+    for numbers in [0, 2] {
+        let obs_dim = image.len() + numbers;
+        let mut builder = Builder::new("Frames-v0", obs_dim, 1).with_image(Some(image));
+        for step in 0..5u8 {
+            let obs = vec![f32::from(step); obs_dim];
+            let next = vec![f32::from(255 - step); obs_dim];
+            builder.push(&obs, &[0.5], 1.0, &next, step == 2);
+        }
+        let dataset = builder.finish();
+        assert_eq!((dataset.obs_dim, dataset.episodes.len()), (numbers, 2));
+        let frames = dataset.frames.as_ref().unwrap();
+        assert_eq!(
+            (frames.obs.len(), frames.obs[60], frames.next_obs[60]),
+            (300, 1, 254)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("frames.hdf5");
+        dataset.write(&path).unwrap();
+        let read = Dataset::read(&path).unwrap();
+        assert_eq!(read, dataset);
+        let first = read.first_episodes(1);
+        assert_eq!((first.len(), first.frames.unwrap().obs.len()), (3, 180));
+        assert!(dataset.stats().to_string().contains("3 channels of 4x5"));
+    }
+    let flat = error_of(|file| {
+        columns(file, "observations", 0.0);
+        for name in ["frames", "next_frames"] {
+            file.create_dataset(name)
+                .with_u8_data(&[0; 8])
+                .with_shape(&[4, 2]);
+        }
+    });
+    assert!(
+        flat.contains("[transitions, channels, height, width]"),
+        "{flat}"
+    );
+    let short = error_of(|file| {
+        columns(file, "observations", 0.0);
+        for (name, rows) in [("frames", 4), ("next_frames", 3)] {
+            let bytes = vec![0; 2 * rows as usize];
+            let dataset = file.create_dataset(name);
+            dataset.with_u8_data(&bytes).with_shape(&[rows, 1, 1, 2]);
+        }
+    });
+    assert!(short.contains("next_frames"), "{short}");
 }

@@ -197,3 +197,44 @@ fn a_stack_of_frames_is_saved_with_its_past() {
         assert_eq!(found, obs);
     }
 }
+
+#[test]
+fn the_spec_tells_the_frames_and_the_state_stays_at_hand() {
+    let mut rng = Stream::new(0, "first states");
+    let mut env = make("MultiGoal-v0@pixels=20,frame_stack=2,action_chunk=3").unwrap();
+    let image = env.spec().image.unwrap();
+    assert_eq!((image.channels, image.height, image.width), (6, 20, 20));
+    assert_eq!(image.len(), env.spec().obs_dim);
+    let mut obs = vec![0.0; env.spec().obs_dim];
+    env.reset(&mut rng, &mut obs).unwrap();
+    let mut state = make("MultiGoal-v0").unwrap();
+    let mut own = [0.0; 2];
+    state
+        .reset(&mut Stream::new(0, "first states"), &mut own)
+        .unwrap();
+    assert_eq!(env.state_obs(), Some(&own[..]));
+    env.step(&[0.5; 6], &mut obs).unwrap();
+    for _ in 0..3 {
+        state.step(&[0.5; 2], &mut own).unwrap();
+    }
+    assert_eq!(env.state_obs(), Some(&own[..]));
+    assert_eq!((state.state_obs(), state.spec().image), (None, None));
+}
+
+#[test]
+fn an_expert_acts_where_frames_are_shown_and_not_where_its_state_is_changed() {
+    use advect_envs::experts::expert_of_state;
+    for id in [
+        "MultiGoal-v0",
+        "MultiGoal-v0@pixels=20",
+        "MultiGoal-v0@pixels=20,frame_stack=2",
+    ] {
+        assert!(expert_of_state(id).unwrap().is_some(), "{id}");
+    }
+    for id in [
+        "MultiGoal-v0@frame_stack=2",
+        "MultiGoal-v0@pixels=20,action_chunk=2",
+    ] {
+        assert!(expert_of_state(id).is_err(), "{id}");
+    }
+}

@@ -9,6 +9,7 @@ pub mod meanflow;
 pub mod network;
 pub mod sampler;
 pub mod time_embedding;
+pub mod vision;
 
 pub use diffusion::{NoiseSchedule, ReverseChain};
 pub use field::{Candidates, Conditional, DifferentiableField, Field, Grid, Span, StepTimes};
@@ -18,3 +19,4 @@ pub use network::{
     FlowNet, InputOrder, MeanVelocityNet, NetConfig, RldtNet, Tangent, TrunkConfig, VelocityNet,
 };
 pub use time_embedding::{TimeEmbedding, TimeFeatures};
+pub use vision::{ImageNet, ImageNetConfig};

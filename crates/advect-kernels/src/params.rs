@@ -262,10 +262,13 @@ pub fn slice_params(params: &Tensor, range: Range<usize>) -> Result<Tensor> {
 
 /// A 64-bit FNV-1a hash of the bits of `values`, in order.
 pub fn hash_values(values: &[f32]) -> u64 {
-    let bytes = values
-        .iter()
-        .flat_map(|value| value.to_bits().to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    let bits = values.iter().map(|value| value.to_bits());
+    hash_bytes(bits.flat_map(u32::to_le_bytes))
+}
+
+/// A 64-bit FNV-1a hash of bytes, in order.
+pub fn hash_bytes(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }

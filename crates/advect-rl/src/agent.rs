@@ -106,6 +106,11 @@ pub trait Agent: Send {
     /// What the training loop has to know.
     fn loop_settings(&self) -> LoopSettings;
 
+    /// Whether batches may hold frames as bytes, see [`Batch`]; else they are made numbers before [`Agent::update`].
+    fn takes_frames(&self) -> bool {
+        false
+    }
+
     /// Reads what training takes from files (demonstrations, pretrained weights), before the first step; `fresh` unless a checkpoint is
     /// loaded afterwards. Returns the demonstrations of [`Data::Demonstrations`](crate::Data::Demonstrations). Whoever only acts does
     /// not call it.

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Result, Tensor};
 
-/// `B` transitions on the learner's device, all f32.
+/// `B` transitions on the learner's device, all f32 but observations that are frames and nothing else: those are u8 until an agent
+/// makes them numbers (see [`Batch::with_numbers`]).
 ///
 /// A rollout has all its rows in time order, the environments of a step behind each other: row `i` is of environment
 /// `i mod num_envs` in step `i / num_envs`. The rows of a replay's minibatch have nothing to do with each other, which is the
@@ -28,6 +29,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The same with observations of f32.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn with_numbers(self) -> Result<Self> {
+        Ok(Self {
+            obs: self.obs.to_dtype(DType::F32)?,
+            next_obs: self.next_obs.to_dtype(DType::F32)?,
+            ..self
+        })
+    }
+
     /// States and actions to imitate: no rewards, no ends; the next observation is the state itself.
     ///
     /// # Shapes

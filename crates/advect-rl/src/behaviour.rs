@@ -1,7 +1,7 @@
 //! What acts in episodes outside of training: an agent, an expert written by hand, chance.
 
-use advect_envs::EnvSpec;
 use advect_envs::experts::Expert;
+use advect_envs::{Env, EnvSpec};
 use advect_rng::Stream;
 use candle_core::Device;
 
@@ -14,11 +14,22 @@ pub trait Behaviour {
     /// An episode begins.
     fn begin(&mut self) {}
 
+    /// Whether it acts on the state where the environment shows frames, see [`Env::state_obs`](advect_envs::Env::state_obs).
+    fn sees_state(&self) -> bool {
+        false
+    }
+
     /// The action `[d]` for the observation `[o]`, in units in which the environment's box is `[-1, 1]^d`.
     ///
     /// # Errors
     /// What the agent or the expert reports.
     fn act(&mut self, spec: &EnvSpec, obs: &[f64]) -> Result<Vec<f32>, TrainError>;
+}
+
+/// What `behaviour` acts on where the observation of `env` is `obs`.
+pub(crate) fn seen<'a>(behaviour: &dyn Behaviour, env: &'a dyn Env, obs: &'a [f64]) -> &'a [f64] {
+    let state = env.state_obs().filter(|_| behaviour.sees_state());
+    state.unwrap_or(obs)
 }
 
 /// A trained agent.
@@ -58,6 +69,10 @@ impl Behaviour for ByExpert {
         self.0.reset();
     }
 
+    fn sees_state(&self) -> bool {
+        true
+    }
+
     fn act(&mut self, spec: &EnvSpec, obs: &[f64]) -> Result<Vec<f32>, TrainError> {
         let mut act = vec![0.0; spec.act_dim];
         self.0.act(obs, &mut act)?;
@@ -81,6 +96,10 @@ impl<B: Behaviour> Behaviour for Noisy<B> {
         self.inner.begin();
     }
 
+    fn sees_state(&self) -> bool {
+        self.inner.sees_state()
+    }
+
     fn act(&mut self, spec: &EnvSpec, obs: &[f64]) -> Result<Vec<f32>, TrainError> {
         let mut act = self.inner.act(spec, obs)?;
         if self.std > 0.0 {
@@ -95,6 +114,10 @@ impl<B: Behaviour> Behaviour for Noisy<B> {
 }
 
 impl<B: Behaviour + ?Sized> Behaviour for Box<B> {
+    fn sees_state(&self) -> bool {
+        (**self).sees_state()
+    }
+
     fn begin(&mut self) {
         (**self).begin();
     }

@@ -3,7 +3,7 @@
 use advect_envs::data::{Builder, Dataset};
 use advect_rng::Stream;
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, seen};
 use crate::error::TrainError;
 use crate::eval::{EnvFactory, Episode};
 
@@ -117,7 +117,7 @@ pub fn collect(
         if wanted.keeps(&played) {
             on_episode(kept, played.total);
             let spec = episode.env.spec();
-            let new = || Builder::new(&spec.id, spec.obs_dim, spec.act_dim);
+            let new = || Builder::new(&spec.id, spec.obs_dim, spec.act_dim).with_image(spec.image);
             record(played, builder.get_or_insert_with(new));
             kept += 1;
         }
@@ -141,7 +141,7 @@ fn play(
     let mut transitions = Vec::new();
     while !(episode.done || to_success && episode.success == Some(true)) {
         let obs = single(&episode.obs);
-        let act = behaviour.act(&spec, &episode.obs)?;
+        let act = behaviour.act(&spec, seen(behaviour, episode.env.as_ref(), &episode.obs))?;
         let step = episode.step(&act)?;
         transitions.push(Transition {
             obs,

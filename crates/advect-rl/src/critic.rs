@@ -3,6 +3,7 @@
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::{Mlp, Params, Precision};
+use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
 
 use crate::agent::Metrics;
@@ -236,6 +237,14 @@ impl TwinCritic {
     /// If the loss does not depend on them.
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
         self.params.online.gradient(loss)
+    }
+
+    /// The same of a loss that several parts learn from, out of its gradients.
+    ///
+    /// # Errors
+    /// If the loss does not depend on the parameters.
+    pub fn gradient_in(&self, gradients: &GradStore) -> Result<Tensor> {
+        self.params.online.gradient_in(gradients)
     }
 
     /// One Adam step on [`td_loss`] of the batch's actions; returns the gradient and adds `critic/loss`, `critic/q`,

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use advect_envs::EnvSpec;
 use advect_envs::data::Dataset;
-use advect_kernels::params::hash_values;
+use advect_envs::{EnvSpec, ImageShape};
+use advect_kernels::params::{hash_bytes, hash_values};
 use advect_rng::Stream;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::acting::unscale_actions;
 use crate::batch::Batch;
@@ -20,8 +20,17 @@ pub struct Demonstrations {
     act: Vec<f32>,
     obs_dim: usize,
     act_dim: usize,
+    /// What observations begin with, a byte a number.
+    frames: Option<Images>,
     chunk: usize,
     starts: Vec<u32>,
+}
+
+/// Frames of all observations.
+#[derive(Debug, Clone, PartialEq)]
+struct Images {
+    len: usize,
+    bytes: Vec<u8>,
 }
 
 impl Demonstrations {
@@ -47,8 +56,10 @@ impl Demonstrations {
             ),
             fix: "give the environment that the data were recorded in, or other data".into(),
         };
-        if data.obs_dim != env.obs_dim {
-            return Err(misfit("observation", data.obs_dim, env.obs_dim));
+        check_image(path, &data, env)?;
+        let own = env.obs_dim - env.image.map_or(0, ImageShape::len);
+        if data.obs_dim != own {
+            return Err(misfit("observation", data.obs_dim, own));
         }
         if data.act_dim == 0 || !env.act_dim.is_multiple_of(data.act_dim) {
             return Err(misfit("action", data.act_dim, env.act_dim));
@@ -73,6 +84,7 @@ impl Demonstrations {
             act,
             obs_dim,
             act_dim,
+            frames: None,
             chunk: 1,
         }
     }
@@ -87,6 +99,10 @@ impl Demonstrations {
         };
         Self {
             starts: data.episodes.iter().flat_map(inside).collect(),
+            frames: data.frames.map(|frames| Images {
+                len: frames.shape.len(),
+                bytes: frames.obs,
+            }),
             obs: data.obs,
             act: data.act,
             obs_dim: data.obs_dim,
@@ -98,7 +114,9 @@ impl Demonstrations {
     /// A hash of all numbers: what tells one set from another.
     pub fn fingerprint(&self) -> u64 {
         let parts = [&self.obs, &self.act].map(|values| hash_values(values));
-        parts[0] ^ parts[1].rotate_left(1) ^ self.starts.len() as u64
+        let frames = self.frames.as_ref();
+        let frames = frames.map_or(0, |frames| hash_bytes(frames.bytes.iter().copied()));
+        parts[0] ^ parts[1].rotate_left(1) ^ frames ^ self.starts.len() as u64
     }
 
     /// Windows.
@@ -116,7 +134,7 @@ impl Demonstrations {
         self.chunk
     }
 
-    /// All observations `[n, o]`, flat, and their width.
+    /// All observations `[n, o]` without their frames, flat, and their width.
     pub fn obs(&self) -> (&[f32], usize) {
         (&self.obs, self.obs_dim)
     }
@@ -137,25 +155,69 @@ impl Demonstrations {
         Batch::imitation(obs, act)
     }
 
-    /// States `[B, o]` and chunks `[B, chunk d]` of the windows `index`, each below [`Demonstrations::len`].
+    /// States `[B, o]` and chunks `[B, chunk d]` of the windows `index`, each below [`Demonstrations::len`]; states are u8 where they are
+    /// frames and nothing else.
     ///
     /// # Errors
     /// If there is no such window, or the device fails.
     pub fn gather(&self, index: &[u32], device: &Device) -> Result<(Tensor, Tensor)> {
-        let (o, width) = (self.obs_dim, self.chunk * self.act_dim);
-        let mut obs = Vec::with_capacity(index.len() * o);
-        let mut act = Vec::with_capacity(index.len() * width);
-        for window in index {
-            let missing = || candle_core::Error::Msg(format!("there is no window {window}"));
-            let start = *self.starts.get(*window as usize).ok_or_else(missing)? as usize;
-            obs.extend_from_slice(&self.obs[start * o..][..o]);
-            act.extend_from_slice(&self.act[start * self.act_dim..][..width]);
-        }
-        Ok((
-            Tensor::from_vec(obs, (index.len(), o), device)?,
-            Tensor::from_vec(act, (index.len(), width), device)?,
-        ))
+        let missing = |window| candle_core::Error::Msg(format!("there is no window {window}"));
+        let start = |window: &u32| {
+            let start = self.starts.get(*window as usize);
+            start
+                .map(|row| *row as usize)
+                .ok_or_else(|| missing(*window))
+        };
+        let starts = index.iter().map(start).collect::<Result<Vec<_>>>()?;
+        let width = self.chunk * self.act_dim;
+        let act = picked(&self.act, &starts, self.act_dim, width);
+        let act = Tensor::from_vec(act, (index.len(), width), device)?;
+        Ok((self.states(&starts, device)?, act))
     }
+
+    fn states(&self, starts: &[usize], device: &Device) -> Result<Tensor> {
+        let numbers = || {
+            let obs = picked(&self.obs, starts, self.obs_dim, self.obs_dim);
+            Tensor::from_vec(obs, (starts.len(), self.obs_dim), device)
+        };
+        let Some(Images { len, bytes }) = &self.frames else {
+            return numbers();
+        };
+        let frames = picked(bytes, starts, *len, *len);
+        let frames = Tensor::from_vec(frames, (starts.len(), *len), device)?;
+        match self.obs_dim {
+            0 => Ok(frames),
+            _ => Tensor::cat(&[frames.to_dtype(DType::F32)?, numbers()?], 1),
+        }
+    }
+}
+
+/// `width` values from each of `rows` on, rows being `step` apart.
+fn picked<T: Copy>(values: &[T], rows: &[usize], step: usize, width: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(rows.len() * width);
+    for row in rows {
+        out.extend_from_slice(&values[row * step..][..width]);
+    }
+    out
+}
+
+/// Refuses data whose frames are not those of the environment.
+fn check_image(path: &Path, data: &Dataset, env: &EnvSpec) -> std::result::Result<(), TrainError> {
+    let found = data.frames.as_ref().map(|frames| frames.shape);
+    if found == env.image {
+        return Ok(());
+    }
+    let told = |image: Option<ImageShape>| image.map_or("none".to_owned(), |s| s.to_string());
+    Err(TrainError::Invalid {
+        what: path.display().to_string(),
+        problem: format!(
+            "its frames are {}, those of {} {}",
+            told(found),
+            env.id,
+            told(env.image)
+        ),
+        fix: "give the same `pixels` and `frame_stack` as the data were recorded with".into(),
+    })
 }
 
 /// Refuses to go on with other demonstrations than those of a checkpoint: `saved` and `found` are their [`Demonstrations::fingerprint`], `found` is 0 where

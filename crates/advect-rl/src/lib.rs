@@ -33,7 +33,7 @@ mod tracker;
 pub mod train;
 pub mod watch;
 
-pub use advect_envs::EnvSpec;
+pub use advect_envs::{EnvSpec, ImageShape};
 pub use agent::{ActMode, Agent, Metrics};
 pub use batch::Batch;
 pub use config::{ConfigError, RunConfig};

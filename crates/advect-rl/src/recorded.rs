@@ -27,9 +27,9 @@ pub fn recorded(
     spec: &EnvSpec,
 ) -> Result<Dataset, TrainError> {
     let manifest = checkpoint::verify(run, step)?;
-    let mut replay = Replay::new(settings.capacity(), spec.obs_dim, spec.act_dim)?;
+    let mut replay = Replay::for_env(settings.capacity(), spec)?;
     ReplayStore::load(run.join(REPLAY_DIR), &manifest.replay, &mut replay, "")?;
-    let mut builder = Builder::new(&spec.id, spec.obs_dim, spec.act_dim);
+    let mut builder = Builder::new(&spec.id, spec.obs_dim, spec.act_dim).with_image(spec.image);
     for env in 0..settings.num_envs {
         add_episodes(&replay, env, settings, spec, &mut builder);
     }
@@ -49,10 +49,10 @@ fn add_episodes(
     let mut own = rows.filter(|row| row % num_envs == env as u64).peekable();
     while let Some(row) = own.next() {
         let t = replay.transition(row);
-        let mut act = t.act.to_vec();
+        let mut act = t.act.clone();
         bound_actions(settings, &mut act);
         scale_actions(spec, &act, &mut scaled);
-        builder.push(t.obs, &scaled, t.reward, t.next_obs, t.terminated);
+        builder.push(&t.obs, &scaled, t.reward, &t.next_obs, t.terminated);
         let goes_on = |next: &u64| {
             !t.terminated && !t.truncated && replay.transition(*next).obs == t.next_obs
         };

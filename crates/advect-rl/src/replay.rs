@@ -1,5 +1,6 @@
 //! Replay: a ring of transitions in memory, structure of arrays.
 
+use advect_envs::EnvSpec;
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
 
@@ -24,12 +25,12 @@ pub struct Transitions<'a> {
 }
 
 /// One transition.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
-    pub(crate) obs: &'a [f32],
-    pub(crate) act: &'a [f32],
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) obs: Vec<f32>,
+    pub(crate) act: Vec<f32>,
     pub(crate) reward: f32,
-    pub(crate) next_obs: &'a [f32],
+    pub(crate) next_obs: Vec<f32>,
     pub(crate) terminated: bool,
     pub(crate) truncated: bool,
 }
@@ -81,7 +82,7 @@ pub enum ReplayError {
 
 /// The last `capacity` transitions, sampled uniformly with replacement.
 ///
-/// Memory: `4 (2 o + d + 2)` bytes per transition, taken as it fills; a million transitions of HalfCheetah
+/// Memory: [`Replay::row_bytes`] per transition, taken as it fills; a million transitions of HalfCheetah
 /// (`o = 17`, `d = 6`) are 168 MB, of Humanoid (`o = 348`, `d = 17`) 2.9 GB.
 ///
 /// Transition number `i` (counted from the first ever pushed) lives in slot `i mod capacity`, so that a replay
@@ -127,6 +128,26 @@ impl Replay {
         })
     }
 
+    /// An empty replay for an environment; observations that are frames and nothing else take a byte a number.
+    ///
+    /// # Errors
+    /// As [`Replay::new`].
+    pub fn for_env(capacity: usize, env: &EnvSpec) -> Result<Self, ReplayError> {
+        let frames = env.image.filter(|image| image.len() == env.obs_dim);
+        let (obs_dim, act_dim) = (env.obs_dim, env.act_dim);
+        if frames.is_none() {
+            return Self::new(capacity, obs_dim, act_dim);
+        }
+        // no memory is taken for numbers that frames replace
+        let empty = Self::new(capacity, 1, act_dim)?;
+        let column = || Column::of_frames(obs_dim);
+        Ok(Self {
+            obs: column(),
+            next_obs: column(),
+            ..empty
+        })
+    }
+
     /// Most transitions that it keeps.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -157,9 +178,14 @@ impl Replay {
         self.act.width
     }
 
-    /// f32 values of one transition, `2 o + d + 2`.
+    /// Values of one transition, `2 o + d + 2`.
     pub fn row_len(&self) -> usize {
         2 * self.obs.width + self.act.width + 2
+    }
+
+    /// Bytes of one transition, `4 (2 o + d + 2)`, or `2 o + 4 (d + 2)` where observations are frames.
+    pub fn row_bytes(&self) -> usize {
+        self.columns().into_iter().map(Column::row_bytes).sum()
     }
 
     /// Number of the oldest transition that it still holds.
@@ -260,7 +286,7 @@ impl Replay {
         device: &Device,
     ) -> candle_core::Result<Batch> {
         let b = slots.len();
-        let matrix = |c: &Column| Tensor::from_vec(c.gather(slots), (b, c.width), device);
+        let matrix = |c: &Column| c.matrix(slots, device);
         let end = self.end.gather(slots);
         let flags = |is_set: fn(f32) -> bool| {
             let flag = |code: &f32| f32::from(u8::from(is_set(*code)));
@@ -286,7 +312,7 @@ impl Replay {
     }
 
     /// Transition number `row`, one that it still holds.
-    pub(crate) fn transition(&self, row: u64) -> Row<'_> {
+    pub(crate) fn transition(&self, row: u64) -> Row {
         let slot = (row % self.capacity as u64) as usize;
         Row {
             obs: self.obs.row(slot),
@@ -298,11 +324,12 @@ impl Replay {
         }
     }
 
-    /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, end (terminated counts 1, truncated 2).
+    /// Appends transition number `row` to `out`, little-endian: obs, act, reward, next_obs, end (terminated counts 1, truncated 2);
+    /// frames are bytes.
     pub(crate) fn write_row(&self, row: u64, out: &mut Vec<u8>) {
         let slot = (row % self.capacity as u64) as usize;
         for column in self.columns() {
-            out.extend(column.row(slot).iter().flat_map(|x| x.to_le_bytes()));
+            column.put(slot, out);
         }
     }
 
@@ -337,12 +364,12 @@ impl Replay {
         }
     }
 
-    /// Appends one transition from `row_len` values in the order of [`Replay::write_row`].
-    pub(crate) fn restore_row(&mut self, mut row: &[f32]) {
+    /// Appends one transition from [`Replay::row_bytes`] bytes in the order of [`Replay::write_row`].
+    pub(crate) fn restore_row(&mut self, mut row: &[u8]) {
         let slot = self.next_slot();
         for column in self.columns_mut() {
-            let (own, rest) = row.split_at(column.width);
-            column.write(slot, own);
+            let (own, rest) = row.split_at(column.row_bytes());
+            column.take(slot, own);
             row = rest;
         }
         self.pushed += 1;

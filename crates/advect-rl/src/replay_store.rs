@@ -1,7 +1,7 @@
 //! The replay on disk: append-only, checksummed segments, of which a checkpoint writes only what is new.
 //!
 //! A segment is a header (magic, widths, number of its first transition) and transitions of little-endian f32 in the order
-//! obs, act, reward, next_obs, end (1 for terminated, 2 for truncated, 3 for both, else 0). A checkpoint records how many bytes of each segment belong to it, and their CRC;
+//! obs, act, reward, next_obs, end (1 for terminated, 2 for truncated, 3 for both, else 0); observations that are frames are bytes. A checkpoint records how many bytes of each segment belong to it, and their CRC;
 //! bytes after those belong to a later checkpoint, or to none, and are cut off when the run resumes from it.
 
 use std::collections::BTreeSet;
@@ -251,16 +251,15 @@ fn check_widths(dir: &Path, manifest: &ReplayManifest, replay: &Replay) -> Resul
 
 /// Restores the rows of a segment that the ring still holds; stops where a row is missing before it.
 fn restore(replay: &mut Replay, segment: &Segment, bytes: &[u8], pushed: u64) {
-    let rows = bytes.chunks_exact(replay.row_len() * size_of::<f32>());
+    let width = replay.row_bytes();
+    if bytes.len() as u64 != segment.rows * width as u64 {
+        // rows of another kind: what is not restored is told as missing
+        return;
+    }
+    let rows = bytes.chunks_exact(width);
     for (number, row) in (segment.first_row..segment.end().min(pushed)).zip(rows) {
         if number == replay.pushed() {
-            let row: Vec<f32> = row
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|x| f32::from_le_bytes(*x))
-                .collect();
-            replay.restore_row(&row);
+            replay.restore_row(row);
         }
     }
 }

@@ -103,8 +103,7 @@ impl Trainer {
         let settings = agent.loop_settings();
         settings.check()?;
         let (mut envs, buffers) = make_envs(run.config(), &make_env, settings.num_envs)?;
-        let (obs_dim, act_dim) = (envs.spec().obs_dim, envs.spec().act_dim);
-        let mut replay = Replay::new(settings.capacity(), obs_dim, act_dim)?;
+        let mut replay = Replay::for_env(settings.capacity(), envs.spec())?;
         let demonstrations = agent.prepare(envs.spec(), step.is_none())?;
         let Start { store, state, logs } = match step {
             Some(step) => Start::resumed(&run, step, agent.as_mut(), &mut envs, &mut replay)?,
@@ -243,7 +242,7 @@ impl Trainer {
         };
         let demonstrations = self.demonstrations.as_ref().ok_or_else(missing)?;
         let batch = demonstrations.sample(&mut self.state.sample, batch_size, &self.device)?;
-        self.update(&batch)?;
+        self.update(batch)?;
         self.state.counters.env_steps += 1;
         Ok(())
     }
@@ -256,12 +255,12 @@ impl Trainer {
                 let batch = self
                     .replay
                     .sample(stream, replay.batch_size, &self.device)?;
-                self.update(&batch)
+                self.update(batch)
             }),
             Data::Rollout { .. } if self.replay.is_complete(self.settings.rollout_rows()) => {
                 let (rows, envs) = (self.settings.rollout_rows(), self.settings.num_envs);
                 let batch = self.replay.rollouts(rows, envs, &self.device)?;
-                self.update(&batch)
+                self.update(batch)
             }
             Data::Rollout { .. } | Data::Demonstrations { .. } => Ok(()),
         }
@@ -293,7 +292,7 @@ impl Trainer {
         Ok(())
     }
 
-    fn update(&mut self, batch: &Batch) -> Result<(), TrainError> {
+    fn update(&mut self, batch: Batch) -> Result<(), TrainError> {
         self.state.counters.updates += 1;
         let (env_steps, update) = (self.state.counters.env_steps, self.state.counters.updates);
         let failed = |source| TrainError::Update {
@@ -301,7 +300,11 @@ impl Trainer {
             update,
             source,
         };
-        let metrics = self.agent.update(batch).map_err(failed)?;
+        let batch = match self.agent.takes_frames() {
+            true => batch,
+            false => batch.with_numbers().map_err(failed)?,
+        };
+        let metrics = self.agent.update(&batch).map_err(failed)?;
         if let Some((name, value)) = metrics.first_non_finite() {
             return Err(self.non_finite(
                 &format!("metric {name}"),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use advect_envs::{Env, EnvError};
 use advect_rng::Stream;
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, seen};
 use crate::error::TrainError;
 use crate::eval::{EnvFactory, Episode};
 
@@ -44,7 +44,7 @@ pub fn watch(
                 break;
             }
             let spec = episode.env.spec().clone();
-            let act = behaviour.act(&spec, &episode.obs)?;
+            let act = behaviour.act(&spec, seen(behaviour, episode.env.as_ref(), &episode.obs))?;
             episode.step(&act)?;
         }
         env = episode.env;

@@ -15,7 +15,7 @@
 use crate::device::{self, DeviceError};
 use crate::env_source::EnvSource;
 use crate::presets;
-use advect_algos::{AlgoError, Dims, registry};
+use advect_algos::{AlgoError, registry};
 use advect_envs::EnvError;
 use advect_rl::config::{ConfigError, apply_overrides, nearest_names};
 use advect_rl::{
@@ -215,14 +215,10 @@ fn override_run(config: RunConfig, settings: &[String]) -> Result<RunConfig, Con
 /// What the algorithm or its environment reports.
 pub fn agent(config: &RunConfig, device: &Device) -> Result<Box<dyn Agent>, ComposeError> {
     let spec = EnvSource::of(config).make()?.spec().clone();
-    let dims = Dims {
-        obs: spec.obs_dim,
-        act: spec.act_dim,
-    };
     Ok(registry::make(
         &config.algo,
         &config.agent,
-        dims,
+        &spec,
         config.seed,
         device,
     )?)

@@ -53,6 +53,7 @@ macro_rules! named {
 pub const PRESETS: &[Preset] = &[
     named!("dpmd", "fast"),
     named!("flame-r", "fast"),
+    named!("flow-bc", "pixels"),
     named!("fm-irl", "authors"),
     named!("fm-irl", "fast"),
     named!("fmer", "fast"),
@@ -61,6 +62,7 @@ pub const PRESETS: &[Preset] = &[
     named!("qvpo", "fast"),
     named!("reinflow", "fast"),
     named!("rldt", "fast"),
+    named!("rldt", "pixels"),
     named!("sdac", "fast"),
     tuned!("bc", "MultiGoal-v0"),
     tuned!("bc", "TwoModeBandit-v0"),

@@ -16,7 +16,7 @@ use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
 use super::config::FlowBcConfig;
-use crate::dims::Dims;
+use crate::dims::{Dims, Task};
 use crate::error::AlgoError;
 use crate::flow_actor::FlowActor;
 use crate::min_max::MinMax;
@@ -46,22 +46,21 @@ impl FlowBcAgent {
     /// If the configuration makes no sense.
     pub fn new(
         config: FlowBcConfig,
-        dims: Dims,
+        task: Task,
         seed: u64,
         device: &Device,
     ) -> std::result::Result<Self, AlgoError> {
         config.validate()?;
         let table = crate::registry::to_table("flow-bc", &config)?;
-        let net = config.network.build(dims)?;
-        let (layout, init) = (net.layout().clone(), Init::FanInUniform);
+        let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?;
         let mut stream = Stream::new(seed, "flow-bc/init");
-        let policy = drawn(layout, init, 1.0, &mut stream, device)?;
+        let policy = drawn(actor.layout(), Init::FanInUniform, 1.0, &mut stream, device)?;
         let adam = AdamConfig {
             weight_decay: config.weight_decay,
             ..AdamConfig::default()
         };
         Ok(Self {
-            actor: FlowActor::new(net, config.n_steps, dims),
+            actor,
             policy: Averaged::new(policy, adam)?,
             fingerprint: 0,
             learn: Stream::new(seed, "flow-bc/learn"),
@@ -70,7 +69,7 @@ impl FlowBcAgent {
             device: device.clone(),
             config,
             table,
-            dims,
+            dims: task.dims,
         })
     }
 
@@ -79,9 +78,10 @@ impl FlowBcAgent {
         self.policy.average()
     }
 
-    /// `mean (v(x, tau, s) - (a - z))^2`, `x = (1 - tau) z + tau a`, `tau` uniform.
+    /// `mean (v(x, tau, s) - (a - z))^2`, `x = (1 - tau) z + tau a`, `tau` uniform; frames are shifted at random.
     fn loss(&mut self, batch: &Batch) -> Result<Tensor> {
-        let obs = self.actor.obs.normalise(&batch.obs)?;
+        let (obs, pad) = (self.actor.scaled(&batch.obs)?, self.config.image_shift);
+        let obs = self.actor.encoder.shifted(&obs, pad, &mut self.learn)?;
         let act = self.actor.act.normalise(&batch.act)?;
         let z = random::normal(&mut self.learn, act.shape(), &self.device)?;
         let rows = act.dim(0)?;
@@ -89,7 +89,11 @@ impl FlowBcAgent {
         let path = TimeConvention::DataUp;
         let x = path.interpolate(&act, &z, &tau)?;
         let params = self.policy.online.params().tensor();
-        let v = self.actor.net.forward(params, &obs, &x, [&tau])?;
+        let (states, velocity) = (
+            self.actor.states(params, &obs)?,
+            self.actor.velocity_params(params)?,
+        );
+        let v = self.actor.net.forward(&velocity, &states, &x, [&tau])?;
         regression_loss(&v, &path.velocity(&act, &z)?)
     }
 
@@ -118,6 +122,10 @@ impl Agent for FlowBcAgent {
                 batch_size: self.config.batch_size,
             },
         }
+    }
+
+    fn takes_frames(&self) -> bool {
+        true
     }
 
     fn prepare(

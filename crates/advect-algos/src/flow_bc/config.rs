@@ -4,6 +4,7 @@ use advect_kernels::Schedule;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
+use crate::encoder::ImageNetwork;
 use crate::error::AlgoError;
 use crate::flow_network::FlowNetwork;
 use crate::validate::{at_least_one, not_negative, unit_interval};
@@ -14,6 +15,11 @@ pub struct FlowBcConfig {
     #[serde(flatten)]
     /// The network.
     pub network: FlowNetwork,
+    #[serde(flatten)]
+    /// The encoder of frames.
+    pub image: ImageNetwork,
+    /// Largest shift of frames in pixels, their augmentation; 0 is none. (C) 4.
+    pub image_shift: usize,
     /// File of the demonstrations: D4RL, Minari, robomimic or OGBench.
     pub data: String,
     /// Episodes of the file that are used, the first ones; 0 is all. (C) all; Robomimic 100.
@@ -46,6 +52,8 @@ impl Default for FlowBcConfig {
     fn default() -> Self {
         Self {
             network: FlowNetwork::default(),
+            image: ImageNetwork::default(),
+            image_shift: 4,
             data: String::new(),
             episodes: 0,
             n_steps: 8,
@@ -80,6 +88,7 @@ impl FlowBcConfig {
     /// [`AlgoError::Value`] with the key, what is wrong and the fix.
     pub fn validate(&self) -> Result<(), AlgoError> {
         self.network.validate()?;
+        self.image.validate()?;
         at_least_one(&[
             ("n_steps", self.n_steps as u64),
             ("batch_size", self.batch_size as u64),

@@ -69,6 +69,16 @@ pub trait OffPolicyAlgorithm: Debug + Send {
         Ok(())
     }
 
+    /// See [`Agent::takes_frames`].
+    fn takes_frames(&self) -> bool {
+        false
+    }
+
+    /// Parameters beside those of its parts, targets included; none by default.
+    fn buffers(&self) -> Vec<&Params> {
+        Vec::new()
+    }
+
     /// Learned numbers beside the networks, such as a temperature; none by default.
     fn numbers(&self) -> Vec<f64> {
         Vec::new()
@@ -135,6 +145,10 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
         self.settings
     }
 
+    fn takes_frames(&self) -> bool {
+        self.algorithm.takes_frames()
+    }
+
     fn prepare(
         &mut self,
         env: &EnvSpec,
@@ -178,7 +192,7 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        let networks = crate::hash::combined(self.parts.buffers())?;
+        let networks = crate::hash::combined(self.parts.buffers().chain(self.algorithm.buffers()))?;
         let numbers = self.algorithm.numbers();
         Ok(crate::hash::with_numbers(networks, &numbers))
     }

@@ -18,6 +18,7 @@ use super::config::ReinFlowConfig;
 use super::loss::{losses, state_value};
 use super::network::NoisyFlow;
 use crate::dims::Dims;
+use crate::encoder::ImageNetwork;
 use crate::error::AlgoError;
 use crate::flow_actor::FlowActor;
 use crate::networks::drawn;
@@ -67,7 +68,8 @@ impl ReinFlowAgent {
             let (init, mut stream) = (Init::FanInUniform, stream(&format!("init/{name}")));
             drawn(layout, init, 1.0, &mut stream, device)
         };
-        let actor = FlowActor::new(config.network.build(dims)?, config.n_steps, dims);
+        let image = ImageNetwork::default();
+        let actor = FlowActor::new(dims.into(), &config.network, &image, config.n_steps)?;
         let nets = NoisyFlow::new(actor, dims, &config.noise_hidden)?;
         let sizes = [&[dims.obs], config.critic_hidden.as_slice(), &[1]].concat();
         let value_net = Mlp::new(&sizes, Activation::Mish)?;
@@ -232,7 +234,8 @@ impl Agent for ReinFlowAgent {
         }
         let path = Path::new(&self.config.pretrained);
         let actor = &mut self.nets.actor;
-        let weights = pretrained::load(path, &self.config.network, env, actor)?;
+        let image = ImageNetwork::default();
+        let weights = pretrained::load(path, &self.config.network, &image, env, actor)?;
         let mut values = self.policy().to_vec()?;
         let noise = values.split_off(weights.len());
         self.policy().set_from_slice(&[weights, noise].concat())?;

@@ -29,10 +29,7 @@ impl NoisyFlow {
     /// If a width is zero.
     pub fn new(actor: FlowActor, dims: Dims, hidden: &[usize]) -> Result<Self> {
         let noise = NoiseNet::new(actor.net.time_width(), dims.obs, hidden, dims.act)?;
-        let mut layout = ParamLayout::new();
-        for entry in actor.net.layout().entries() {
-            layout.push(entry.name.clone(), &entry.shape);
-        }
+        let mut layout = actor.layout();
         let flow = layout.len();
         noise.push_layout(&mut layout, "noise");
         Ok(Self {

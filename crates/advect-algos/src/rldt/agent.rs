@@ -2,22 +2,24 @@
 
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
-use advect_kernels::{Activation, random};
+use advect_kernels::{Activation, Params, random};
 use advect_rl::{ActMode, Batch, EnvSpec, MeanMetrics, Metrics, StateDict, StateError, TrainError};
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::{Reference, RewardScale, RldtConfig};
 use super::critic::{action_gradient, disjoint_losses, next_value};
+use super::critic_encoder::CriticEncoder;
 use super::landing::{explored, sample};
 use super::sequences::Sequences;
-use super::step::{PolicyStep, StepNoise};
-use super::trajectories::Shape;
-use crate::dims::Dims;
+use super::step::{PolicyStep, States, StepLoss, StepNoise};
+use super::trajectories::{Shape, some_of};
+use crate::dims::{Dims, Task};
 use crate::error::AlgoError;
 use crate::flow_actor::FlowActor;
 use crate::normals::Normals;
 use crate::off_policy::{ActorCritic, Networks, OffPolicyAgent, OffPolicyAlgorithm};
 use crate::pretrained;
+use crate::rows::repeat_rows;
 
 /// Critics; each learns from its own share of the trajectories.
 const CRITICS: usize = 2;
@@ -27,6 +29,7 @@ const CRITICS: usize = 2;
 pub struct Rldt {
     config: RldtConfig,
     actor: FlowActor,
+    critic_encoder: CriticEncoder,
     /// Moving average of the mean size of a chunk's reward; 0 before the first reward.
     reward_size: f64,
 }
@@ -40,13 +43,16 @@ pub type RldtAgent = OffPolicyAgent<Rldt>;
 /// If the configuration contradicts itself.
 pub fn agent(
     config: RldtConfig,
-    dims: Dims,
+    task: Task,
     seed: u64,
     device: &Device,
 ) -> std::result::Result<RldtAgent, AlgoError> {
     config.validate()?;
-    let net = config.network.build(dims)?;
-    let layout = net.layout().clone();
+    let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?;
+    let dims = Dims {
+        obs: actor.encoder.width(),
+        act: task.dims.act,
+    };
     let networks = Networks {
         hidden: &config.critic_hidden,
         activation: Activation::Silu,
@@ -59,10 +65,11 @@ pub fn agent(
         },
         critic_adam: AdamConfig::default(),
     };
-    let parts = networks.draw("rldt", layout, dims, seed, device)?;
+    let parts = networks.draw("rldt", actor.layout(), dims, seed, device)?;
     let (table, settings) = (config.clone(), config.loop_settings());
     let rldt = Rldt {
-        actor: FlowActor::new(net, config.n_steps, dims),
+        critic_encoder: CriticEncoder::of(&actor, parts.policy.online.params())?,
+        actor,
         reward_size: 0.0,
         config,
     };
@@ -126,26 +133,30 @@ impl Rldt {
 
     /// The critics' steps on one batch (section 4).
     fn update_critics(
-        &self,
+        &mut self,
         parts: &mut ActorCritic,
         batch: &Sequences,
         means: &mut MeanMetrics,
     ) -> Result<()> {
         let next_act = self.next_actions(parts, &batch.next_obs)?;
-        let (shares, rows) = batch.shares(CRITICS)?;
-        let clip = (self.config.q_min, self.config.q_max);
-        let discount = (self.config.gamma, self.config.lambda);
+        let rows = batch.share_rows(CRITICS)?;
         for _ in 0..self.config.critic_updates / self.config.repeats {
-            let (net, targets) = (parts.critic.net(), parts.critic.target().detached());
-            let value = next_value(net, &targets, &batch.next_obs, &next_act, clip)?;
-            let y = batch.targets(&value, discount, self.config.time_limits)?;
+            let y = self.critic_targets(parts, batch, &next_act)?;
+            let states = self
+                .critic_encoder
+                .online(&self.shifted(parts, &batch.obs)?)?;
             let own = rows.iter().map(|rows| y.index_select(rows, 0));
             let own = own.collect::<Result<Vec<_>>>()?;
-            let losses = disjoint_losses(net, parts.critic.online().tensor(), &shares, &own)?;
+            let (net, critics) = (parts.critic.net(), parts.critic.online().tensor());
+            let losses = disjoint_losses(net, critics, &batch.shares(&states, &rows)?, &own)?;
             let loss = Tensor::stack(&losses, 0)?.sum_all()?;
-            let gradient = parts.critic.gradient(&loss)?;
+            let gradients = loss.backward()?;
+            let gradient = parts.critic.gradient_in(&gradients)?;
             let norm = parts.critic.step(&gradient, self.config.critic_lr)?;
+            self.critic_encoder
+                .step(&gradients, self.config.critic_encoder_lr)?;
             parts.critic.update_target(self.config.ema_tau)?;
+            self.critic_encoder.update_target(self.config.ema_tau)?;
             means.add("critic/grad_norm", norm);
             means.add_tensor("critic/loss", &loss)?;
             means.add_tensor("critic/target", &y.mean_all()?)?;
@@ -153,14 +164,32 @@ impl Rldt {
         Ok(())
     }
 
-    /// One policy step at states `[M, o]` (section 3).
-    fn update_policy(
+    /// Lambda returns of the batch under the targets, `[T J]`.
+    fn critic_targets(
         &self,
         parts: &mut ActorCritic,
-        obs: &Tensor,
-        means: &mut MeanMetrics,
-    ) -> Result<()> {
-        let shape = (obs.dim(0)?, self.config.particles, self.actor.act.width());
+        batch: &Sequences,
+        next_act: &Tensor,
+    ) -> Result<Tensor> {
+        let clip = (self.config.q_min, self.config.q_max);
+        let discount = (self.config.gamma, self.config.lambda);
+        let next = self.shifted(parts, &batch.next_obs)?;
+        let next = self.critic_encoder.target(&next)?;
+        let (net, targets) = (parts.critic.net(), parts.critic.target().detached());
+        let value = next_value(net, &targets, &next, next_act, clip)?;
+        batch.targets(&value, discount, self.config.time_limits)
+    }
+
+    /// Observations as the critics learn from them: frames shifted at random.
+    fn shifted(&self, parts: &mut ActorCritic, obs: &Tensor) -> Result<Tensor> {
+        let (pad, stream) = (self.config.image_shift, &mut parts.streams.entropy);
+        self.actor.encoder.shifted(obs, pad, stream)
+    }
+
+    /// The loss of one policy step at scaled observations `[M, o]` (section 3).
+    fn policy_loss(&self, parts: &mut ActorCritic, obs: &Tensor) -> Result<StepLoss> {
+        let particles = self.config.particles;
+        let shape = (obs.dim(0)?, particles, self.actor.act.width());
         let stream = &mut parts.streams.policy;
         let noise = StepNoise::draw(shape, self.config.n_steps, stream, obs.device())?;
         let step = PolicyStep {
@@ -169,10 +198,27 @@ impl Rldt {
             coefficients: self.config.coefficients(),
         };
         let (net, critics) = (parts.critic.net(), parts.critic.online().tensor());
-        let gradient = |obs: &Tensor, act: &Tensor| action_gradient(net, critics, obs, act);
+        let seen = repeat_rows(&self.critic_encoder.fixed(obs)?, particles)?;
+        let gradient = |_: &Tensor, act: &Tensor| action_gradient(net, critics, &seen, act);
         let policy = parts.policy.online.params().tensor();
-        let reference = parts.policy.average().tensor();
-        let loss = step.loss(policy, reference, obs, &noise, gradient)?;
+        let reference = parts.policy.average().detached();
+        let states = States {
+            policy: &self.actor.states(policy, obs)?,
+            reference: &self.actor.states(&reference, obs)?,
+        };
+        let policy = self.actor.velocity_params(policy)?;
+        let reference = self.actor.velocity_params(&reference)?;
+        step.loss_at(&policy, &reference, states, &noise, gradient)
+    }
+
+    /// One policy step at scaled observations `[M, o]`.
+    fn update_policy(
+        &self,
+        parts: &mut ActorCritic,
+        obs: &Tensor,
+        means: &mut MeanMetrics,
+    ) -> Result<()> {
+        let loss = self.policy_loss(parts, obs)?;
         let total = loss.terms.total()?;
         let schedule = self.config.policy_schedule();
         let lr = schedule.at(parts.policy.online.steps());
@@ -186,7 +232,7 @@ impl Rldt {
         means.add_tensor("policy/field", &size)
     }
 
-    /// The policy's steps on one batch: each at the states of an eighth of its trajectories.
+    /// The policy's steps on one batch: each at the states of an eighth of its trajectories, or of some random ones.
     fn update_policies(
         &self,
         parts: &mut ActorCritic,
@@ -195,7 +241,10 @@ impl Rldt {
     ) -> Result<()> {
         let every = self.config.particles;
         for f in 0..self.config.policy_updates / self.config.repeats {
-            let rows = batch.rows(f % every.min(batch.count()), every)?;
+            let rows = match self.config.policy_trajectories {
+                0 => batch.rows(f % every.min(batch.count()), every)?,
+                some => batch.rows_of(&some_of(batch.count(), some, &mut parts.streams.entropy))?,
+            };
             self.update_policy(parts, &batch.obs.index_select(&rows, 0)?, means)?;
         }
         Ok(())
@@ -221,8 +270,11 @@ impl OffPolicyAlgorithm for Rldt {
             return Ok(());
         }
         let path = std::path::Path::new(&self.config.pretrained);
-        let weights = pretrained::load(path, &self.config.network, env, &mut self.actor)?;
-        parts.policy.online.params().set_from_slice(&weights)?;
+        let (network, image) = (&self.config.network, &self.config.image);
+        let weights = pretrained::load(path, network, image, env, &mut self.actor)?;
+        let policy = parts.policy.online.params();
+        policy.set_from_slice(&weights)?;
+        self.critic_encoder = CriticEncoder::of(&self.actor, policy)?;
         Ok(parts.policy.update_average(1.0)?)
     }
 
@@ -243,7 +295,8 @@ impl OffPolicyAlgorithm for Rldt {
             };
             return self.actor.act(&params, obs, &x_0);
         }
-        let obs = self.actor.obs.normalise(obs)?;
+        let states = self.actor.states(&params, &self.actor.scaled(obs)?)?;
+        let velocity = self.actor.velocity_params(&params)?;
         let RldtConfig {
             n_steps,
             explore_from,
@@ -251,7 +304,7 @@ impl OffPolicyAlgorithm for Rldt {
         } = self.config;
         let x_0 = normals.draw(shape, device)?.unsqueeze(1)?;
         let step = normals.indices(explore_from as u32..n_steps as u32, shape.0, device)?;
-        let field = self.actor.field(&params, &obs);
+        let field = self.actor.field(&velocity, &states);
         let found = sample(&field, &x_0, &step.unsqueeze(1)?, n_steps)?;
         let (action, landing) = (found.action.squeeze(1)?, found.landing.squeeze(1)?);
         let eps = normals.draw(shape, device)?;
@@ -285,13 +338,21 @@ impl OffPolicyAlgorithm for Rldt {
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.actor.save(out);
         out.put_scalar("reward_size", self.reward_size);
-        Ok(())
+        self.critic_encoder.save(out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
         self.actor.load(from)?;
         self.reward_size = from.scalar("reward_size")?;
-        Ok(())
+        self.critic_encoder.load(from)
+    }
+
+    fn takes_frames(&self) -> bool {
+        true
+    }
+
+    fn buffers(&self) -> Vec<&Params> {
+        self.critic_encoder.buffers()
     }
 
     fn numbers(&self) -> Vec<f64> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Kernel, QNorm, Transport};
 use super::loss::Coefficients;
+use crate::encoder::ImageNetwork;
 use crate::error::AlgoError;
 use crate::flow_network::FlowNetwork;
 use crate::validate::{at_least_one, finite, narrowest, not_negative, positive, unit_interval};
@@ -42,6 +43,8 @@ pub enum Balance {
     Uniform,
     /// As often of every integer total reward: sparse rewards.
     ByReturn,
+    /// As often of those with a reward other than 0 as of those without: images.
+    ByReward,
 }
 
 /// RLDT's configuration; sections are those of rldt.md. (C) is the authors' code for Gym, whose values are the defaults.
@@ -50,6 +53,11 @@ pub struct RldtConfig {
     #[serde(flatten)]
     /// The network of the policy.
     pub network: FlowNetwork,
+    #[serde(flatten)]
+    /// The encoder of frames; the critics have their own of the same sizes.
+    pub image: ImageNetwork,
+    /// Largest shift in pixels of the frames that the critics learn from, their augmentation; 0 is none. (C) 4.
+    pub image_shift: usize,
     /// Run of the pretraining whose policy is fine-tuned; empty begins from random weights.
     pub pretrained: String,
     /// Hidden widths of the critics. (C) three times 256, SiLU.
@@ -63,7 +71,7 @@ pub struct RldtConfig {
     pub keep_iterations: usize,
     /// Smallest share of fresh trajectories in a batch, rounded up. (C) 0.33.
     pub fresh_share: f64,
-    /// How old trajectories are drawn. (C) uniform; sparse tasks by return.
+    /// How old trajectories are drawn. (C) uniform; sparse tasks by return, images by reward.
     pub balance: Balance,
 
     /// Discount of a chunk. (C) 0.99.
@@ -84,6 +92,8 @@ pub struct RldtConfig {
     pub bootstrap_samples: usize,
     /// Learning rate of the critics. (C) 1e-3.
     pub critic_lr: f64,
+    /// Learning rate of their encoder of frames. (C) 4e-5.
+    pub critic_encoder_lr: f64,
     /// Step of the target critics' moving average. (C) 0.005.
     pub ema_tau: f64,
 
@@ -91,6 +101,8 @@ pub struct RldtConfig {
     pub critic_updates: usize,
     /// Policy steps of an iteration. (C) 32.
     pub policy_updates: usize,
+    /// Random trajectories of a batch whose states serve a policy step; 0 takes every `P`-th in turn. (C) 0; images 16.
+    pub policy_trajectories: usize,
     /// Batches of an iteration; each serves its share of the steps. (C) 16.
     pub repeats: usize,
     /// Iterations in which only the critics learn. (C) 2.
@@ -120,7 +132,7 @@ pub struct RldtConfig {
     pub reference_tau: f64,
     /// Learning rate of the policy after its warm-up. (C) 2e-5.
     pub policy_lr: f64,
-    /// Policy steps over which the rate rises. (C) 32.
+    /// Policy steps over which the rate rises. (C) 32; images 64.
     pub policy_warmup: u64,
     /// Largest norm of the policy's gradient; 0 is without clipping. (C) 0; small batches 1.
     pub grad_clip: f64,
@@ -135,6 +147,8 @@ impl Default for RldtConfig {
     fn default() -> Self {
         Self {
             network: FlowNetwork::default(),
+            image: ImageNetwork::default(),
+            image_shift: 4,
             pretrained: String::new(),
             critic_hidden: vec![256; 3],
             num_envs: 100,
@@ -151,9 +165,11 @@ impl Default for RldtConfig {
             q_max: 1e6,
             bootstrap_samples: 2,
             critic_lr: 1e-3,
+            critic_encoder_lr: 4e-5,
             ema_tau: 0.005,
             critic_updates: 512,
             policy_updates: 32,
+            policy_trajectories: 0,
             repeats: 16,
             critic_warmup: 2,
             n_steps: 8,
@@ -223,6 +239,7 @@ impl RldtConfig {
     /// [`AlgoError::Value`] with the key, what is wrong and the fix.
     pub fn validate(&self) -> Result<(), AlgoError> {
         self.network.validate()?;
+        self.image.validate()?;
         self.validate_counts()?;
         self.validate_ranges()?;
         self.validate_repeats()?;
@@ -282,6 +299,7 @@ impl RldtConfig {
         finite(&[("q_min", self.q_min), ("q_max", self.q_max)])?;
         not_negative(&[
             ("critic_lr", self.critic_lr),
+            ("critic_encoder_lr", self.critic_encoder_lr),
             ("policy_lr", self.policy_lr),
             ("svgd_temp", self.svgd_temp),
             ("bandwidth", self.bandwidth),

@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod config;
 pub mod critic;
+pub mod critic_encoder;
 pub mod field;
 pub mod landing;
 pub mod loss;

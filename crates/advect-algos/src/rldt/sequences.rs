@@ -1,4 +1,4 @@
-//! The trajectories of one batch, scaled as networks take them.
+//! The trajectories of one batch, scaled as encoders and networks take them.
 
 use advect_rl::Batch;
 use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
@@ -37,9 +37,9 @@ impl Sequences {
         let index = Tensor::from_slice(rows, rows.len(), batch.obs.device())?;
         let of = |x: &Tensor| x.index_select(&index, 0);
         Ok(Self {
-            obs: actor.obs.normalise(&of(&batch.obs)?)?,
+            obs: actor.scaled(&of(&batch.obs)?)?,
             act: actor.act.normalise(&of(&batch.act)?)?,
-            next_obs: actor.obs.normalise(&of(&batch.next_obs)?)?,
+            next_obs: actor.scaled(&of(&batch.next_obs)?)?,
             reward: (of(&batch.reward)? * factor)?.to_vec1()?,
             terminated: of(&batch.terminated)?.to_vec1()?,
             truncated: of(&batch.truncated)?.to_vec1()?,
@@ -57,10 +57,20 @@ impl Sequences {
     /// # Errors
     /// If the device fails.
     pub fn rows(&self, first: usize, every: usize) -> Result<Tensor> {
+        let trajectories = (first..self.count).step_by(every.max(1));
+        self.rows_of(&trajectories.collect::<Vec<_>>())
+    }
+
+    /// Rows of these trajectories, all their steps.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn rows_of(&self, trajectories: &[usize]) -> Result<Tensor> {
         let steps = self.reward.len() / self.count;
         let own = |t: usize| {
-            let trajectories = (first..self.count).step_by(every.max(1));
-            trajectories.map(move |j| (t * self.count + j) as u32)
+            trajectories
+                .iter()
+                .map(move |j| (t * self.count + j) as u32)
         };
         let rows: Vec<u32> = (0..steps).flat_map(own).collect();
         let len = rows.len();
@@ -89,22 +99,26 @@ impl Sequences {
         Tensor::from_vec(y, self.reward.len(), next_value.device())
     }
 
-    /// What each of `critics` learns from, and its rows: critic `e` the trajectories `e`, `e + critics`, ...; the only one there is,
-    /// all of them.
+    /// Rows that each of `critics` learns from: critic `e` the trajectories `e`, `e + critics`, ...; the only one there is, all of them.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn shares(&self, critics: usize) -> Result<(Vec<Share>, Vec<Tensor>)> {
+    pub fn share_rows(&self, critics: usize) -> Result<Vec<Tensor>> {
         let every = critics.min(self.count);
-        let rows = (0..critics).map(|e| self.rows(e % every, every));
-        let rows = rows.collect::<Result<Vec<_>>>()?;
+        (0..critics).map(|e| self.rows(e % every, every)).collect()
+    }
+
+    /// What is in those rows, where the critics see `states` `[T J, s]`; differentiable in them.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn shares(&self, states: &Tensor, rows: &[Tensor]) -> Result<Vec<Share>> {
         let share = |rows: &Tensor| {
             Ok(Share {
-                obs: self.obs.index_select(rows, 0)?,
+                obs: states.index_select(rows, 0)?,
                 act: self.act.index_select(rows, 0)?,
             })
         };
-        let shares = rows.iter().map(share).collect::<Result<Vec<_>>>()?;
-        Ok((shares, rows))
+        rows.iter().map(share).collect()
     }
 }

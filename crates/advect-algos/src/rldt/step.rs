@@ -55,6 +55,15 @@ pub struct PolicyStep<'a> {
     pub coefficients: Coefficients,
 }
 
+/// What the networks see of `M` states: the states themselves, or features of their frames.
+#[derive(Debug, Clone, Copy)]
+pub struct States<'a> {
+    /// As the policy sees them `[M, s]`; the loss is differentiable in them.
+    pub policy: &'a Tensor,
+    /// As the reference sees them `[M, s]`.
+    pub reference: &'a Tensor,
+}
+
 /// The terms of a step and what they are made of, one row per particle.
 #[derive(Debug, Clone)]
 pub struct StepLoss {
@@ -86,11 +95,33 @@ impl PolicyStep<'_> {
         noise: &StepNoise,
         gradient: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
     ) -> Result<StepLoss> {
+        let states = States {
+            policy: obs,
+            reference: obs,
+        };
+        self.loss_at(policy, reference, states, noise, gradient)
+    }
+
+    /// The same where policy and reference may see different states; `gradient` is given those of the policy.
+    ///
+    /// # Shapes
+    /// As [`PolicyStep::loss`].
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn loss_at(
+        &self,
+        policy: &Tensor,
+        reference: &Tensor,
+        states: States<'_>,
+        noise: &StepNoise,
+        gradient: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<StepLoss> {
         let n_steps = self.coefficients.n_steps;
         let candidates = Candidates {
             net: self.net,
             params: &policy.detach(),
-            obs,
+            obs: &states.policy.detach(),
             precision: Precision::F32,
         };
         let found = sample(&candidates, &noise.x_0, &noise.step, n_steps)?;
@@ -99,8 +130,10 @@ impl PolicyStep<'_> {
             true => &landing,
             false => &action,
         };
-        let rows = repeat_rows(obs, noise.x_0.dim(1)?)?;
-        let g = gradient(&rows, at)?;
+        let particles = noise.x_0.dim(1)?;
+        let rows = repeat_rows(states.policy, particles)?;
+        let of_reference = repeat_rows(&states.reference.detach(), particles)?;
+        let g = gradient(&rows.detach(), at)?;
         let last = noise.step.eq(n_steps as u32 - 1)?.to_dtype(DType::F32)?;
         let per_state = g.reshape(found.action.shape())?;
         let moved = self
@@ -110,8 +143,11 @@ impl PolicyStep<'_> {
         let anchor = TimeConvention::DataUp.interpolate(&action, &noise.z, &anchor_tau)?;
         let velocity =
             |params: &Tensor, x: &Tensor, tau: &Tensor| self.net.forward(params, &rows, x, [tau]);
+        let v_ref = self
+            .net
+            .forward(&reference.detach(), &of_reference, &anchor, [&anchor_tau])?;
         let targets = Targets {
-            v_ref: velocity(&reference.detach(), &anchor, &anchor_tau)?,
+            v_ref,
             point: found.point.flatten(0, 1)?,
             tau: found.tau.flatten_all()?,
             phi: moved.phi.flatten(0, 1)?,

@@ -80,7 +80,12 @@ impl Shape {
             Balance::Uniform => without_replacement(0..first, old, stream),
             Balance::ByReturn => {
                 let returns = self.returns(reward);
-                by_return(&returns[..first], old, stream)
+                in_groups(&returns[..first], |total| total.floor() as i64, old, stream)
+            }
+            Balance::ByReward => {
+                let sizes: Vec<f32> = reward.iter().map(|r| r.abs()).collect();
+                let sizes = self.returns(&sizes);
+                in_groups(&sizes[..first], |size| i64::from(size > 0.0), old, stream)
             }
         });
         shuffle(&mut picked, stream);
@@ -111,11 +116,21 @@ fn without_replacement(
     all
 }
 
-/// `count` trajectories, on average as many of every integer total reward as of any other, with replacement.
-fn by_return(returns: &[f64], count: usize, stream: &mut Stream) -> Vec<usize> {
+/// `some` different trajectories of `count`, or all.
+pub fn some_of(count: usize, some: usize, stream: &mut Stream) -> Vec<usize> {
+    without_replacement(0..count, some, stream)
+}
+
+/// `count` trajectories, on average as many of every group as of any other, with replacement.
+fn in_groups(
+    totals: &[f64],
+    group: impl Fn(f64) -> i64,
+    count: usize,
+    stream: &mut Stream,
+) -> Vec<usize> {
     let mut groups = BTreeMap::<i64, Vec<usize>>::new();
-    for (j, total) in returns.iter().enumerate() {
-        groups.entry(total.floor() as i64).or_default().push(j);
+    for (j, total) in totals.iter().enumerate() {
+        groups.entry(group(*total)).or_default().push(j);
     }
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
     // those that come first get one more where the count is no multiple
@@ -165,6 +180,38 @@ mod tests {
         let mut all = first.pick(0.33, Balance::Uniform, &[], &mut stream);
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn batches_balanced_by_reward_tell_a_reward_that_sums_to_nothing_from_none() {
+        let shape = Shape {
+            rollouts: 2,
+            steps: 2,
+            envs: 8,
+        };
+        // old trajectory 3 had rewards of 1 and -1, the others none
+        let mut reward = vec![0.0; 32];
+        (reward[3], reward[11]) = (1.0, -1.0);
+        let mut stream = Stream::new(0, "picks");
+        let count = |balance, stream: &mut Stream| {
+            let picked = (0..200).flat_map(|_| shape.pick(0.25, balance, &reward, stream));
+            picked.filter(|j| *j == 3).count()
+        };
+        // half of the four old ones
+        let found = count(Balance::ByReward, &mut stream);
+        assert!((380..=420).contains(&found), "{found}");
+        let found = count(Balance::Uniform, &mut stream);
+        assert!((60..=140).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn some_trajectories_are_different_ones() {
+        let mut stream = Stream::new(0, "some");
+        let mut all: Vec<usize> = some_of(6, 4, &mut stream);
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() == 4 && all.iter().all(|j| *j < 6), "{all:?}");
+        assert_eq!(some_of(3, 16, &mut stream).len(), 3);
     }
 
     #[test]

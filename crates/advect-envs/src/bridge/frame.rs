@@ -138,6 +138,7 @@ pub(super) fn decode_spec(id: &str, payload: &[u8]) -> Result<EnvSpec, String> {
         max_episode_steps: (limit > 0).then_some(limit),
         reward_threshold: (!threshold.is_nan()).then_some(threshold),
         goal: goal(observation, achieved, desired)?,
+        image: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Transitions recorded one after the other.
 
-use super::Dataset;
+use super::{Dataset, Frames};
+use crate::ImageShape;
 
 /// Makes a [`Dataset`] transition by transition.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,16 @@ impl Builder {
     /// Nothing recorded yet.
     pub fn new(env: &str, obs_dim: usize, act_dim: usize) -> Self {
         Self::for_env(Some(env.to_owned()), obs_dim, act_dim)
+    }
+
+    /// The same whose observations begin with frames of this shape, if any; `obs_dim` counts their numbers too.
+    #[must_use]
+    pub fn with_image(mut self, image: Option<ImageShape>) -> Self {
+        if let Some(shape) = image {
+            self.dataset.obs_dim = self.dataset.obs_dim.saturating_sub(shape.len());
+            self.dataset.frames = Some(Frames::new(shape));
+        }
+        self
     }
 
     pub(super) fn for_env(env: Option<String>, obs_dim: usize, act_dim: usize) -> Self {
@@ -39,6 +50,10 @@ impl Builder {
         next_obs: &[f32],
         terminated: bool,
     ) {
+        let (obs, next_obs) = match &mut self.dataset.frames {
+            Some(frames) => frames.take(obs, next_obs),
+            None => (obs, next_obs),
+        };
         self.dataset.obs.extend_from_slice(obs);
         self.dataset.act.extend_from_slice(act);
         self.dataset.reward.push(reward);

@@ -1,17 +1,27 @@
-//! D4RL: flat columns over all episodes, ends marked by `terminals` and `timeouts`.
+//! D4RL: flat columns over all episodes, ends marked by `terminals` and `timeouts`. Observations may begin with frames, see [`frames`].
+
+use std::path::Path;
 
 use super::array::Rows;
+use super::frames::{self, FRAMES};
 use super::hdf5::File;
 use super::{Builder, DataError, Dataset};
+use crate::ImageShape;
 
 /// Without `next_observations` the next row is taken, and the last transition of an episode that was cut off is left out, because
 /// what came after it was not recorded.
 pub(super) fn read(file: &File) -> Result<Dataset, DataError> {
-    let obs = file.rows("observations")?;
+    let obs = match file.has_dataset("observations") {
+        true => file.rows("observations")?,
+        false => nothing(&file.path, file.frames(FRAMES)?)?,
+    };
     let column = |name: &str| file.rows(name)?.with_rows(&file.path, name, obs.rows);
     let (act, reward) = (column("actions")?, column("rewards")?);
     let terminated = column("terminals")?.flags();
-    let next_obs = file.optional_rows("next_observations")?;
+    let next_obs = match obs.width {
+        0 => Some(obs.clone()),
+        _ => file.optional_rows("next_observations")?,
+    };
     if let Some(next_obs) = &next_obs
         && (next_obs.rows, next_obs.width) != (obs.rows, obs.width)
     {
@@ -29,7 +39,17 @@ pub(super) fn read(file: &File) -> Result<Dataset, DataError> {
         next_obs,
         terminated,
     };
-    Ok(columns.collect(file.string_attr("", "env")))
+    let dataset = columns.collect(file.string_attr("", "env"));
+    match file.has_dataset(FRAMES) {
+        true => frames::read(file, dataset),
+        false => Ok(dataset),
+    }
+}
+
+/// As many rows without a number as there are frames.
+fn nothing(path: &Path, (shape, frames): (ImageShape, Vec<u8>)) -> Result<Rows, DataError> {
+    let rows = frames.len() / shape.len().max(1);
+    Rows::new(path, FRAMES, &[rows, 0], Vec::new())
 }
 
 /// Where episodes are cut off: `timeouts`, else the file is one episode after the other that all terminate.

@@ -6,6 +6,7 @@ use hdf5_pure::{AttrValue, Group};
 
 use super::DataError;
 use super::array::Rows;
+use crate::ImageShape;
 
 /// Deflate cannot shrink data by more than about 1032 to 1; a file that claims more is not what it says.
 const MAX_RATIO: u64 = 1100;
@@ -96,13 +97,24 @@ impl File {
     }
 
     fn shape(&self, dataset: &hdf5_pure::Dataset, name: &str) -> Result<Vec<usize>, DataError> {
+        // numbers become f32
+        self.bounded_shape(dataset, name, 4)
+    }
+
+    /// The shape of a dataset whose numbers take `bytes` bytes or more here.
+    fn bounded_shape(
+        &self,
+        dataset: &hdf5_pure::Dataset,
+        name: &str,
+        bytes: u64,
+    ) -> Result<Vec<usize>, DataError> {
         let shape = dataset.shape().map_err(|error| self.bad(name, error))?;
         let element = dataset
             .element_size()
             .map_err(|error| self.bad(name, error))?;
-        let bytes = shape
-            .iter()
-            .try_fold(element.max(4), |bytes, n| bytes.checked_mul((*n).max(1)));
+        let bytes = shape.iter().try_fold(element.max(bytes), |bytes, n| {
+            bytes.checked_mul((*n).max(1))
+        });
         if bytes.is_none_or(|bytes| bytes > self.budget) {
             let problem =
                 format!("claims the shape {shape:?}, more than a file of this size can hold");
@@ -124,6 +136,24 @@ impl File {
         };
         let values = values.map_err(|error| self.bad(name, error))?;
         Rows::new(&self.path, name, &shape, values)
+    }
+
+    /// Frames `[n, channels, height, width]` of bytes, and their sizes.
+    pub(super) fn frames(&self, name: &str) -> Result<(ImageShape, Vec<u8>), DataError> {
+        let dataset = self.dataset(name)?;
+        let shape = self.bounded_shape(&dataset, name, 1)?;
+        let dtype = dataset.dtype().map_err(|error| self.bad(name, error))?;
+        let (&[_, channels, height, width], hdf5_pure::DType::U8) = (&shape[..], dtype) else {
+            let problem = "is not [transitions, channels, height, width] of bytes";
+            return Err(self.bad(name, problem));
+        };
+        let image = ImageShape {
+            channels,
+            height,
+            width,
+        };
+        let values = dataset.read_u8().map_err(|error| self.bad(name, error))?;
+        Ok((image, values))
     }
 
     /// As [`File::rows`], or nothing where there is no such dataset.

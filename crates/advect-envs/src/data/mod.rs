@@ -2,7 +2,7 @@
 //!
 //! | format | recognised by |
 //! |---|---|
-//! | D4RL (HDF5), and ours | a dataset `observations` at the root |
+//! | D4RL (HDF5), and ours | a dataset `observations` at the root, or `frames` |
 //! | Minari (HDF5) | groups `episode_0`, `episode_1`, ... at the root |
 //! | robomimic (HDF5) | groups `data/demo_0`, ... |
 //! | OGBench (npz) | a zip archive with `observations.npy` |
@@ -24,6 +24,7 @@ mod array;
 mod builder;
 mod d4rl;
 mod error;
+mod frames;
 mod hdf5;
 mod minari;
 mod npy;
@@ -37,6 +38,7 @@ use std::path::Path;
 
 pub use builder::Builder;
 pub use error::DataError;
+pub use frames::Frames;
 pub use robomimic::read_with_keys as read_robomimic;
 pub use stats::{Column, Stats};
 
@@ -45,7 +47,7 @@ pub use stats::{Column, Stats};
 pub struct Dataset {
     /// Id of the environment, where the file says it.
     pub env: Option<String>,
-    /// Numbers of an observation.
+    /// Numbers of an observation, without those of its frames.
     pub obs_dim: usize,
     /// Numbers of an action.
     pub act_dim: usize,
@@ -59,6 +61,8 @@ pub struct Dataset {
     pub next_obs: Vec<f32>,
     /// Whether each transition ended in a terminal state `[N]`.
     pub terminated: Vec<bool>,
+    /// What observations begin with, where they are frames.
+    pub frames: Option<Frames>,
     /// The transitions of each episode. One that does not end in a terminal state was cut off there.
     pub episodes: Vec<Range<usize>>,
 }
@@ -74,7 +78,7 @@ impl Dataset {
             npz::read(path)?
         } else {
             let file = hdf5::File::open(path)?;
-            if file.has_dataset("observations") {
+            if file.has_dataset("observations") || file.has_dataset(frames::FRAMES) {
                 d4rl::read(&file)?
             } else if file.has_group("episode_0") {
                 minari::read(&file)?
@@ -120,6 +124,7 @@ impl Dataset {
             reward: self.reward[..end].to_vec(),
             next_obs: self.next_obs[..end * self.obs_dim].to_vec(),
             terminated: self.terminated[..end].to_vec(),
+            frames: self.frames.as_ref().map(|frames| frames.first(end)),
             episodes: episodes.to_vec(),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Dataset;
+use crate::ImageShape;
 
 /// Smallest, largest, mean and standard deviation of a coordinate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,7 +58,9 @@ pub struct Stats {
     pub returns: Column,
     /// Rewards.
     pub reward: Column,
-    /// Each coordinate of the observation.
+    /// The frames that observations begin with.
+    pub image: Option<ImageShape>,
+    /// Each coordinate of the observation, without those of its frames.
     pub obs: Vec<Column>,
     /// Each coordinate of the action.
     pub act: Vec<Column>,
@@ -82,6 +85,7 @@ impl Dataset {
             length: Column::of(lengths),
             returns: Column::of(self.returns().into_iter()),
             reward: Column::of(self.reward.iter().map(|reward| f64::from(*reward))),
+            image: self.frames.as_ref().map(|frames| frames.shape),
             obs: columns(&self.obs, self.obs_dim),
             act: columns(&self.act, self.act_dim),
         }
@@ -114,6 +118,9 @@ impl fmt::Display for Stats {
             "episodes     {} ({} terminated, {cut} cut off)",
             self.episodes, self.terminated
         )?;
+        if let Some(image) = self.image {
+            writeln!(f, "frames       {image}")?;
+        }
         write!(
             f,
             "{:<16} {:>12} {:>12} {:>12} {:>12}",

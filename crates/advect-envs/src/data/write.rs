@@ -4,16 +4,20 @@ use std::path::Path;
 
 use hdf5_pure::{AttrValue, FileBuilder};
 
+use super::frames::{FRAMES, NEXT_FRAMES};
 use super::{DataError, Dataset};
+use crate::ImageShape;
 
 /// Compression level: most of the gain at little cost.
 const LEVEL: u32 = 4;
 /// Rows of a compressed block.
 const CHUNK_ROWS: usize = 4096;
+/// Bytes of a compressed block of frames.
+const CHUNK_BYTES: usize = 1 << 20;
 
 impl Dataset {
     /// Writes an HDF5 file in D4RL's layout (`observations`, `actions`, `rewards`, `next_observations`, `terminals`, `timeouts`),
-    /// which [`Dataset::read`] and D4RL's own readers take. The file appears whole or not at all.
+    /// which [`Dataset::read`] and D4RL's own readers take; frames are `frames` and `next_frames`, a byte a number. The file appears whole or not at all.
     ///
     /// # Errors
     /// [`DataError::Io`] where the folder is missing, read-only or full; [`DataError::Entry`] without transitions.
@@ -26,15 +30,9 @@ impl Dataset {
             ));
         }
         let mut file = FileBuilder::new();
-        self.floats(&mut file, "observations", &self.obs, Some(self.obs_dim));
+        self.observations(&mut file);
         self.floats(&mut file, "actions", &self.act, Some(self.act_dim));
         self.floats(&mut file, "rewards", &self.reward, None);
-        self.floats(
-            &mut file,
-            "next_observations",
-            &self.next_obs,
-            Some(self.obs_dim),
-        );
         self.flags(&mut file, "terminals", &self.terminated);
         self.flags(&mut file, "timeouts", &self.timeouts());
         if let Some(env) = &self.env {
@@ -53,6 +51,32 @@ impl Dataset {
             timeouts[episode.end - 1] = !self.terminated[episode.end - 1];
         }
         timeouts
+    }
+
+    fn observations(&self, file: &mut FileBuilder) {
+        let columns = [
+            ("observations", &self.obs),
+            ("next_observations", &self.next_obs),
+        ];
+        if self.obs_dim > 0 {
+            for (name, values) in columns {
+                self.floats(file, name, values, Some(self.obs_dim));
+            }
+        }
+        if let Some(frames) = &self.frames {
+            self.frames(file, FRAMES, frames.shape, &frames.obs);
+            self.frames(file, NEXT_FRAMES, frames.shape, &frames.next_obs);
+        }
+    }
+
+    fn frames(&self, file: &mut FileBuilder, name: &str, image: ImageShape, bytes: &[u8]) {
+        let rows = (CHUNK_BYTES / image.len().max(1)).clamp(1, self.len());
+        let of = |rows: usize| [rows, image.channels, image.height, image.width].map(|n| n as u64);
+        file.create_dataset(name)
+            .with_u8_data(bytes)
+            .with_shape(&of(self.len()))
+            .with_chunks(&of(rows))
+            .with_deflate(LEVEL);
     }
 
     fn floats(&self, file: &mut FileBuilder, name: &str, values: &[f32], width: Option<usize>) {

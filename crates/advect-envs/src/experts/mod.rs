@@ -41,13 +41,31 @@ pub fn ids() -> Vec<&'static str> {
     ids
 }
 
-/// The expert of the environment `id`, with or without settings, if there is one.
+/// The expert of the environment `id`, with or without settings, if there is one; it acts on the environment's observations.
 ///
 /// # Errors
 /// [`EnvError::BadSetting`] for settings that are none, and for those of wrappers that change what is observed or how actions are given.
 pub fn expert(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
+    unless(id, &RESHAPING)
+}
+
+/// As [`expert`] for whoever gives it the state that frames show, see [`Env::state_obs`](crate::Env::state_obs): frames, and stacks of
+/// them, are no obstacle.
+///
+/// # Errors
+/// As [`expert`] for the other settings.
+pub fn expert_of_state(id: &str) -> Result<Option<Box<dyn Expert>>, EnvError> {
+    let (_, options) = Options::split(id)?;
+    match options.has("pixels") {
+        true => unless(id, &["action_chunk"]),
+        false => expert(id),
+    }
+}
+
+/// The expert of `id`, which must have none of these settings.
+fn unless(id: &str, refused: &[&'static str]) -> Result<Option<Box<dyn Expert>>, EnvError> {
     let (base, options) = Options::split(id)?;
-    if let Some(name) = RESHAPING.into_iter().find(|name| options.has(name)) {
+    if let Some(name) = refused.iter().find(|name| options.has(name)) {
         let problem = "is nothing that an expert knows; ask for the expert without it".to_owned();
         return Err(options.bad(name, problem));
     }

@@ -11,6 +11,37 @@ use crate::EnvError;
 /// The most pixels that a frame has in either direction.
 pub const MOST_PIXELS: usize = 4096;
 
+/// Sizes of the frames in an observation, channel first: all of the first channel, rows from top to bottom, then the next, in whole numbers
+/// from 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Three for each frame.
+    pub channels: usize,
+    /// Number of rows.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Numbers that it takes, `channels height width`.
+    #[allow(clippy::len_without_is_empty, reason = "no frame is empty")]
+    pub fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl std::fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            channels,
+            height,
+            width,
+        } = self;
+        write!(f, "{channels} channels of {height}x{width}")
+    }
+}
+
 /// A frame: rows from top to bottom, three bytes (red, green, blue) a pixel.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {

@@ -80,6 +80,10 @@ impl<E: Env> Env for ActionChunk<E> {
         self.env.is_success()
     }
 
+    fn state_obs(&self) -> Option<&[f64]> {
+        self.env.state_obs()
+    }
+
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {
         self.env.render(width, height)
     }

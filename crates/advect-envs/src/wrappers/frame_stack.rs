@@ -6,7 +6,7 @@ use advect_rng::Stream;
 
 use super::at_least_one;
 use crate::state::{StateReader, StateWriter};
-use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, Step};
+use crate::{Env, EnvError, EnvSpec, GoalLayout, Image, ImageShape, Step};
 
 /// Observations `[count * obs_dim]`: the last `count` of the environment inside, oldest first.
 ///
@@ -30,6 +30,7 @@ impl<E: Env> FrameStack<E> {
         let spec = EnvSpec {
             obs_dim: count * inner.obs_dim,
             goal: inner.goal.as_ref().map(|goal| shifted(goal, newest)),
+            image: stacked(inner, count),
             ..inner.clone()
         };
         let frames = vec![0.0; spec.obs_dim];
@@ -40,6 +41,15 @@ impl<E: Env> FrameStack<E> {
     pub fn inner(&self) -> &E {
         &self.env
     }
+}
+
+/// Frames behind each other are one frame with more channels, unless something else stands between them.
+fn stacked(inner: &EnvSpec, count: usize) -> Option<ImageShape> {
+    let only = inner.image.filter(|image| image.len() == inner.obs_dim)?;
+    Some(ImageShape {
+        channels: count * only.channels,
+        ..only
+    })
 }
 
 fn shifted(goal: &GoalLayout, by: usize) -> GoalLayout {
@@ -102,6 +112,10 @@ impl<E: Env> Env for FrameStack<E> {
 
     fn is_success(&self) -> Option<bool> {
         self.env.is_success()
+    }
+
+    fn state_obs(&self) -> Option<&[f64]> {
+        self.env.state_obs()
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -3,7 +3,7 @@
 use advect_rng::Stream;
 
 use crate::pixels::check_size;
-use crate::{Env, EnvError, EnvSpec, Image, Step};
+use crate::{Env, EnvError, EnvSpec, Image, ImageShape, Step};
 
 /// Colours of a pixel.
 const CHANNELS: usize = 3;
@@ -32,9 +32,15 @@ impl<E: Env> PixelObs<E> {
         check_size(width, height)?;
         let inner = env.spec();
         let state_obs = vec![0.0; inner.obs_dim];
+        let image = ImageShape {
+            channels: CHANNELS,
+            height,
+            width,
+        };
         let spec = EnvSpec {
-            obs_dim: CHANNELS * height * width,
+            obs_dim: image.len(),
             goal: None,
+            image: Some(image),
             ..inner.clone()
         };
         Ok(Self {
@@ -97,6 +103,10 @@ impl<E: Env> Env for PixelObs<E> {
 
     fn is_success(&self) -> Option<bool> {
         self.env.is_success()
+    }
+
+    fn state_obs(&self) -> Option<&[f64]> {
+        Some(&self.state_obs)
     }
 
     fn render(&self, width: usize, height: usize) -> Result<Image, EnvError> {

@@ -72,7 +72,7 @@ impl ActorArgs {
             }
             SCRIPTED => {
                 let source = self.named_env()?;
-                let expert = experts::expert(source.id())?;
+                let expert = experts::expert_of_state(source.id())?;
                 let expert = expert.with_context(|| {
                     let known = experts::ids().join(", ");
                     format!("{} has no expert; these have one: {known}", source.id())

@@ -122,6 +122,9 @@ pub struct PretrainArgs {
     /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<String>,
+    /// Named settings of the algorithm, see `advect presets` [default: `tuned` for this environment]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// Updates to make; the learning rate has come down at the last one
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub steps: u64,

@@ -20,7 +20,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
         settings: settings(args, &env)?,
         algo: Some(FLOW.into()),
         env: Some(env),
-        preset: None,
+        preset: args.preset.clone(),
         python: args.python.clone(),
         steps: Some(args.steps),
         seed: args.seed,

@@ -128,6 +128,54 @@ fn refuses_misfits(algo: &'static str, run: &Path) {
     );
 }
 
+/// Frames are recorded, imitated and fine-tuned from; what was pretrained on other frames, or on none, is refused by the field.
+#[test]
+fn a_policy_is_pretrained_and_fine_tuned_from_frames() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("frames.hdf5");
+    let env = "MultiGoal-v0@pixels=16";
+    let mut collect = advect(&["collect", "scripted", "--env", env, "--episodes", "2"]);
+    succeed(collect.arg("--out").arg(&file).output());
+    let small = ["image_embed=8", "image_heads=2", "image_features=6"];
+    let mut command = advect(&[
+        "pretrain", "flow", "--quiet", "--steps", "4", "--chunk", "2",
+    ]);
+    command.args(["--set", "eval_episodes=1"]);
+    command
+        .arg("--data")
+        .arg(&file)
+        .arg("--out")
+        .arg(out.path());
+    for setting in tiny(IMITATION).into_iter().chain(small.map(str::to_owned)) {
+        command.args(["--set", &setting]);
+    }
+    succeed(command.output());
+    let run = out
+        .path()
+        .join(format!("{IMITATION}-{env},action_chunk=2-s0"));
+    let settings = small.map(|setting| ["--set", setting]).concat();
+    let tuned = |env: &'static str| fine_tuning(&run, out.path(), env).with(&settings);
+    let trained = tuned("MultiGoal-v0@pixels=16,action_chunk=2").finish();
+    assert_eq!(trained["env_steps"], 64);
+    let other = fail(&mut tuned("MultiGoal-v0@pixels=20,action_chunk=2").command());
+    assert!(
+        other.contains("its image size is [3, 16, 16], this run's [3, 20, 20]"),
+        "{other}"
+    );
+    let none = fail(&mut tuned("MultiGoal-v0@action_chunk=2").command());
+    assert!(
+        none.contains("its image size is [3, 16, 16], this run's none"),
+        "{none}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let wide = fine_tuning(&run, folder.path(), "MultiGoal-v0@pixels=16,action_chunk=2");
+    let wide = fail(&mut wide.with(&["--set", "image_heads=2"]).command());
+    assert!(
+        wide.contains("its image_embed is 8, this run's 128"),
+        "{wide}"
+    );
+}
+
 #[test]
 fn what_is_no_pretrained_run_is_refused() {
     let out = tempfile::tempdir().unwrap();

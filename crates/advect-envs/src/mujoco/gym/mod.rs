@@ -166,5 +166,6 @@ fn spec(task: &Task, model: &Model) -> EnvSpec {
         max_episode_steps: Some(task.max_episode_steps),
         reward_threshold: task.reward_threshold,
         goal: None,
+        image: None,
     }
 }

@@ -114,6 +114,11 @@ fn modes() -> Vec<Recipe> {
             "--noise 0.12 --episodes 4000",
         ),
         ("multi-goal", "MultiGoal-v0", "--noise 0.1 --episodes 400"),
+        (
+            "multi-goal-pixels",
+            "MultiGoal-v0@pixels=40",
+            "--noise 0.3 --episodes 40",
+        ),
     ]
     .map(set)
     .into()
@@ -250,7 +255,7 @@ mod tests {
             let words = recipe.commands(Path::new("demos")).remove(0);
             if words[1] == "scripted" {
                 let env = env_of(&words).unwrap();
-                let expert = advect::envs::experts::expert(&env).unwrap();
+                let expert = advect::envs::experts::expert_of_state(&env).unwrap();
                 assert!(expert.is_some(), "{env}");
             }
         }
