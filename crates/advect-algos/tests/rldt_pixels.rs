@@ -252,7 +252,6 @@ fn every_switch_of_the_frames_changes_an_iteration() -> Maybe<()> {
         "image_layers = 2",
         "critic_encoder_lr = 1e-3",
         "policy_trajectories = 1",
-        "balance = \"by_reward\"",
     ] {
         assert_ne!(run(switch)?, plain, "no effect: {switch}");
     }
