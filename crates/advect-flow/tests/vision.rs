@@ -1,7 +1,6 @@
 //! The image encoder against a convolution by its definition, finite differences, and what it must and must not depend on.
 
 use std::error::Error;
-use std::time::Instant;
 
 use advect_flow::{ImageNet, ImageNetConfig};
 use advect_kernels::{Params, init};
@@ -203,47 +202,5 @@ fn what_does_not_fit_is_named() -> TestResult {
         .forward(params(&net, 0)?.tensor(), &wide, &extra(1)?)
         .err();
     assert!(error.ok_or("accepted")?.to_string().contains("images"));
-    Ok(())
-}
-
-/// Milliseconds of a forward and backward pass on 128 images of 84x84, beside candle's convolution for the first layer.
-#[test]
-#[ignore = "a measurement"]
-fn time_of_a_batch() -> TestResult {
-    for (embed, features, side) in [(128, 128, 84), (32, 64, 84), (32, 64, 48)] {
-        let config = ImageNetConfig {
-            height: side,
-            width: side,
-            extra: 0,
-            embed,
-            heads: 4,
-            features,
-            ..TINY
-        };
-        let net = ImageNet::new(config, "image")?;
-        let (params, images) = (params(&net, 0)?, images(128, &config)?);
-        let none = Tensor::zeros((128, 0), DType::F32, &Device::Cpu)?;
-        for _ in 0..3 {
-            let start = Instant::now();
-            let features = net.forward(params.tensor(), &images, &none)?;
-            let forward = start.elapsed();
-            features.sqr()?.sum_all()?.backward()?;
-            println!(
-                "{embed} at {side}: {forward:?}, with gradient {:?}",
-                start.elapsed()
-            );
-        }
-        let weight = Tensor::randn(0f32, 0.1, (embed, 3, 8, 8), &Device::Cpu)?;
-        let weight = candle_core::Var::from_tensor(&weight)?;
-        let pixels = images.to_dtype(DType::F32)?.reshape((128, 3, side, side))?;
-        let start = Instant::now();
-        let h = pixels.conv2d(&weight, 0, 4, 1, 1)?;
-        let forward = start.elapsed();
-        h.sqr()?.sum_all()?.backward()?;
-        println!(
-            "candle's first convolution: {forward:?}, with gradient {:?}",
-            start.elapsed()
-        );
-    }
     Ok(())
 }
