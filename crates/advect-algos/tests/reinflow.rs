@@ -5,7 +5,9 @@ mod common;
 use std::error::Error;
 use std::f64::consts::{E, PI};
 
+use advect_algos::encoder::ImageNetwork;
 use advect_algos::flow_actor::FlowActor;
+use advect_algos::flow_network::FlowNetwork;
 use advect_algos::ppo::loss::Rows;
 use advect_algos::reinflow::chain::{Rules, StepTimes};
 use advect_algos::reinflow::loss::{Coefficients, losses};
@@ -41,7 +43,12 @@ fn normal(name: &str, shape: &[usize]) -> Result<Tensor> {
 /// A small policy whose velocities and deviations vary.
 fn policy() -> Result<(NoisyFlow, Params)> {
     let net = VelocityNet::new(&NetConfig::denoiser(DIMS.obs, DIMS.act, &[8], 4, 8)?)?;
-    let nets = NoisyFlow::new(FlowActor::new(net, STEPS, DIMS), DIMS, &[6])?;
+    let (network, image) = (FlowNetwork::default(), ImageNetwork::default());
+    let actor = FlowActor {
+        net,
+        ..FlowActor::new(DIMS.into(), &network, &image, STEPS)?
+    };
+    let nets = NoisyFlow::new(actor, DIMS, &[6])?;
     let scheme = init::Init::Normal { std: 0.5 };
     let values = init::draw(nets.layout(), scheme, &mut Stream::new(1, "policy"));
     let params = Params::from_vec(nets.layout().clone(), None, values, &Device::Cpu)?;

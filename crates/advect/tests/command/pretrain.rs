@@ -146,15 +146,18 @@ fn a_policy_is_pretrained_and_fine_tuned_from_frames() {
         .arg(&file)
         .arg("--out")
         .arg(out.path());
-    for setting in tiny(IMITATION).into_iter().chain(small.map(str::to_owned)) {
+    for setting in tiny(PRETRAINING)
+        .into_iter()
+        .chain(small.map(str::to_owned))
+    {
         command.args(["--set", &setting]);
     }
     succeed(command.output());
     let run = out
         .path()
-        .join(format!("{IMITATION}-{env},action_chunk=2-s0"));
+        .join(format!("{PRETRAINING}-{env},action_chunk=2-s0"));
     let settings = small.map(|setting| ["--set", setting]).concat();
-    let tuned = |env: &'static str| fine_tuning(&run, out.path(), env).with(&settings);
+    let tuned = |env: &'static str| fine_tuning("rldt", &run, out.path(), env).with(&settings);
     let trained = tuned("MultiGoal-v0@pixels=16,action_chunk=2").finish();
     assert_eq!(trained["env_steps"], 64);
     let other = fail(&mut tuned("MultiGoal-v0@pixels=20,action_chunk=2").command());
@@ -168,7 +171,8 @@ fn a_policy_is_pretrained_and_fine_tuned_from_frames() {
         "{none}"
     );
     let folder = tempfile::tempdir().unwrap();
-    let wide = fine_tuning(&run, folder.path(), "MultiGoal-v0@pixels=16,action_chunk=2");
+    let env = "MultiGoal-v0@pixels=16,action_chunk=2";
+    let wide = fine_tuning("rldt", &run, folder.path(), env);
     let wide = fail(&mut wide.with(&["--set", "image_heads=2"]).command());
     assert!(
         wide.contains("its image_embed is 8, this run's 128"),
@@ -239,4 +243,38 @@ fn pretraining_does_not_go_on_with_other_demonstrations() {
     succeed(collect.arg(&file).output());
     let message = fail(&mut pretraining(out.path(), &["--steps", "30", "--resume"]));
     assert!(message.contains("other transitions"), "{message}");
+}
+
+#[test]
+fn ppo_begins_from_a_cloned_policy() {
+    let out = tempfile::tempdir().unwrap();
+    let clone = Training::new("bc", ENV, 20, out.path());
+    let cloned = clone.finish();
+    let ppo = |folder: &Path| fine_tuning("ppo", &clone.run_dir(), folder, ENV);
+    let trained = ppo(out.path()).finish();
+    assert_eq!(trained["env_steps"], 64);
+    // a rate of next to nothing leaves the policy where the clone left it, but for the moments of the observations
+    let still = tempfile::tempdir().unwrap();
+    let rest = ppo(still.path()).with(&["--set", "lr=1e-12"]).finish();
+    let mean = |result: &serde_json::Value| result["evaluation"]["mean"].as_f64().unwrap();
+    let apart = (mean(&rest) - mean(&cloned)).abs() / mean(&cloned).abs();
+    assert!(apart < 0.2, "{rest} {cloned}");
+    let empty = tempfile::tempdir().unwrap();
+    let wide = fail(&mut ppo(empty.path()).with(&["--set", "hidden=[8,8]"]).command());
+    assert!(
+        wide.contains("its hidden is [16, 16], this run's [8, 8]"),
+        "{wide}"
+    );
+    let raw = fail(
+        &mut ppo(empty.path())
+            .with(&["--set", "normalize_obs=false"])
+            .command(),
+    );
+    assert!(raw.contains("`normalize_obs` is false"), "{raw}");
+    let flow = pretrained(out.path(), "1");
+    let other = fail(&mut fine_tuning("ppo", &flow, empty.path(), ENV).command());
+    assert!(
+        other.contains("its algo is flow-bc, this run's bc"),
+        "{other}"
+    );
 }
