@@ -14,7 +14,7 @@ pub trait Behaviour {
     /// An episode begins.
     fn begin(&mut self) {}
 
-    /// Whether it acts on the state where the environment shows frames, see [`Env::state_obs`](advect_envs::Env::state_obs).
+    /// Whether it acts on the state where the environment shows frames, see [`Env::state_obs`].
     fn sees_state(&self) -> bool {
         false
     }
