@@ -68,32 +68,26 @@ impl Matching<'_> {
     /// On a shape mismatch.
     pub fn losses<const Q: usize>(&self, queries: [Query<'_>; Q]) -> Result<[Tensor; Q]> {
         let path = TimeConvention::DataUp;
-        let mut inputs = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for query in &queries {
-            let Draw { x_0, t } = query.draw;
-            inputs.0.push(path.interpolate(query.x, x_0, t)?);
-            inputs.1.push(path.velocity(query.x, x_0)?);
-            let rows = query.x.dim(0)?;
-            inputs
-                .2
-                .push(query.label.rows(rows, self.label_dim, query.x)?);
-            inputs.3.push(t.clone());
-        }
-        let cat = |parts: &[Tensor]| Tensor::cat(parts, 0);
-        let (x_t, u) = (cat(&inputs.0)?, cat(&inputs.1)?);
-        let (label, t) = (cat(&inputs.2)?, cat(&inputs.3)?);
+        let all = |part: &dyn Fn(&Query<'_>) -> Result<Tensor>| {
+            let parts = queries.iter().map(part).collect::<Result<Vec<_>>>()?;
+            Tensor::cat(&parts, 0)
+        };
+        let x_t = all(&|query| path.interpolate(query.x, &query.draw.x_0, &query.draw.t))?;
+        let u = all(&|query| path.velocity(query.x, &query.draw.x_0))?;
+        let label = all(&|query| query.label.rows(query.x.dim(0)?, self.label_dim, query.x))?;
+        let t = all(&|query| Ok(query.draw.t.clone()))?;
         let v = self.net.forward(self.params, &label, &x_t, [&t])?;
         let loss = (v - u)?.sqr()?.mean(1)?;
         let mut start = 0;
-        let mut own = |query: &Query<'_>| {
+        let mut losses = Vec::with_capacity(Q);
+        for query in &queries {
             let rows = query.x.dim(0)?;
+            losses.push(loss.narrow(0, start, rows)?);
             start += rows;
-            loss.narrow(0, start - rows, rows)
-        };
-        let parts = queries.iter().map(&mut own).collect::<Result<Vec<_>>>()?;
-        let found = parts.len();
-        parts
+        }
+        let count = |losses: Vec<Tensor>| format!("{} losses of {Q} queries", losses.len());
+        losses
             .try_into()
-            .map_err(|_| candle_core::Error::Msg(format!("{found} losses of {Q} queries")))
+            .map_err(|losses| candle_core::Error::Msg(count(losses)))
     }
 }
