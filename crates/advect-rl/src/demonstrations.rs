@@ -38,12 +38,19 @@ impl Demonstrations {
     /// episodes, or all for 0. Actions come to units in which the environment's box is `[-1, 1]`.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for a file that cannot be read, [`TrainError::Invalid`] with the dimension that does not fit.
+    /// [`TrainError::Data`] for a file that cannot be read, [`TrainError::Invalid`] without a path or with the dimension that does not fit.
     pub fn read(
         path: &Path,
         env: &EnvSpec,
         episodes: usize,
     ) -> std::result::Result<Self, TrainError> {
+        if path.as_os_str().is_empty() {
+            return Err(TrainError::Invalid {
+                what: "data".into(),
+                problem: "there are no demonstrations".into(),
+                fix: "give a file: --set data=FILE (`advect demos` makes some), or `advect pretrain flow --data FILE`".into(),
+            });
+        }
         let mut data = Dataset::read(path)?;
         if episodes > 0 {
             data = data.first_episodes(episodes);

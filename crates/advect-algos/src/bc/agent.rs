@@ -97,18 +97,12 @@ impl Agent for BcAgent {
         env: &EnvSpec,
         _: bool,
     ) -> std::result::Result<Option<Demonstrations>, TrainError> {
-        let invalid = |problem: &str, fix: &str| TrainError::Invalid {
-            what: "bc".into(),
-            problem: problem.into(),
-            fix: fix.into(),
-        };
-        if self.config.data.is_empty() {
-            let fix = "give a file: --set data=FILE";
-            return Err(invalid("it has no demonstrations", fix));
-        }
         if env.image.is_some() {
-            let fix = "take `flow-bc`, or an environment without `pixels`";
-            return Err(invalid("it has no encoder of frames", fix));
+            return Err(TrainError::Invalid {
+                what: "bc".into(),
+                problem: "it has no encoder of frames".into(),
+                fix: "take `flow-bc`, or an environment without `pixels`".into(),
+            });
         }
         let path = Path::new(&self.config.data);
         let demonstrations = Demonstrations::read(path, env, self.config.episodes)?;

@@ -133,13 +133,6 @@ impl Agent for FlowBcAgent {
         env: &EnvSpec,
         _: bool,
     ) -> std::result::Result<Option<Demonstrations>, TrainError> {
-        if self.config.data.is_empty() {
-            return Err(TrainError::Invalid {
-                what: "flow-bc".into(),
-                problem: "it has no demonstrations".into(),
-                fix: "give a file: --set data=FILE, or `advect pretrain flow --data FILE`".into(),
-            });
-        }
         let path = Path::new(&self.config.data);
         let demonstrations = Demonstrations::read(path, env, self.config.episodes)?;
         let ((obs, obs_dim), (act, act_dim)) = (demonstrations.obs(), demonstrations.act());

@@ -84,55 +84,20 @@ impl<M: RewardModel> ImitationAgent<M> {
         &self.model
     }
 
-    /// The discriminator's passes over a rollout `[n, o + d]`.
-    fn update_model(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<()> {
-        let Self {
-            expert: Some(expert),
-            config,
-            order,
-            student,
-            model,
-            device,
-            ..
-        } = self
-        else {
-            return Err(candle_core::Error::Msg(
-                "there is no expert: neither `prepare` nor `demonstrate` was called".into(),
-            ));
+    /// What the discriminator learns with.
+    fn lesson(&mut self) -> Result<Lesson<'_, M>> {
+        let missing = || {
+            let problem = "there is no expert: neither `prepare` nor `demonstrate` was called";
+            candle_core::Error::Msg(problem.into())
         };
-        let (rows, count) = (config.disc_batch, rollout.dim(0)?);
-        for _ in 0..config.disc_epochs {
-            let (ours, theirs) = (order.permutation(count), order.permutation(expert.len()));
-            for (ours, theirs) in ours.chunks_exact(rows).zip(theirs.chunks_exact(rows)) {
-                let index = Tensor::from_slice(ours, rows, device)?;
-                let agent = rollout.index_select(&index, 0)?;
-                let expert = expert.rows(theirs, student, device)?;
-                model.learn(&expert, &agent, means)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whatever the discriminator does before its first step, with statistics of the observations of one rollout.
-    fn warm_up(&mut self, means: &mut MeanMetrics) -> Result<()> {
-        let Self {
-            expert: Some(expert),
-            config,
-            order,
-            student,
-            model,
-            device,
-            ..
-        } = self
-        else {
-            return Ok(());
-        };
-        let mut index = vec![0; config.disc_batch];
-        let mut rows = || {
-            order.fill_indices(expert.len() as u32, &mut index);
-            expert.rows(&index, student, device)
-        };
-        model.warm_up(&mut rows, means)
+        Ok(Lesson {
+            expert: self.expert.as_ref().ok_or_else(missing)?,
+            config: &self.config,
+            order: &mut self.order,
+            student: &self.student,
+            model: &mut self.model,
+            device: &self.device,
+        })
     }
 
     /// Rewards of a rollout by the discriminator as it is now.
@@ -157,6 +122,45 @@ impl<M: RewardModel> ImitationAgent<M> {
         student.learn(experience, rewards, &mut |net, params| {
             model.pull(net, params, means)
         })
+    }
+}
+
+/// Expert, student and discriminator.
+struct Lesson<'a, M> {
+    expert: &'a Expert,
+    config: &'a ImitationConfig,
+    order: &'a mut Stream,
+    student: &'a Learner,
+    model: &'a mut M,
+    device: &'a Device,
+}
+
+impl<M: RewardModel> Lesson<'_, M> {
+    /// The discriminator's passes over a rollout `[n, o + d]`.
+    fn learn(self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<()> {
+        let (rows, count) = (self.config.disc_batch, rollout.dim(0)?);
+        for _ in 0..self.config.disc_epochs {
+            let ours = self.order.permutation(count);
+            let theirs = self.order.permutation(self.expert.len());
+            for (ours, theirs) in ours.chunks_exact(rows).zip(theirs.chunks_exact(rows)) {
+                let index = Tensor::from_slice(ours, rows, self.device)?;
+                let agent = rollout.index_select(&index, 0)?;
+                let expert = self.expert.rows(theirs, self.student, self.device)?;
+                self.model.learn(&expert, &agent, means)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever the discriminator does before its first step, with statistics of the observations of one rollout.
+    fn warm_up(self, means: &mut MeanMetrics) -> Result<()> {
+        let mut index = vec![0; self.config.disc_batch];
+        let mut rows = || {
+            self.order
+                .fill_indices(self.expert.len() as u32, &mut index);
+            self.expert.rows(&index, self.student, self.device)
+        };
+        self.model.warm_up(&mut rows, means)
     }
 }
 
@@ -204,9 +208,9 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         let rollout = Tensor::cat(&[&experience.obs, &experience.act], 1)?.contiguous()?;
         let mut means = MeanMetrics::default();
         if self.student.updates() == 0 {
-            self.warm_up(&mut means)?;
+            self.lesson()?.warm_up(&mut means)?;
         }
-        self.update_model(&rollout, &mut means)?;
+        self.lesson()?.learn(&rollout, &mut means)?;
         let rewards = self.rewards(&rollout, &mut means)?;
         let mut metrics = self.update_student(&experience, rewards, &mut means)?;
         metrics.extend(means.take());

@@ -24,10 +24,6 @@ pub(super) fn read(
     config: &ImitationConfig,
     env: &EnvSpec,
 ) -> std::result::Result<Demonstrations, TrainError> {
-    if config.data.is_empty() {
-        let fix = "give a file: --set data=FILE (`advect demos` makes some)";
-        return Err(invalid(config, "there is no expert to imitate".into(), fix));
-    }
     Demonstrations::read(Path::new(&config.data), env, config.episodes)
 }
 
