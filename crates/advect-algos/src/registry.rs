@@ -22,8 +22,12 @@ use crate::fm_irl::FmIrlConfig;
 use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
-use crate::imitation::ImitationConfig;
-use crate::imitation::gail::{self, GailConfig};
+use crate::imitation::airl::AirlConfig;
+use crate::imitation::drail::DrailConfig;
+use crate::imitation::gail::GailConfig;
+use crate::imitation::vail::VailConfig;
+use crate::imitation::wail::WailConfig;
+use crate::imitation::{ImitationAgent, ImitationConfig, PlainConfig};
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
@@ -33,7 +37,7 @@ use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
 use crate::td3::Td3Config;
-use crate::{dipo, dpmd, flame, fm_irl, fmer, fpmd, qvpo, rldt, sdac, td3};
+use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, rldt, sdac, td3};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -66,7 +70,13 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 18] = [
+const ALGORITHMS: [Algorithm; 22] = [
+    algorithm!(
+        "airl",
+        AirlConfig | PlainConfig | ImitationConfig | PpoConfig,
+        AirlConfig::default(),
+        ImitationAgent::new
+    ),
     algorithm!("bc", BcConfig, BcConfig::default(), BcAgent::new),
     algorithm!(
         "dipo",
@@ -79,6 +89,12 @@ const ALGORITHMS: [Algorithm; 18] = [
         DpmdConfig | NoisyBestOfConfig | MirrorConfig | ChainConfig,
         DpmdConfig::default(),
         dpmd::agent
+    ),
+    algorithm!(
+        "drail",
+        DrailConfig | ImitationConfig | PpoConfig,
+        DrailConfig::default(),
+        ImitationAgent::new
     ),
     algorithm!(
         "flame-m",
@@ -102,7 +118,7 @@ const ALGORITHMS: [Algorithm; 18] = [
         "fm-irl",
         FmIrlConfig | ImitationConfig | PpoConfig,
         FmIrlConfig::default(),
-        fm_irl::agent
+        ImitationAgent::new
     ),
     algorithm!("fmer", FmerConfig, FmerConfig::default(), fmer::agent),
     algorithm!(
@@ -119,9 +135,9 @@ const ALGORITHMS: [Algorithm; 18] = [
     ),
     algorithm!(
         "gail",
-        GailConfig | ImitationConfig | PpoConfig,
+        GailConfig | PlainConfig | ImitationConfig | PpoConfig,
         GailConfig::default(),
-        gail::agent
+        ImitationAgent::new
     ),
     algorithm!("ppo", PpoConfig, PpoConfig::default(), PpoAgent::new),
     algorithm!(
@@ -150,6 +166,18 @@ const ALGORITHMS: [Algorithm; 18] = [
         sdac::agent
     ),
     algorithm!("td3", Td3Config, Td3Config::default(), td3::agent),
+    algorithm!(
+        "vail",
+        VailConfig | PlainConfig | ImitationConfig | PpoConfig,
+        VailConfig::default(),
+        ImitationAgent::new
+    ),
+    algorithm!(
+        "wail",
+        WailConfig | PlainConfig | ImitationConfig | PpoConfig,
+        WailConfig::default(),
+        ImitationAgent::new
+    ),
 ];
 
 fn describe<C: DocumentedFields>(key: &str) -> Option<&'static str> {

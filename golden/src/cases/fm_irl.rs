@@ -1,9 +1,10 @@
 //! `fm_irl.*`: teacher and discriminator.
 
-use advect_algos::fm_irl::discriminator::{self, Labelled};
-use advect_algos::fm_irl::matching::{Draw, Matching};
-use advect_algos::fm_irl::{teacher, times};
+use advect_algos::fm_irl::matching::Matching;
+use advect_algos::fm_irl::teacher;
 use advect_algos::imitation::RewardKind;
+use advect_algos::imitation::density::discriminator::{self, Teacher};
+use advect_algos::imitation::density::{Draw, Labelled, times};
 use advect_flow::{NetConfig, TimeEmbedding, VelocityNet};
 use advect_kernels::{Params, Precision};
 use candle_core::{Device, Tensor};
@@ -123,17 +124,22 @@ fn disc_loss(case: &Case) -> Result<Outputs> {
         &disc.matching(),
         &rows(&x_expert, &e1, &e0),
         &rows(&x_agent, &a1, &a0),
-        &pinned,
-        case.config("bc_coef")?,
+        Some(Teacher {
+            draw: &pinned,
+            coef: case.config("bc_coef")?,
+        }),
     )?;
     let gradient = gradient(&found.total, &disc.params, "disc")?;
     let gradients = Gradients::new().with("disc", disc.net.layout(), &gradient)?;
-    Ok(Outputs::new()
+    let outputs = match found.teacher {
+        Some(teacher) => Outputs::new().with("loss_bc", teacher),
+        None => Outputs::new(),
+    };
+    Ok(outputs
         .with("logit_expert", found.logit_expert)
         .with("logit_agent", found.logit_agent)
         .with("loss_expert", found.expert)
         .with("loss_agent", found.agent)
-        .with("loss_bc", found.teacher)
         .with("loss", found.total)
         .with("grad", case.flat_gradient(&gradients)?))
 }

@@ -1,26 +1,19 @@
 //! Every constant of FM-IRL.
 
 use advect_flow::{NetConfig, TimeEmbedding, VelocityNet};
-use candle_core::Result;
+use candle_core::{Device, Result, Tensor};
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
+use super::matching::Matching;
+use super::model::FlowTeacher;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::imitation::ImitationConfig;
+use crate::imitation::density::{DrawSettings, Noise};
+use crate::imitation::{ImitationConfig, Method};
 use crate::ppo::PpoConfig;
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, not_negative};
-
-/// The draws of the two losses of a row (fm_irl.md section 7, item 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Noise {
-    /// One draw for both labels: what their losses have in common cancels.
-    Shared,
-    /// A draw for each label, as the authors' code.
-    Independent,
-}
 
 /// How the network sees the time (fm_irl.md section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,12 +111,35 @@ impl FmIrlConfig {
         ))
     }
 
-    /// Refuses what makes no sense.
-    ///
-    /// # Errors
-    /// [`AlgoError::Value`] with the key, what is wrong and the fix.
-    pub fn validate(&self) -> std::result::Result<(), AlgoError> {
-        self.imitation.validate(&self.student)?;
+    /// The network's losses.
+    pub(super) fn matching<'a>(&self, net: &'a VelocityNet, params: &'a Tensor) -> Matching<'a> {
+        Matching {
+            net,
+            params,
+            label_dim: self.label_dim,
+        }
+    }
+
+    /// How losses and rewards are drawn.
+    pub(super) fn draws(&self, dims: Dims) -> DrawSettings {
+        DrawSettings {
+            noise: self.noise,
+            grid: self.fm_num_steps,
+            reward_draws: self.reward_draws,
+            width: dims.obs + dims.act,
+        }
+    }
+}
+
+impl Method for FmIrlConfig {
+    const NAME: &'static str = "fm-irl";
+    type Model = FlowTeacher;
+
+    fn parts(&self) -> (&ImitationConfig, &PpoConfig) {
+        (&self.imitation, &self.student)
+    }
+
+    fn validate(&self) -> std::result::Result<(), AlgoError> {
         at_least_one(&[
             ("width", self.width as u64),
             ("label_dim", self.label_dim as u64),
@@ -140,5 +156,9 @@ impl FmIrlConfig {
             ("teacher_coef", self.teacher_coef),
             ("pull_coef", self.pull_coef),
         ])
+    }
+
+    fn model(&self, dims: Dims, seed: u64, device: &Device) -> Result<FlowTeacher> {
+        FlowTeacher::new(self, dims, seed, device)
     }
 }

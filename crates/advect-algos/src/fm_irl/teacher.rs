@@ -5,7 +5,8 @@ use advect_flow::{Candidates, Grid};
 use advect_kernels::Precision;
 use candle_core::{Result, Tensor};
 
-use super::matching::{Label, Matching};
+use super::matching::Matching;
+use crate::imitation::density::Label;
 
 /// `x <- x + v(x, c = 1, i/S)/S` from `x_0`, without gradient: states `x[:, ..o]` in the student's normalised units, and actions, which are not clipped.
 ///

@@ -7,14 +7,13 @@ use advect_rl::{
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
-use serde::Serialize;
 
 use super::config::ImitationConfig;
 use super::expert::{self, Expert};
-use super::model::RewardModel;
+use super::model::{Method, Minibatch, RewardModel, Student};
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::ppo::{Experience, Learner, PpoConfig};
+use crate::ppo::{Experience, Learner};
 
 /// Adversarial imitation: in an iteration the student acts, the discriminator learns to tell its rollout from the expert, relabels the
 /// rollout, and the student learns from these rewards. The environment's rewards are not looked at.
@@ -35,42 +34,33 @@ pub struct ImitationAgent<M> {
     order: Stream,
 }
 
-/// Configurations of an agent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings<'a, C> {
-    pub name: &'static str,
-    pub whole: &'a C,
-    pub imitation: &'a ImitationConfig,
-    pub student: &'a PpoConfig,
-}
-
 impl<M: RewardModel> ImitationAgent<M> {
-    /// The agent of a checked configuration; `model` is at its start.
-    pub(crate) fn new<C: Serialize>(
-        settings: Settings<'_, C>,
+    /// An agent whose networks are drawn from `seed`.
+    ///
+    /// # Errors
+    /// If the configuration contradicts itself.
+    pub fn new<C: Method<Model = M>>(
+        config: C,
         dims: Dims,
         seed: u64,
         device: &Device,
-        model: M,
     ) -> std::result::Result<Self, AlgoError> {
-        let Settings {
-            name,
-            whole,
-            imitation,
-            student,
-        } = settings;
+        let (imitation, student) = config.parts();
+        imitation.validate(student)?;
+        config.validate()?;
+        let stream = |name: &str| Stream::new(seed, &format!("{}/{name}", C::NAME));
         Ok(Self {
-            table: crate::registry::to_table(name, whole)?,
+            name: C::NAME,
+            table: crate::registry::to_table(C::NAME, &config)?,
             settings: student.loop_settings(),
-            student: Learner::new(name, student, dims, seed, device)?,
+            student: Learner::new(C::NAME, student, dims, seed, device)?,
+            model: config.model(dims, seed, device)?,
             config: imitation.clone(),
             device: device.clone(),
             expert: None,
             fingerprint: 0,
-            keep: Stream::new(seed, &format!("{name}/expert")),
-            order: Stream::new(seed, &format!("{name}/order")),
-            name,
-            model,
+            keep: stream("expert"),
+            order: stream("order"),
         })
     }
 
@@ -102,7 +92,7 @@ impl<M: RewardModel> ImitationAgent<M> {
 
     /// Rewards of a rollout by the discriminator as it is now.
     fn rewards(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<Vec<f32>> {
-        let mut rewards = self.model.logits(rollout)?;
+        let mut rewards = self.model.logits(rollout, of(&self.student))?;
         let (kind, bonus) = (self.config.reward, self.config.survival_bonus);
         for reward in &mut rewards {
             *reward = kind.of(*reward, bonus);
@@ -120,8 +110,16 @@ impl<M: RewardModel> ImitationAgent<M> {
         let Self { student, model, .. } = self;
         model.begin_student()?;
         student.learn(experience, rewards, &mut |net, params| {
-            model.pull(net, params, means)
+            model.pull(Student { net, params }, means)
         })
+    }
+}
+
+/// The networks of a learner.
+fn of(learner: &Learner) -> Student<'_> {
+    Student {
+        net: learner.net(),
+        params: learner.params().tensor(),
     }
 }
 
@@ -146,7 +144,12 @@ impl<M: RewardModel> Lesson<'_, M> {
                 let index = Tensor::from_slice(ours, rows, self.device)?;
                 let agent = rollout.index_select(&index, 0)?;
                 let expert = self.expert.rows(theirs, self.student, self.device)?;
-                self.model.learn(&expert, &agent, means)?;
+                let rows = Minibatch {
+                    expert: &expert,
+                    agent: &agent,
+                    student: of(self.student),
+                };
+                self.model.learn(rows, means)?;
             }
         }
         Ok(())

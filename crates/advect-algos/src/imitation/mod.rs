@@ -3,15 +3,23 @@
 //! [`ImitationAgent`] is the whole loop; algorithms differ in their [`RewardModel`].
 
 mod agent;
+pub mod airl;
 mod config;
+pub mod density;
+pub mod drail;
 mod expert;
 pub mod gail;
 mod model;
+mod plain;
 mod reward;
+pub mod scorer;
+pub mod step_network;
+pub mod vail;
+pub mod wail;
 
 pub use agent::ImitationAgent;
-pub(crate) use agent::Settings;
 pub use config::ImitationConfig;
 pub use expert::Expert;
-pub use model::{ExpertRows, RewardModel};
+pub use model::{ExpertRows, Method, Minibatch, RewardModel, Student};
+pub use plain::PlainConfig;
 pub use reward::{RewardKind, cross_entropy};

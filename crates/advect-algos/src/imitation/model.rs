@@ -4,12 +4,91 @@ use std::fmt::Debug;
 
 use advect_kernels::Params;
 use advect_rl::{MeanMetrics, StateDict, StateError};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
+use serde::Serialize;
 
-use crate::ppo::ActorCritic;
+use super::config::ImitationConfig;
+use crate::dims::Dims;
+use crate::error::AlgoError;
+use crate::gaussian;
+use crate::ppo::{ActorCritic, PpoConfig};
 
 /// Gives the next minibatch of the expert, `[b, o + d]`.
 pub type ExpertRows<'a> = dyn FnMut() -> Result<Tensor> + 'a;
+
+/// The student's networks as they are now.
+#[derive(Debug, Clone, Copy)]
+pub struct Student<'a> {
+    /// Their shapes.
+    pub net: &'a ActorCritic,
+    /// Their parameters `[N]`.
+    pub params: &'a Tensor,
+}
+
+impl Student<'_> {
+    /// `mu(s)`; differentiable in the parameters.
+    ///
+    /// # Shapes
+    /// `obs` `[n, o]` to `[n, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn mean(&self, obs: &Tensor) -> Result<Tensor> {
+        self.net.mean(self.params, obs)
+    }
+
+    /// `log pi(a | s)` of rows `[s; a]`, without gradient.
+    ///
+    /// # Shapes
+    /// `x` `[n, o + d]` to `[n]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn log_prob(&self, x: &Tensor) -> Result<Tensor> {
+        let params = self.params.detach();
+        let log_std = self.net.log_std(&params)?;
+        let width = log_std.dim(0)?;
+        let obs_dim = x.dim(1)?.saturating_sub(width);
+        let mean = self
+            .net
+            .mean(&params, &x.narrow(1, 0, obs_dim)?.contiguous()?)?;
+        gaussian::log_prob(&x.narrow(1, obs_dim, width)?, &mean, &log_std)
+    }
+}
+
+/// What a discriminator's step sees: as many rows of the expert as of the student, `[b, o + d]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Minibatch<'a> {
+    /// Rows of the expert.
+    pub expert: &'a Tensor,
+    /// Rows of the student's rollout.
+    pub agent: &'a Tensor,
+    /// The student.
+    pub student: Student<'a>,
+}
+
+/// An algorithm of the family: its configuration, from which its discriminator is made.
+pub trait Method: Serialize {
+    /// Its name in the registry.
+    const NAME: &'static str;
+    /// Its discriminator.
+    type Model: RewardModel;
+
+    /// The settings that all methods share, and the student's.
+    fn parts(&self) -> (&ImitationConfig, &PpoConfig);
+
+    /// Refuses what makes no sense in its own settings.
+    ///
+    /// # Errors
+    /// [`AlgoError::Value`] with the key, what is wrong and the fix.
+    fn validate(&self) -> std::result::Result<(), AlgoError>;
+
+    /// The discriminator, drawn from `seed`.
+    ///
+    /// # Errors
+    /// If a width is zero or the device fails.
+    fn model(&self, dims: Dims, seed: u64, device: &Device) -> Result<Self::Model>;
+}
 
 /// A discriminator that learns beside the student and rewards it; rows are `[s; a]`, states in the student's units.
 pub trait RewardModel: Debug + Send {
@@ -21,14 +100,11 @@ pub trait RewardModel: Debug + Send {
         Ok(())
     }
 
-    /// One step on as many rows of the expert as of the student.
-    ///
-    /// # Shapes
-    /// `expert`, `agent` `[b, o + d]`.
+    /// One step on a minibatch.
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn learn(&mut self, expert: &Tensor, agent: &Tensor, means: &mut MeanMetrics) -> Result<()>;
+    fn learn(&mut self, rows: Minibatch<'_>, means: &mut MeanMetrics) -> Result<()>;
 
     /// Logits of rows, positive where they look like the expert's, without gradient.
     ///
@@ -37,7 +113,7 @@ pub trait RewardModel: Debug + Send {
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn logits(&mut self, x: &Tensor) -> Result<Vec<f32>>;
+    fn logits(&mut self, x: &Tensor, student: Student<'_>) -> Result<Vec<f32>>;
 
     /// Before the student learns from a rollout; nothing by default.
     ///
@@ -51,12 +127,7 @@ pub trait RewardModel: Debug + Send {
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn pull(
-        &mut self,
-        _student: &ActorCritic,
-        _params: &Tensor,
-        _means: &mut MeanMetrics,
-    ) -> Result<Option<Tensor>> {
+    fn pull(&mut self, _student: Student<'_>, _means: &mut MeanMetrics) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

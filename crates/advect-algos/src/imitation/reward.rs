@@ -1,5 +1,6 @@
 //! From the logit of a discriminator to loss and reward (fm_irl.md sections 1.3 and 1.4).
 
+use advect_rl::MeanMetrics;
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,32 @@ pub fn cross_entropy(expert: &Tensor, agent: &Tensor) -> Result<[Tensor; 2]> {
         softplus(&expert.neg()?)?.mean_all()?,
         softplus(agent)?.mean_all()?,
     ])
+}
+
+/// The sum of both cross-entropies, which are counted with the logits.
+///
+/// # Errors
+/// If the device fails.
+pub(super) fn counted_cross_entropy(
+    expert: &Tensor,
+    agent: &Tensor,
+    means: &mut MeanMetrics,
+) -> Result<Tensor> {
+    record_logits(expert, agent, means)?;
+    let [expert, agent] = cross_entropy(expert, agent)?;
+    means.add_tensor("discriminator/expert_loss", &expert)?;
+    means.add_tensor("discriminator/agent_loss", &agent)?;
+    expert + agent
+}
+
+/// Counts the mean logits of a step.
+pub(super) fn record_logits(
+    expert: &Tensor,
+    agent: &Tensor,
+    means: &mut MeanMetrics,
+) -> Result<()> {
+    means.add_tensor("discriminator/expert_logit", &expert.mean_all()?)?;
+    means.add_tensor("discriminator/agent_logit", &agent.mean_all()?)
 }
 
 /// `log(1 + e^x)`, for any `x`.

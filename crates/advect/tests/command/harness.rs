@@ -8,7 +8,16 @@ use std::process::{Command, Output, Stdio};
 pub const PRETRAINING: &str = "flow-bc";
 
 /// The algorithms that learn from demonstrations.
-pub const IMITATION: [&str; 4] = ["bc", PRETRAINING, "fm-irl", "gail"];
+pub const IMITATION: [&str; 8] = [
+    "airl",
+    "bc",
+    "drail",
+    PRETRAINING,
+    "fm-irl",
+    "gail",
+    "vail",
+    "wail",
+];
 
 /// Settings `key=value` with which an update of an algorithm takes milliseconds.
 pub fn tiny(algo: &str) -> Vec<String> {

@@ -55,12 +55,15 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
         command.args(["--set", &setting]);
     }
     let width = match algo {
-        "flow-bc" | "fm-irl" | "reinflow" | "rldt" => "width=96",
+        "drail" | "flow-bc" | "fm-irl" | "reinflow" | "rldt" => "width=96",
+        "airl" | "gail" | "vail" | "wail" => "disc_hidden=[96,96]",
         _ => "hidden=[96,96]",
     };
     command.args(["--set", width]);
     let rows = match algo {
-        "fm-irl" | "gail" | "ppo" | "reinflow" | "rldt" => "rollout_steps=128",
+        "airl" | "drail" | "fm-irl" | "gail" | "ppo" | "reinflow" | "rldt" | "vail" | "wail" => {
+            "rollout_steps=128"
+        }
         _ => "batch_size=128",
     };
     let result: Value =

@@ -2,41 +2,20 @@
 
 use std::error::Error;
 
-use advect_algos::fm_irl::discriminator::Labelled;
-use advect_algos::fm_irl::matching::{Draw, Label, Matching, Query};
-use advect_algos::fm_irl::{self, FlowTeacher, FmIrlConfig, times};
-use advect_algos::imitation::{ImitationConfig, RewardModel};
-use advect_algos::{Dims, registry};
+use advect_algos::fm_irl::matching::Matching;
+use advect_algos::fm_irl::{FlowTeacher, FmIrlConfig};
+use advect_algos::imitation::ImitationAgent;
+use advect_algos::imitation::density::{Density, Draw, Label, Labelled, Query, times};
+use advect_algos::registry;
 use advect_flow::{NetConfig, TimeEmbedding, VelocityNet};
 use advect_kernels::{Params, random};
-use advect_rl::{Agent, Demonstrations, MeanMetrics, StateDict};
+use advect_rl::{Agent, StateDict};
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
 
-type TestResult = Result<(), Box<dyn Error>>;
-
-const RING: Dims = Dims { obs: 1, act: 1 };
-
-/// The ring of radius 2 in the plane of state and action, 0.05 wide.
-fn ring(stream: &mut Stream, rows: usize) -> Result<Tensor, Box<dyn Error>> {
-    let point = |_| {
-        let angle = std::f32::consts::TAU * stream.uniform_f32();
-        let radius = 2.0 + 0.05 * stream.normal_f32();
-        [radius * angle.cos(), radius * angle.sin()]
-    };
-    let points: Vec<f32> = (0..rows).flat_map(point).collect();
-    Ok(Tensor::from_vec(points, (rows, 2), &Device::Cpu)?)
-}
-
-fn disc(radius: f32, stream: &mut Stream, rows: usize) -> Result<Tensor, Box<dyn Error>> {
-    let point = |_| {
-        let angle = std::f32::consts::TAU * stream.uniform_f32();
-        let radius = radius * stream.uniform_f32().sqrt();
-        [radius * angle.cos(), radius * angle.sin()]
-    };
-    let points: Vec<f32> = (0..rows).flat_map(point).collect();
-    Ok(Tensor::from_vec(points, (rows, 2), &Device::Cpu)?)
-}
+use super::TestResult;
+use super::ring::{RING, learn, logits};
+use super::rollouts::{every_changes, halves, imitate, shorten};
 
 fn small() -> FmIrlConfig {
     FmIrlConfig {
@@ -52,11 +31,7 @@ fn small() -> FmIrlConfig {
 fn the_teacher_and_the_discriminator_learn_a_ring() -> TestResult {
     let device = Device::Cpu;
     let mut model = FlowTeacher::new(&small(), RING, 0, &device)?;
-    let (mut stream, mut means) = (Stream::new(1, "ring"), MeanMetrics::default());
-    for _ in 0..1500 {
-        let (expert, agent) = (ring(&mut stream, 64)?, disc(3.0, &mut stream, 64)?);
-        model.learn(&expert, &agent, &mut means)?;
-    }
+    learn(&mut model, 1500)?;
     let (obs, act) = model.generate(512)?;
     let radius = (obs.sqr()? + act.sqr()?)?
         .sqrt()?
@@ -64,9 +39,7 @@ fn the_teacher_and_the_discriminator_learn_a_ring() -> TestResult {
         .to_vec1::<f32>()?;
     let near = radius.iter().filter(|r| (**r - 2.0).abs() < 0.3).count();
     assert!(near > 460, "{near} of 512 samples are near the ring");
-    let mean = |x: Vec<f32>| x.iter().sum::<f32>() / x.len() as f32;
-    let on = mean(model.logits(&ring(&mut stream, 512)?)?);
-    let inside = mean(model.logits(&disc(1.3, &mut stream, 512)?)?);
+    let [on, inside] = logits(&mut model)?;
     assert!(on > 0.1 && inside < -0.1, "logits {on} on, {inside} inside");
     Ok(())
 }
@@ -123,63 +96,18 @@ fn without_a_velocity_shared_noise_cannot_tell() -> TestResult {
 
 fn loop_config() -> FmIrlConfig {
     let mut config = FmIrlConfig {
-        imitation: ImitationConfig {
-            disc_batch: 32,
-            ..ImitationConfig::default()
-        },
         pull_batch: 64,
         pool: 256,
         n_steps: 10,
         reward_draws: 2,
         ..small()
     };
-    (config.student.num_envs, config.student.rollout_steps) = (4, 32);
-    (config.student.epochs, config.student.num_minibatches) = (4, 2);
-    config.student.hidden = vec![32, 32];
-    config.student.lr = 3e-3;
+    shorten(&mut config.imitation, &mut config.student);
     config
 }
 
-/// An expert whose action is half of its state.
-fn halves(rows: usize) -> Demonstrations {
-    let mut obs = vec![0.0; rows];
-    Stream::new(5, "expert").fill_normal(&mut obs);
-    let act = obs.iter().map(|s| 0.5 * s).collect();
-    Demonstrations::of_rows(obs, 1, act, 1)
-}
-
-/// Rollouts of one-step episodes in which states are normal and the environment pays nothing.
-fn imitate(config: FmIrlConfig, rollouts: usize) -> Result<fm_irl::FmIrlAgent, Box<dyn Error>> {
-    let device = Device::Cpu;
-    let mut agent = fm_irl::agent(config, RING, 0, &device)?;
-    agent.demonstrate(halves(400))?;
-    let mut stream = Stream::new(9, "states");
-    for _ in 0..rollouts {
-        let rows = 4 * 32;
-        let obs = random::normal(&mut stream, (rows, 1), &device)?;
-        let mut act = Vec::new();
-        for step in 0..32 {
-            let seen = obs.narrow(0, 4 * step, 4)?;
-            agent.observe(&seen)?;
-            act.push(agent.act(&seen, advect_rl::ActMode::Explore)?);
-        }
-        let zeros = Tensor::zeros(rows, candle_core::DType::F32, &device)?;
-        agent.update(&advect_rl::Batch {
-            next_obs: obs.clone(),
-            obs,
-            act: Tensor::cat(&act, 0)?,
-            reward: zeros.clone(),
-            terminated: zeros.ones_like()?,
-            truncated: zeros,
-            numbers: (0..rows as u64).collect(),
-            num_envs: 4,
-        })?;
-    }
-    Ok(agent)
-}
-
 /// Mean size of the error of the student's mean action.
-fn error(agent: &mut fm_irl::FmIrlAgent) -> Result<f32, Box<dyn Error>> {
+fn error(agent: &mut ImitationAgent<FlowTeacher>) -> Result<f32, Box<dyn Error>> {
     let obs = Tensor::new(&[[-1.5f32], [-0.5], [0.5], [1.5]], &Device::Cpu)?;
     let act = agent.act(&obs, advect_rl::ActMode::Evaluate)?;
     Ok((act - (obs * 0.5)?)?.abs()?.mean_all()?.to_scalar()?)
@@ -210,39 +138,31 @@ fn pull_and_reward_each_lead_to_the_expert() -> TestResult {
 /// Every switch of the algorithm changes what an iteration does.
 #[test]
 fn every_switch_changes_an_iteration() -> TestResult {
-    let hash =
-        |config| -> Result<u64, Box<dyn Error>> { Ok(imitate(config, 2)?.parameter_hash()?) };
-    let table = |settings: &str| -> Result<FmIrlConfig, Box<dyn Error>> {
-        let mut table = toml::Table::try_from(loop_config())?;
-        table.extend(settings.parse::<toml::Table>()?);
-        Ok(advect_rl::config::from_table(&table)?)
-    };
-    let plain = hash(loop_config())?;
-    for settings in [
-        "noise = \"independent\"",
-        "time = \"layer_norm\"",
-        "pool = 0",
-        "reward_draws = 1",
-        "teacher_warmup = 3",
-        "teacher_coef = 0.0",
-        "pull_coef = 0.0",
-        "label_dim = 3",
-        "n_steps = 5",
-        "fm_num_steps = 10",
-        "expert_fraction = 1.0",
-        "disc_epochs = 2",
-        "reward = \"gail\"",
-        "sampling = \"bf16\"",
-    ] {
-        assert_ne!(hash(table(settings)?)?, plain, "{settings}");
-    }
-    Ok(())
+    every_changes(
+        &loop_config(),
+        &[
+            "noise = \"independent\"",
+            "time = \"layer_norm\"",
+            "pool = 0",
+            "reward_draws = 1",
+            "teacher_warmup = 3",
+            "teacher_coef = 0.0",
+            "pull_coef = 0.0",
+            "label_dim = 3",
+            "n_steps = 5",
+            "fm_num_steps = 10",
+            "expert_fraction = 1.0",
+            "disc_epochs = 2",
+            "reward = \"gail\"",
+            "sampling = \"bf16\"",
+        ],
+    )
 }
 
 #[test]
 fn an_expert_that_does_not_suffice_is_refused() -> TestResult {
     let device = Device::Cpu;
-    let mut agent = fm_irl::agent(loop_config(), RING, 0, &device)?;
+    let mut agent = ImitationAgent::new(loop_config(), RING, 0, &device)?;
     let few = agent
         .demonstrate(halves(60))
         .err()

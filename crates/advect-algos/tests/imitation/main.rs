@@ -1,0 +1,8 @@
+//! FM-IRL and the discriminators beside it.
+
+mod baselines;
+mod fm_irl;
+mod ring;
+mod rollouts;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
