@@ -21,8 +21,9 @@ use crate::storage::{
 };
 
 /// The format that this version writes and reads.
-pub const FORMAT: u32 = 2;
-/// The oldest version that is read: without the flag of truncated transitions in the replay, which all count as not truncated.
+pub const FORMAT: u32 = 3;
+/// The oldest version that is read: without the flag of truncated transitions in the replay, which all count as not truncated (2 has it), and without
+/// statistics of the running episodes, which begin anew.
 const OLDEST_FORMAT: u32 = 1;
 /// State of the agent.
 pub const AGENT_FILE: &str = "agent.safetensors";

@@ -38,13 +38,13 @@ pub(crate) struct LoopState {
 }
 
 impl LoopState {
-    /// At the start of a run with `envs` environments.
-    pub(crate) fn new(seed: u64, envs: usize) -> Self {
+    /// At the start of a run.
+    pub(crate) fn new(seed: u64, tracker: Tracker) -> Self {
         Self {
             explore: Stream::new(seed, "loop warm-up actions"),
             sample: Stream::new(seed, "loop replay samples"),
             counters: Counters::default(),
-            tracker: Tracker::new(envs),
+            tracker,
             last_eval: None,
         }
     }
@@ -78,7 +78,7 @@ impl LoopState {
     }
 
     /// Continues from what [`LoopState::save`] wrote; the environments are restored by the caller.
-    pub(crate) fn load(envs: usize, from: &StateDict) -> Result<Self, StateError> {
+    pub(crate) fn load(mut tracker: Tracker, from: &StateDict) -> Result<Self, StateError> {
         let counters = from.array::<u64>("counters", &[3])?;
         let counters = Counters {
             env_steps: counters[0],
@@ -101,7 +101,6 @@ impl LoopState {
                 ))
             }
         };
-        let mut tracker = Tracker::new(envs);
         tracker.load(from)?;
         let (explore, sample) = (
             from.stream("streams/explore")?,

@@ -13,6 +13,7 @@ use crate::metrics::LogLengths;
 use crate::replay::Replay;
 use crate::replay_store::ReplayStore;
 use crate::run_dir::{RunDir, check_identity};
+use crate::tracker::Tracker;
 
 /// What a run starts from, beside agent, environments and replay.
 pub(crate) struct Start {
@@ -22,10 +23,10 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    pub(crate) fn fresh(run: &RunDir, envs: usize) -> Result<Self, TrainError> {
+    pub(crate) fn fresh(run: &RunDir, envs: &VecEnv) -> Result<Self, TrainError> {
         Ok(Self {
             store: ReplayStore::new(run.path().join(REPLAY_DIR))?,
-            state: LoopState::new(run.config().seed, envs),
+            state: LoopState::new(run.config().seed, tracker(envs)?),
             logs: LogLengths::default(),
         })
     }
@@ -49,7 +50,7 @@ impl Start {
         let agent_state = checkpoint::read_state(run.path(), &manifest, AGENT_FILE)?;
         agent.load(&agent_state).map_err(in_file(AGENT_FILE))?;
         let saved = checkpoint::read_state(run.path(), &manifest, LOOP_FILE)?;
-        let state = LoopState::load(envs.len(), &saved).map_err(in_file(LOOP_FILE))?;
+        let state = LoopState::load(tracker(envs)?, &saved).map_err(in_file(LOOP_FILE))?;
         envs.load_state(saved.vec(ENVS_ENTRY).map_err(in_file(LOOP_FILE))?)?;
         let store = ReplayStore::load(run.path().join(REPLAY_DIR), &manifest.replay, replay, "")?;
         Ok(Self {
@@ -58,6 +59,10 @@ impl Start {
             logs: manifest.logs,
         })
     }
+}
+
+fn tracker(envs: &VecEnv) -> Result<Tracker, TrainError> {
+    Ok(Tracker::new(envs.spec(), envs.len())?)
 }
 
 /// `num_envs` environments of the run, at the start of their first episodes.

@@ -1,7 +1,8 @@
 //! What the training loop counts: episodes and the means of metrics since the last log line.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use advect_envs::{EnvError, EnvSpec, EpisodeStats, StepBuffers};
 use candle_core::{DType, Tensor};
 
 use crate::agent::Metrics;
@@ -9,6 +10,7 @@ use crate::state::{StateDict, StateError};
 
 /// Episodes whose mean return an observer is shown.
 const RECENT: usize = 20;
+const EPISODES_ENTRY: &str = "episodes";
 
 /// Sum and count of a metric since the last log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -85,76 +87,63 @@ impl MeanMetrics {
 /// Episodes of the training environments and what is to be logged next.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tracker {
-    /// Return of each running episode so far.
-    returns: Vec<f64>,
-    /// Length of each running episode so far.
-    lengths: Vec<u64>,
-    /// Returns of the last finished episodes.
-    recent: VecDeque<f64>,
-    /// Episodes finished.
-    pub(crate) episodes: u64,
+    stats: EpisodeStats,
     /// Means since the last log line.
     pub(crate) means: MeanMetrics,
 }
 
 impl Tracker {
-    pub(crate) fn new(envs: usize) -> Self {
-        let (returns, lengths) = (vec![0.0; envs], vec![0; envs]);
-        Self {
-            returns,
-            lengths,
-            recent: VecDeque::new(),
-            episodes: 0,
+    /// For `envs` environments of this spec.
+    pub(crate) fn new(spec: &EnvSpec, envs: usize) -> Result<Self, EnvError> {
+        Ok(Self {
+            stats: EpisodeStats::new(spec, envs, RECENT)?,
             means: MeanMetrics::default(),
-        }
+        })
     }
 
     /// Counts one vector step.
-    pub(crate) fn record(&mut self, reward: &[f32], ended: impl Iterator<Item = bool>) {
-        for (i, (reward, ended)) in reward.iter().zip(ended).enumerate() {
-            self.returns[i] += f64::from(*reward);
-            self.lengths[i] += 1;
-            if ended {
-                self.finish(i);
+    pub(crate) fn record(&mut self, out: &StepBuffers) -> Result<(), EnvError> {
+        for episode in self.stats.record(out)? {
+            self.means.add("train/return_mean", episode.total);
+            self.means
+                .add("train/episode_length", episode.length as f64);
+            if let Some(success) = episode.success {
+                let once = f64::from(u8::from(success.once));
+                self.means.add("train/success_rate", once);
             }
         }
-    }
-
-    fn finish(&mut self, i: usize) {
-        let (total, length) = (self.returns[i], self.lengths[i]);
-        (self.returns[i], self.lengths[i]) = (0.0, 0);
-        self.episodes += 1;
-        self.means.add("train/return_mean", total);
-        self.means.add("train/episode_length", length as f64);
-        self.recent.truncate(RECENT - 1);
-        self.recent.push_front(total);
+        Ok(())
     }
 
     /// Forgets the finished episodes: the warm-up's say nothing about the agent.
     pub(crate) fn forget_recent(&mut self) {
-        self.recent.clear();
+        self.stats.forget_recent();
+    }
+
+    /// Episodes finished.
+    pub(crate) fn episodes(&self) -> u64 {
+        self.stats.finished()
     }
 
     /// Mean return of the last episodes.
     pub(crate) fn mean_return(&self) -> Option<f64> {
-        let count = self.recent.len();
-        (count > 0).then(|| self.recent.iter().sum::<f64>() / count as f64)
+        self.stats.means().map(|means| means.total)
     }
 
     pub(crate) fn save(&self, out: &mut StateDict) {
-        out.put_vec("episodes/returns", self.returns.clone());
-        out.put_vec("episodes/lengths", self.lengths.clone());
-        out.put_vec("episodes/recent", self.recent.iter().copied().collect());
-        out.put_scalar("episodes/finished", self.episodes);
+        out.put_vec::<u8>(EPISODES_ENTRY, self.stats.save_state());
         self.means.save(out);
     }
 
+    /// Continues from what [`Tracker::save`] wrote; running episodes of checkpoints before format 3 begin anew.
     pub(crate) fn load(&mut self, from: &StateDict) -> Result<(), StateError> {
-        let envs = self.returns.len();
-        self.returns = from.array("episodes/returns", &[envs])?.to_vec();
-        self.lengths = from.array("episodes/lengths", &[envs])?.to_vec();
-        self.recent = from.vec("episodes/recent")?.iter().copied().collect();
-        self.episodes = from.scalar("episodes/finished")?;
+        if let Ok(stats) = from.vec::<u8>(EPISODES_ENTRY) {
+            let bad = |problem: EnvError| StateError::Value {
+                name: EPISODES_ENTRY.into(),
+                problem: problem.to_string(),
+            };
+            self.stats.load_state(stats).map_err(bad)?;
+        }
         self.means = MeanMetrics::load(from)?;
         Ok(())
     }

@@ -107,7 +107,7 @@ impl Trainer {
         let demonstrations = agent.prepare(envs.spec(), step.is_none())?;
         let Start { store, state, logs } = match step {
             Some(step) => Start::resumed(&run, step, agent.as_mut(), &mut envs, &mut replay)?,
-            None => Start::fresh(&run, settings.num_envs)?,
+            None => Start::fresh(&run, &envs)?,
         };
         // nothing of the run is changed before everything of the checkpoint is read
         checkpoint::discard_after(run.path(), step)?;
@@ -288,8 +288,7 @@ impl Trainer {
             terminated,
             truncated,
         })?;
-        self.state.tracker.record(reward, self.buffers.ended());
-        Ok(())
+        Ok(self.state.tracker.record(&self.buffers)?)
     }
 
     fn update(&mut self, batch: Batch) -> Result<(), TrainError> {
@@ -381,7 +380,7 @@ impl Trainer {
     fn write_log(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
         self.agent_state()?;
         let mut metrics = self.state.tracker.means.take();
-        metrics.insert("train/episodes", self.state.tracker.episodes as f64);
+        metrics.insert("train/episodes", self.state.tracker.episodes() as f64);
         metrics.insert("train/updates", self.state.counters.updates as f64);
         if matches!(self.settings.data, Data::Replay(_)) {
             metrics.insert("replay/size", self.replay.len() as f64);
@@ -452,7 +451,7 @@ impl Trainer {
             env_steps,
             total_steps,
             updates,
-            episodes: self.state.tracker.episodes,
+            episodes: self.state.tracker.episodes(),
             mean_return: self.state.tracker.mean_return(),
             steps_per_second,
             seconds_left: left.is_finite().then_some(left),

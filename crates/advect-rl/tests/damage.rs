@@ -275,11 +275,11 @@ fn another_format_names_the_version_that_wrote_it() {
     let path = checkpoint::dir(&run, 702).join(MANIFEST_FILE);
     let text = fs::read_to_string(&path)
         .unwrap()
-        .replace("\"format\": 2", "\"format\": 9");
+        .replace("\"format\": 3", "\"format\": 9");
     fs::write(&path, text).unwrap();
     let error = resume_error(&run).to_string();
     assert!(
-        error.contains("checkpoint format 9, this version reads format 2"),
+        error.contains("checkpoint format 9, this version reads format 3"),
         "{error}"
     );
     assert!(error.contains(env!("CARGO_PKG_VERSION")), "{error}");

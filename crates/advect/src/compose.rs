@@ -58,7 +58,7 @@ pub struct Request {
     pub algo: Option<String>,
     /// Environment id.
     pub env: Option<String>,
-    /// Preset, see [`presets::find`].
+    /// Presets, see [`presets::configured`].
     pub preset: Option<String>,
     /// Environment steps.
     pub steps: Option<u64>,
@@ -118,7 +118,7 @@ impl<T: Clone> CloneIntoSome<T> for Option<T> {
 fn preset(request: &Request) -> Result<RunConfig, ConfigError> {
     let algo = request.algo.as_deref().unwrap_or(presets::DEMO_ALGO);
     let env = request.env.as_deref().unwrap_or(presets::DEMO_ENV);
-    let config = RunConfig::from_toml(presets::find(algo, env, request.preset.as_deref())?)?;
+    let config = presets::configured(algo, env, request.preset.as_deref())?;
     Ok(RunConfig {
         algo: algo.into(),
         env: env.into(),

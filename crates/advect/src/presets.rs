@@ -1,6 +1,8 @@
 //! Named settings of an algorithm, on top of its defaults.
 
+use advect_rl::RunConfig;
 use advect_rl::config::{ConfigError, nearest_names};
+use toml::{Table, Value};
 
 /// The algorithm that is trained when none is named.
 pub const DEMO_ALGO: &str = "flame-m";
@@ -124,6 +126,43 @@ pub fn find(algo: &str, env: &str, name: Option<&str>) -> Result<&'static str, C
     }
 }
 
+/// What the presets `names` (separated by commas, a later one wins) for `algo` on `env` set, see [`find`].
+///
+/// # Errors
+/// As [`find`].
+///
+/// ```
+/// use advect::presets::configured;
+/// let config = configured("fm-irl", "Hopper-v5", Some("tuned,fast"))?;
+/// assert_eq!(config.agent["label_dim"].as_integer(), Some(10)); // tuned
+/// assert_eq!(config.agent["width"].as_integer(), Some(256)); // fast
+/// # Ok::<(), advect_rl::ConfigError>(())
+/// ```
+pub fn configured(algo: &str, env: &str, names: Option<&str>) -> Result<RunConfig, ConfigError> {
+    let Some(names) = names else {
+        return RunConfig::from_toml(find(algo, env, None)?);
+    };
+    let mut merged = Table::new();
+    for name in names.split(',') {
+        let text = find(algo, env, Some(name.trim()))?;
+        let preset: Table = text
+            .parse()
+            .map_err(|e: toml::de::Error| ConfigError::Syntax(e.to_string()))?;
+        preset
+            .into_iter()
+            .for_each(|entry| take_in(&mut merged, entry));
+    }
+    RunConfig::from_toml(&merged.to_string())
+}
+
+/// Sets a key; of a table only the keys that it names.
+fn take_in(table: &mut Table, (key, value): (String, Value)) {
+    match (table.get_mut(&key), value) {
+        (Some(Value::Table(known)), Value::Table(new)) => known.extend(new),
+        (_, value) => drop(table.insert(key, value)),
+    }
+}
+
 fn unknown(algo: &str, name: &str, others: impl Iterator<Item = &'static str>) -> ConfigError {
     let known: Vec<&str> = std::iter::once(PAPER).chain(others).collect();
     ConfigError::Value {
@@ -158,6 +197,19 @@ mod tests {
             assert_ne!(config, plain.unwrap(), "{preset:?} changes nothing");
             assert!(preset.about().len() > 20, "{preset:?}");
         }
+    }
+
+    #[test]
+    fn of_several_presets_the_later_wins() {
+        let of = |names| configured("fm-irl", "Hopper-v5", Some(names)).unwrap();
+        let [tuned, fast, both] = ["tuned", "fast", "tuned, fast"].map(of);
+        for (key, value) in tuned.agent.iter().chain(&fast.agent) {
+            let last = fast.agent.get(key).unwrap_or(value);
+            assert_eq!(both.agent.get(key), Some(last), "{key}");
+        }
+        assert!(configured("fm-irl", "Hopper-v5", Some("tuned,quick")).is_err());
+        let demo = |names| configured(DEMO_ALGO, DEMO_ENV, names).unwrap();
+        assert_eq!(demo(Some("paper,tuned")), demo(None));
     }
 
     #[test]

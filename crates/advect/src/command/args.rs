@@ -59,8 +59,8 @@ pub struct TrainArgs {
     /// Environment, see `advect envs`, or `gym:ID` for one of Gymnasium in Python [default: MultiGoal-v0]
     #[arg(long, value_name = "ID")]
     pub env: Option<String>,
-    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
-    /// the environment, else `paper`]
+    /// Named settings of the algorithm, see `advect presets`; of several, separated by commas, a later one wins; `paper` is its
+    /// defaults [default: `tuned` where there is one for the environment, else `paper`]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub preset: Option<String>,
     /// Python that runs `gym:ID` environments [default: $ADVECT_PYTHON, else python3]
@@ -294,8 +294,8 @@ pub struct ConfigArgs {
     /// Environment
     #[arg(long, value_name = "ID", default_value = "MultiGoal-v0")]
     pub env: String,
-    /// Named settings of the algorithm, see `advect presets`; `paper` is its defaults [default: `tuned` where there is one for
-    /// the environment, else `paper`]
+    /// Named settings of the algorithm, see `advect presets`; of several, separated by commas, a later one wins; `paper` is its
+    /// defaults [default: `tuned` where there is one for the environment, else `paper`]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
 }

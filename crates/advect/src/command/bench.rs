@@ -7,7 +7,6 @@ use advect::compose;
 use advect::device;
 use advect::machine::Machine;
 use advect::presets;
-use advect::rl::RunConfig;
 use advect::timing::{TimingPlan, UpdateTiming, synthetic_demonstrations, time_updates};
 use serde::Serialize;
 
@@ -32,7 +31,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let threads = start_threads(args.compute.thread_count())?;
     let name = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let device = device::open(&name)?;
-    let preset = RunConfig::from_toml(presets::find(&args.algo, "", args.preset.as_deref())?)?;
+    let preset = presets::configured(&args.algo, "", args.preset.as_deref())?;
     let config = compose::configure_agent(&args.algo, &preset.agent, &settings(&args.settings))?;
     let dims = Dims {
         obs: args.obs_dim,
