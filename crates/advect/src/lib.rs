@@ -18,6 +18,7 @@ pub mod multi_goal;
 pub mod plot;
 pub mod presets;
 pub mod result;
+pub mod ring;
 pub mod skill;
 pub mod timing;
 

@@ -5,12 +5,14 @@
 mod contour;
 mod curve;
 mod density;
+mod plane_field;
 mod policy;
 mod sheet;
 
 pub use contour::{Segment, contour};
 pub use curve::{Curve, EvaluationPoint, learning_curve};
 pub use density::{DensityPicture, density_picture};
+pub use plane_field::{PlaneField, plane_field};
 pub use policy::{PolicyPicture, Trajectory, policy_picture};
 pub use sheet::sheet;
 

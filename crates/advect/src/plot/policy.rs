@@ -5,9 +5,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 /// A point of the plane.
-type Point = (f64, f64);
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Point = (f64, f64);
+pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What a picture of a policy shows.
 pub struct PolicyPicture<'a> {
@@ -148,7 +148,13 @@ fn draw_actions(area: &Area, picture: &PolicyPicture) -> Drawn {
     Ok(())
 }
 
-fn scatter(chart: &mut PlaneChart, points: &[Point], name: &str, shade: RGBColor) -> Drawn {
+/// Dots with an entry in the legend.
+pub(super) fn scatter(
+    chart: &mut PlaneChart,
+    points: &[Point],
+    name: &str,
+    shade: RGBColor,
+) -> Drawn {
     if points.is_empty() {
         return Ok(());
     }
@@ -162,13 +168,14 @@ fn scatter(chart: &mut PlaneChart, points: &[Point], name: &str, shade: RGBColor
     Ok(())
 }
 
-type PlaneChart<'a, 'b> = ChartContext<
+pub(super) type PlaneChart<'a, 'b> = ChartContext<
     'a,
     SVGBackend<'b>,
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
 >;
 
-fn square_chart<'a, 'b>(
+/// Axes over `[low, high]^2`.
+pub(super) fn square_chart<'a, 'b>(
     area: &'a Area<'b>,
     caption: &str,
     (low, high): (f64, f64),

@@ -1,4 +1,4 @@
-//! Films of episodes.
+//! Films of episodes, and pictures of what is learnt.
 
 use crate::harness::{Training, advect, fail, succeed};
 use std::path::Path;
@@ -85,4 +85,15 @@ fn an_mp4_is_made_by_the_encoder_in_the_path() {
     let message = fail(&mut shown());
     assert!(message.contains("no such codec"), "{message}");
     assert!(!film.exists());
+}
+
+#[test]
+fn fm_irl_on_a_ring_is_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = advect(&["modes", "--ring", "--out"]);
+    let stdout = succeed(command.arg(folder.path()).output());
+    let share: f64 = stdout.split(' ').next().unwrap().parse().unwrap();
+    assert!(share > 90.0, "{stdout}");
+    let svg = std::fs::read_to_string(folder.path().join("ring.svg")).unwrap();
+    assert!(svg.contains("teacher"), "no samples of the teacher");
 }
