@@ -78,9 +78,33 @@ fn bad_bandwidth(problem: String) -> candle_core::Error {
 }
 
 /// The points of all states on the host.
-pub(crate) struct Points {
+struct Points {
     y: Vec<f64>,
     a: Vec<f64>,
+    /// States.
+    m: usize,
+    /// Queries per state.
+    p: usize,
+    /// Particles per state.
+    r: usize,
+    /// Coordinates.
+    dim: usize,
+}
+
+/// The points of one state.
+#[derive(Clone, Copy)]
+struct StatePoints<'a> {
+    /// Queries `[P, A]`.
+    pub y: &'a [f64],
+    /// Particles `[R, A]`.
+    pub a: &'a [f64],
+    /// Coordinates.
+    pub dim: usize,
+}
+
+/// How many points there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
     /// States.
     pub m: usize,
     /// Queries per state.
@@ -91,28 +115,37 @@ pub(crate) struct Points {
     pub dim: usize,
 }
 
-/// The points of one state.
-#[derive(Clone, Copy)]
-pub(crate) struct StatePoints<'a> {
-    /// Queries `[P, A]`.
-    pub y: &'a [f64],
-    /// Particles `[R, A]`.
-    pub a: &'a [f64],
-    /// Coordinates.
-    pub dim: usize,
+/// The sizes of queries `[M, P, A]` and particles `[M, R, A]`.
+pub(crate) fn expect_points(op: &'static str, y: &Tensor, a: &Tensor) -> Result<Sizes> {
+    let rank3 = |name, x: &Tensor| {
+        x.dims3()
+            .map_err(|_| shape_error(op, name, x.dims(), "[states, points, coordinates]"))
+    };
+    let ((m, p, dim), (states, r, coordinates)) = (rank3("y", y)?, rank3("a", a)?);
+    if (m, dim) != (states, coordinates) || r == 0 || dim == 0 {
+        let expected = format!("[{m}, R, {dim}] with R > 0 to match `y`");
+        return Err(shape_error(op, "a", a.dims(), expected));
+    }
+    Ok(Sizes { m, p, r, dim })
+}
+
+/// Bandwidths that are all positive.
+pub(crate) fn check_bandwidths<T: PartialOrd + Default + std::fmt::Display>(
+    values: Vec<T>,
+) -> Result<Vec<T>> {
+    // a NaN is not above 0 either
+    match values.iter().position(|h| !(*h > T::default())) {
+        Some(i) => Err(bad_bandwidth(format!(
+            "bandwidth {} of query {i}",
+            values[i]
+        ))),
+        None => Ok(values),
+    }
 }
 
 impl Points {
-    pub(crate) fn read(op: &'static str, y: &Tensor, a: &Tensor) -> Result<Self> {
-        let rank3 = |name, x: &Tensor| {
-            x.dims3()
-                .map_err(|_| shape_error(op, name, x.dims(), "[states, points, coordinates]"))
-        };
-        let ((m, p, dim), (states, r, coordinates)) = (rank3("y", y)?, rank3("a", a)?);
-        if (m, dim) != (states, coordinates) || r == 0 || dim == 0 {
-            let expected = format!("[{m}, R, {dim}] with R > 0 to match `y`");
-            return Err(shape_error(op, "a", a.dims(), expected));
-        }
+    fn read(op: &'static str, y: &Tensor, a: &Tensor) -> Result<Self> {
+        let Sizes { m, p, r, dim } = expect_points(op, y, a)?;
         Ok(Self {
             y: read(y)?,
             a: read(a)?,
@@ -123,7 +156,7 @@ impl Points {
         })
     }
 
-    pub(crate) fn state(&self, m: usize) -> StatePoints<'_> {
+    fn state(&self, m: usize) -> StatePoints<'_> {
         let (queries, particles) = (self.p * self.dim, self.r * self.dim);
         StatePoints {
             y: &self.y[m * queries..(m + 1) * queries],
@@ -133,19 +166,12 @@ impl Points {
     }
 
     /// Bandwidths `[M, P]` on the host, all positive.
-    pub(crate) fn bandwidths(&self, op: &'static str, h: &Tensor) -> Result<Vec<f64>> {
+    fn bandwidths(&self, op: &'static str, h: &Tensor) -> Result<Vec<f64>> {
         if h.dims() != [self.m, self.p] {
             let expected = format!("[{}, {}], one per query", self.m, self.p);
             return Err(shape_error(op, "h", h.dims(), expected));
         }
-        let values = read(h)?;
-        match values.iter().position(|h| h.is_nan() || *h <= 0.0) {
-            Some(i) => Err(bad_bandwidth(format!(
-                "bandwidth {} of query {i}",
-                values[i]
-            ))),
-            None => Ok(values),
-        }
+        check_bandwidths(read(h)?)
     }
 
     /// Fills `width` values per query, one state per task.
@@ -168,21 +194,21 @@ impl Points {
     }
 }
 
-pub(crate) fn read(x: &Tensor) -> Result<Vec<f64>> {
+fn read(x: &Tensor) -> Result<Vec<f64>> {
     x.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()
 }
 
 impl<'a> StatePoints<'a> {
-    pub(crate) fn query(&self, i: usize) -> &'a [f64] {
+    fn query(&self, i: usize) -> &'a [f64] {
         &self.y[i * self.dim..(i + 1) * self.dim]
     }
 
-    pub(crate) fn particles(&self) -> std::slice::ChunksExact<'a, f64> {
+    fn particles(&self) -> std::slice::ChunksExact<'a, f64> {
         self.a.chunks_exact(self.dim)
     }
 }
 
-pub(crate) fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
+fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
 }
 
@@ -332,7 +358,7 @@ fn read_weights(points: &Points, weights: &Tensor) -> Result<Vec<f64>> {
 }
 
 /// `sum += c (y - a)`.
-pub(crate) fn add_scaled_difference(sum: &mut [f64], c: f64, y: &[f64], a: &[f64]) {
+fn add_scaled_difference(sum: &mut [f64], c: f64, y: &[f64], a: &[f64]) {
     for (sum, (y, a)) in sum.iter_mut().zip(y.iter().zip(a)) {
         *sum += c * (y - a);
     }

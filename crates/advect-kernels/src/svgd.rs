@@ -1,12 +1,17 @@
 //! Stein variational gradient descent: the direction in which particles move towards a density known by its score.
+#![allow(unsafe_code)] // the kernel is generic over vector instructions
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
 use crate::error::shape_error;
-use crate::kernel_matrix::{
-    Bandwidth, Points, RadialKernel, StatePoints, add_scaled_difference, read, squared_distance,
-};
+use crate::kernel_matrix::{Bandwidth, RadialKernel, check_bandwidths, expect_points, median_rule};
+use crate::simd::{Kernel, Simd, dispatch, math};
+
+/// States that one task takes: small ones take microseconds each.
+const STATES: usize = 32;
+/// Distances whose median is found by counting.
+const COUNTED: usize = 64;
 
 /// The parts of an SVGD direction, all `[M, P, A]` but the bandwidth.
 #[derive(Clone, Debug)]
@@ -28,6 +33,8 @@ pub struct Direction {
 /// ```
 ///
 /// `weight` is `w [M, P]` (1 where `None`): a temperature, or a sign per query. The bandwidth is a constant; no gradient flows.
+/// Everything happens in one pass over the states, in f32 and without a matrix that leaves the cache, with the same bits for any number
+/// of threads.
 ///
 /// Source: Liu and Wang 2016, eq. 8.
 ///
@@ -44,25 +51,42 @@ pub fn direction(
     bandwidth: &Bandwidth,
     weight: Option<&Tensor>,
 ) -> Result<Direction> {
-    let points = Points::read("svgd::direction", y, a)?;
+    let sizes = expect_points("svgd::direction", y, a)?;
     check("g", g, a.dims())?;
-    let bandwidth = bandwidth.resolve(y, a)?;
-    let h = points.bandwidths("svgd::direction", &bandwidth)?;
-    let g = read(g)?;
-    let w = match weight {
+    let queries = [sizes.m, sizes.p];
+    let given = match bandwidth {
+        Bandwidth::MedianPerQuery => None,
+        other => {
+            let h = other.resolve(y, a)?;
+            check("h", &h, &queries)?;
+            Some(check_bandwidths(read(&h)?)?)
+        }
+    };
+    let weight = match weight {
         Some(w) => {
-            check("weight", w, &[points.m, points.p])?;
+            check("weight", w, &queries)?;
             read(w)?
         }
-        None => vec![1.0; points.m * points.p],
+        None => vec![1.0; sizes.m * sizes.p],
     };
-    let [phi, attraction, repulsion] = sums(&points, kernel, &g, &h, &w);
-    let tensor = |values| Tensor::from_vec(values, (points.m, points.p, points.dim), y.device());
+    let input = Input {
+        kernel,
+        y: read(y)?,
+        a: read(a)?,
+        g: read(g)?,
+        bandwidth: given,
+        weight,
+        p: sizes.p,
+        r: sizes.r,
+        dim: sizes.dim,
+    };
+    let out = input.sums();
+    let tensor = |values| Tensor::from_vec(values, (sizes.m, sizes.p, sizes.dim), y.device());
     Ok(Direction {
-        phi: tensor(phi)?,
-        attraction: tensor(attraction)?,
-        repulsion: tensor(repulsion)?,
-        bandwidth,
+        phi: tensor(out.phi)?,
+        attraction: tensor(out.attraction)?,
+        repulsion: tensor(out.repulsion)?,
+        bandwidth: Tensor::from_vec(out.bandwidth, (sizes.m, sizes.p), y.device())?,
     })
 }
 
@@ -78,6 +102,10 @@ fn check(name: &'static str, tensor: &Tensor, expected: &[usize]) -> Result<()> 
     ))
 }
 
+fn read(x: &Tensor) -> Result<Vec<f32>> {
+    x.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}
+
 /// Mean over the particles of the Euclidean norms of `g [M, R, A]`, clamped to `[0, limit]`: `[M]`.
 ///
 /// # Errors
@@ -86,51 +114,299 @@ pub fn mean_norm(g: &Tensor, limit: f64) -> Result<Tensor> {
     g.sqr()?.sum(2)?.sqrt()?.mean(1)?.clamp(0.0, limit)
 }
 
-/// `phi`, attraction and repulsion of all queries, one state per task.
-fn sums(points: &Points, kernel: RadialKernel, g: &[f64], h: &[f64], w: &[f64]) -> [Vec<f32>; 3] {
-    let width = points.p * points.dim;
-    let [mut phi, mut attraction, mut repulsion] = [(); 3].map(|()| vec![0.0; points.m * width]);
-    if width == 0 {
-        return [phi, attraction, repulsion];
-    }
-    let parts = phi
-        .par_chunks_mut(width)
-        .zip(attraction.par_chunks_mut(width));
-    parts
-        .zip(repulsion.par_chunks_mut(width))
-        .enumerate()
-        .for_each(|(m, ((phi, att), rep))| {
-            let particles = points.r * points.dim;
-            let g = &g[m * particles..(m + 1) * particles];
-            for i in 0..points.p {
-                let (query, row) = (m * points.p + i, i * points.dim..(i + 1) * points.dim);
-                let (pull, push) = query_sums(kernel, points.state(m), i, g, h[query]);
-                for (c, n) in row.enumerate() {
-                    att[n] = pull[c] as f32;
-                    rep[n] = push[c] as f32;
-                    phi[n] = ((pull[c] + w[query] * push[c]) / points.r as f64) as f32;
-                }
-            }
-        });
-    [phi, attraction, repulsion]
+/// The points of all states on the host.
+struct Input {
+    kernel: RadialKernel,
+    y: Vec<f32>,
+    a: Vec<f32>,
+    g: Vec<f32>,
+    /// Of every query; `None` is the median rule.
+    bandwidth: Option<Vec<f32>>,
+    weight: Vec<f32>,
+    /// Queries, particles and coordinates of a state.
+    p: usize,
+    r: usize,
+    dim: usize,
 }
 
-/// Attraction and repulsion of one query.
-fn query_sums(
-    kernel: RadialKernel,
-    state: StatePoints,
-    i: usize,
-    g: &[f64],
-    h: f64,
-) -> (Vec<f64>, Vec<f64>) {
-    let (mut pull, mut push) = (vec![0.0; state.dim], vec![0.0; state.dim]);
-    let y = state.query(i);
-    for (a, g) in state.particles().zip(g.chunks_exact(state.dim)) {
-        let (k, slope) = kernel.profile(squared_distance(y, a), h);
-        pull.iter_mut().zip(g).for_each(|(sum, g)| *sum += k * g);
-        add_scaled_difference(&mut push, slope, y, a);
+/// The results of all states on the host.
+struct Output {
+    phi: Vec<f32>,
+    attraction: Vec<f32>,
+    repulsion: Vec<f32>,
+    bandwidth: Vec<f32>,
+}
+
+/// Those of some states.
+struct Rows<'a> {
+    phi: &'a mut [f32],
+    attraction: &'a mut [f32],
+    repulsion: &'a mut [f32],
+    bandwidth: &'a mut [f32],
+}
+
+impl Input {
+    /// All results, [`STATES`] states per task.
+    fn sums(&self) -> Output {
+        let (points, queries) = (self.y.len(), self.weight.len());
+        let mut out = Output {
+            phi: vec![0.0; points],
+            attraction: vec![0.0; points],
+            repulsion: vec![0.0; points],
+            bandwidth: vec![0.0; queries],
+        };
+        if points == 0 {
+            return out;
+        }
+        let width = STATES * self.p;
+        let parts = out
+            .phi
+            .par_chunks_mut(width * self.dim)
+            .zip(out.attraction.par_chunks_mut(width * self.dim))
+            .zip(out.repulsion.par_chunks_mut(width * self.dim))
+            .zip(out.bandwidth.par_chunks_mut(width));
+        parts
+            .enumerate()
+            .for_each(|(task, (((phi, attraction), repulsion), bandwidth))| {
+                dispatch(States {
+                    input: self,
+                    first: task * STATES,
+                    out: Rows {
+                        phi,
+                        attraction,
+                        repulsion,
+                        bandwidth,
+                    },
+                });
+            });
+        out
     }
-    (pull, push)
+}
+
+/// The states of one task.
+struct States<'a> {
+    input: &'a Input,
+    /// Index of the first one.
+    first: usize,
+    out: Rows<'a>,
+}
+
+/// The particles of one state in whole vectors, zeros behind them, and what a query needs.
+struct Scratch {
+    /// Width of a row by particle, `A` rounded up.
+    wide: usize,
+    /// Particles by axis, `[A, R rounded up]`.
+    by_axis: Vec<f32>,
+    /// Particles and gradients, `[R, wide]`.
+    a: Vec<f32>,
+    g: Vec<f32>,
+    /// The query and its sums, `[wide]`.
+    y: Vec<f32>,
+    pull: Vec<f32>,
+    push: Vec<f32>,
+    /// Squared distances, then kernel values, and slopes, `[R rounded up]`.
+    k: Vec<f32>,
+    slope: Vec<f32>,
+    sorted: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(r: usize, dim: usize, lanes: usize) -> Self {
+        let (wide, padded) = (dim.next_multiple_of(lanes), r.next_multiple_of(lanes));
+        let zeros = |len| vec![0.0; len];
+        Self {
+            wide,
+            by_axis: zeros(dim * padded),
+            a: zeros(r * wide),
+            g: zeros(r * wide),
+            y: zeros(wide),
+            pull: zeros(wide),
+            push: zeros(wide),
+            k: zeros(padded),
+            slope: zeros(padded),
+            sorted: zeros(r),
+        }
+    }
+
+    /// Takes the particles of a state in.
+    #[inline(always)]
+    fn enter(&mut self, a: &[f32], g: &[f32], dim: usize) {
+        let padded = self.k.len();
+        let rows = a.chunks_exact(dim).zip(g.chunks_exact(dim));
+        for (j, (a, g)) in rows.enumerate() {
+            self.a[j * self.wide..][..dim].copy_from_slice(a);
+            self.g[j * self.wide..][..dim].copy_from_slice(g);
+            for (c, x) in a.iter().enumerate() {
+                self.by_axis[c * padded + j] = *x;
+            }
+        }
+    }
+}
+
+impl Kernel for States<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Input { p, r, dim, .. } = *self.input;
+        let mut scratch = Scratch::new(r, dim, S::LANES);
+        let Rows {
+            phi,
+            attraction,
+            repulsion,
+            bandwidth,
+        } = self.out;
+        let rows = phi
+            .chunks_exact_mut(dim)
+            .zip(attraction.chunks_exact_mut(dim))
+            .zip(repulsion.chunks_exact_mut(dim))
+            .zip(bandwidth);
+        for (i, (((phi, attraction), repulsion), bandwidth)) in rows.enumerate() {
+            let (state, query) = (self.first + i / p, self.first * p + i);
+            if i % p == 0 {
+                let particles = state * r * dim..(state + 1) * r * dim;
+                let (a, g) = (&self.input.a[particles.clone()], &self.input.g[particles]);
+                scratch.enter(a, g, dim);
+            }
+            let y = &self.input.y[query * dim..(query + 1) * dim];
+            scratch.y[..dim].copy_from_slice(y);
+            // SAFETY: the scratch rows are whole vectors, and `dispatch` knows the processor.
+            unsafe {
+                *bandwidth = self.input.weigh(simd, query, &mut scratch);
+                add_up(simd, r, &mut scratch);
+            }
+            attraction.copy_from_slice(&scratch.pull[..dim]);
+            repulsion.copy_from_slice(&scratch.push[..dim]);
+            let w = self.input.weight[query];
+            for (phi, (pull, push)) in phi.iter_mut().zip(attraction.iter().zip(&*repulsion)) {
+                *phi = (pull + w * push) / r as f32;
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Kernel values and slopes of the query in `scratch`; its bandwidth.
+    ///
+    /// # Safety
+    /// The rows of `scratch` are whole vectors, and the processor has the instruction set.
+    #[inline(always)]
+    unsafe fn weigh<S: Simd>(&self, simd: S, query: usize, scratch: &mut Scratch) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { squared_distances(simd, self.dim, scratch) };
+        let h = match &self.bandwidth {
+            Some(given) => given[query],
+            None => {
+                // SAFETY: as the caller promises.
+                let median = unsafe { lower_median(simd, self.r, scratch) };
+                median_rule(f64::from(median), self.r) as f32
+            }
+        };
+        match self.kernel {
+            // SAFETY: as the caller promises.
+            RadialKernel::Rbf => unsafe { gaussian(simd, h, scratch) },
+            RadialKernel::Imq => {
+                for (slope, k) in scratch.slope.iter_mut().zip(&mut scratch.k) {
+                    *k = (1.0 + *k / (2.0 * h)).sqrt().recip();
+                    *slope = *k * *k * *k / (2.0 * h);
+                }
+            }
+        }
+        h
+    }
+}
+
+/// `k_j = |y - a_j|^2`.
+///
+/// # Safety
+/// As [`Input::weigh`].
+#[inline(always)]
+unsafe fn squared_distances<S: Simd>(s: S, dim: usize, scratch: &mut Scratch) {
+    let padded = scratch.k.len();
+    for j in (0..padded).step_by(S::LANES) {
+        // SAFETY: `j` is the start of a whole vector in every row of `by_axis` and in `k`.
+        unsafe {
+            let mut sum = s.splat(0.0);
+            for (c, y) in scratch.y[..dim].iter().enumerate() {
+                let a = s.load(scratch.by_axis.as_ptr().add(c * padded + j));
+                let off = s.sub(s.splat(*y), a);
+                sum = s.fma(off, off, sum);
+            }
+            s.store(scratch.k.as_mut_ptr().add(j), sum);
+        }
+    }
+}
+
+/// `k_j <- exp(-k_j / (2 h))` and `slope_j = k_j / h`.
+///
+/// # Safety
+/// As [`Input::weigh`].
+#[inline(always)]
+unsafe fn gaussian<S: Simd>(s: S, h: f32, scratch: &mut Scratch) {
+    let rows = scratch.k.chunks_exact_mut(S::LANES);
+    for (k, slope) in rows.zip(scratch.slope.chunks_exact_mut(S::LANES)) {
+        // SAFETY: both are one vector long.
+        unsafe {
+            let exponent = s.mul(s.load(k.as_ptr()), s.splat(-0.5 / h));
+            let value = math::exp(s, exponent);
+            s.store(k.as_mut_ptr(), value);
+            s.store(slope.as_mut_ptr(), s.mul(value, s.splat(h.recip())));
+        }
+    }
+}
+
+/// `pull = sum_j k_j g_j` and `push = sum_j slope_j (y - a_j)`.
+///
+/// # Safety
+/// As [`Input::weigh`].
+#[inline(always)]
+unsafe fn add_up<S: Simd>(s: S, r: usize, scratch: &mut Scratch) {
+    let wide = scratch.wide;
+    for c in (0..wide).step_by(S::LANES) {
+        // SAFETY: `c` is the start of a whole vector in every row.
+        unsafe {
+            let y = s.load(scratch.y.as_ptr().add(c));
+            let (mut pull, mut push) = (s.splat(0.0), s.splat(0.0));
+            for j in 0..r {
+                let g = s.load(scratch.g.as_ptr().add(j * wide + c));
+                let a = s.load(scratch.a.as_ptr().add(j * wide + c));
+                pull = s.fma(s.splat(scratch.k[j]), g, pull);
+                push = s.fma(s.splat(scratch.slope[j]), s.sub(y, a), push);
+            }
+            s.store(scratch.pull.as_mut_ptr().add(c), pull);
+            s.store(scratch.push.as_mut_ptr().add(c), push);
+        }
+    }
+}
+
+/// Element `(R - 1) / 2` of the sorted `k_j`, none of which is negative: the largest of those above which at most as many lie. Up to
+/// [`COUNTED`] values are compared with each other, which has no branch to predict.
+///
+/// # Safety
+/// As [`Input::weigh`].
+#[inline(always)]
+unsafe fn lower_median<S: Simd>(s: S, r: usize, scratch: &mut Scratch) -> f32 {
+    let middle = (r - 1) / 2;
+    if r > COUNTED {
+        let values = &mut scratch.sorted;
+        values.copy_from_slice(&scratch.k[..r]);
+        return *values.select_nth_unstable_by(middle, f32::total_cmp).1;
+    }
+    let rows = scratch.k.chunks_exact(S::LANES);
+    for (k, kept) in rows.zip(scratch.slope.chunks_exact_mut(S::LANES)) {
+        // SAFETY: both are one vector long.
+        unsafe {
+            let here = s.load(k.as_ptr());
+            let mut smaller = s.splat(0.0);
+            for other in &scratch.k[..r] {
+                let above = s.sub(here, s.splat(*other));
+                smaller = s.add(smaller, s.where_positive(above, s.splat(1.0)));
+            }
+            let low = s.sub(s.splat(middle as f32 + 0.5), smaller);
+            s.store(kept.as_mut_ptr(), s.where_positive(low, here));
+        }
+    }
+    scratch.slope[..r].iter().copied().fold(0.0, f32::max)
 }
 
 #[cfg(test)]
@@ -139,7 +415,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::kernel_matrix::{contract_gradient, kernel_matrix};
+    use crate::kernel_matrix::{contract_gradient, kernel_matrix, median_bandwidth};
     use crate::random;
 
     fn max_abs(x: &Tensor) -> Result<f32> {
@@ -170,6 +446,21 @@ mod tests {
             assert!(max_abs(&(attraction - &out.attraction)?)? < 1e-5);
             assert!(max_abs(&(repulsion - &out.repulsion)?)? < 1e-5);
             assert!(max_abs(&(phi - &out.phi)?)? < 1e-5);
+        }
+        Ok(())
+    }
+
+    /// Both ways to find the median agree with a sort, ties included.
+    #[test]
+    fn bandwidths_are_those_of_the_sorted_distances() -> Result<()> {
+        for count in [1, 2, 7, 8, 40, 70] {
+            let (y, a) = (particles(3, "y")?, particles(count, "a")?);
+            let a = ((a * 2.0)?.round()? / 2.0)?;
+            let median = Bandwidth::MedianPerQuery;
+            let found = direction(RadialKernel::Rbf, &y, &a, &a, &median, None)?.bandwidth;
+            let expected = median_bandwidth(&y, &a)?.1;
+            let off = (found / expected)?.affine(1.0, -1.0)?;
+            assert!(max_abs(&off)? < 1e-5, "{count} particles");
         }
         Ok(())
     }
