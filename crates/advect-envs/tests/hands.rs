@@ -6,6 +6,7 @@ mod common;
 
 use std::f64::consts::PI;
 
+use advect_envs::experts::expert;
 use advect_envs::mujoco::{AdroitEnv, HandConfig, HandEnv};
 use advect_envs::{Env, EnvError, TimeLimit, ids, make};
 use advect_rng::Stream;
@@ -335,4 +336,37 @@ fn frames_show_what_was_drawn_and_change_nothing() {
         reset(&mut *env, &mut rng);
         assert_ne!(env.render(64, 64).unwrap(), frame, "{id}");
     }
+}
+
+/// Steps to the goal of each of the expert's episodes, `None` where the time was over.
+fn turns(seeds: std::ops::Range<u64>) -> Vec<Option<u32>> {
+    let mut env = make(FM_IRL).unwrap();
+    let mut expert = expert(FM_IRL).unwrap().unwrap();
+    let mut one = |seed| {
+        let (mut rng, mut obs) = (Stream::new(seed, "hand expert"), [0.0; 68]);
+        let mut action = [0.0; 20];
+        env.reset(&mut rng, &mut obs).unwrap();
+        expert.reset();
+        for steps in 1.. {
+            expert.act(&obs, &mut action).unwrap();
+            assert!(action.iter().all(|a| a.abs() <= 1.0), "{action:?}");
+            let step = env.step(&action, &mut obs).unwrap();
+            if step.is_last() {
+                return step.terminated.then_some(steps);
+            }
+        }
+        None
+    };
+    seeds.map(&mut one).collect()
+}
+
+/// A random policy never gets there.
+#[test]
+fn the_expert_looks_ahead_to_the_goal() {
+    if !common::robotics_is_here() {
+        return;
+    }
+    let found = turns(0..2);
+    assert!(found.iter().all(Option::is_some), "{found:?}");
+    assert_eq!(turns(0..1), found[..1], "the same plans every time");
 }

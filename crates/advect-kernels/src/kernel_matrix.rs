@@ -134,7 +134,10 @@ pub(crate) fn check_bandwidths<T: PartialOrd + Default + std::fmt::Display>(
     values: Vec<T>,
 ) -> Result<Vec<T>> {
     // a NaN is not above 0 either
-    match values.iter().position(|h| !(*h > T::default())) {
+    match values
+        .iter()
+        .position(|h| h.partial_cmp(&T::default()) != Some(std::cmp::Ordering::Greater))
+    {
         Some(i) => Err(bad_bandwidth(format!(
             "bandwidth {} of query {i}",
             values[i]

@@ -2,6 +2,8 @@
 
 mod fetch;
 #[cfg(feature = "mujoco")]
+mod hand;
+#[cfg(feature = "mujoco")]
 mod kitchen;
 mod maze2d;
 mod modes;
@@ -32,6 +34,8 @@ const FAMILIES: &[Family] = &[
     fetch::expert,
     #[cfg(feature = "mujoco")]
     kitchen::expert,
+    #[cfg(feature = "mujoco")]
+    hand::expert,
 ];
 
 /// The ids that have an expert.

@@ -3,6 +3,7 @@
 use super::actor::ActorArgs;
 use super::args::{DataArgs, DataVerb};
 use super::print;
+use super::progress::Shown;
 use advect::compose;
 use advect::env_source::EnvSource;
 use advect::envs::data::Dataset;
@@ -11,7 +12,6 @@ use advect::rl::collect::{Collected, Wanted, collect};
 use advect::rl::recorded::recorded;
 use anyhow::Context;
 use clap::Args;
-use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `collect`.
@@ -79,18 +79,15 @@ fn play(
     source: &EnvSource,
     behaviour: &mut dyn Behaviour,
 ) -> anyhow::Result<Collected> {
-    let bar = ProgressBar::new(u64::from(args.episodes));
+    let mut shown = Shown::new();
     let collected = collect(
         &source.factory(),
         &args.wanted(),
         args.actor.seed,
         behaviour,
-        &mut |_, total| {
-            bar.set_message(format!("return {total:.1}"));
-            bar.inc(1);
-        },
+        &mut |kept, total| shown.on_episode(kept as u32 + 1, args.episodes, total),
     )?;
-    bar.finish_and_clear();
+    shown.finish();
     Ok(collected)
 }
 

@@ -63,6 +63,14 @@ impl Shown {
         }
     }
 
+    /// Shows how many episodes of a set are there.
+    pub fn on_episode(&mut self, done: u32, total: u32, value: f64) {
+        if self.due() {
+            let text = format!("episode {done} of {total} | return {value:.1}");
+            self.show(done.into(), total.into(), text);
+        }
+    }
+
     /// Prints a line that stays.
     pub fn line(&self, text: &str) {
         match &self.bar {

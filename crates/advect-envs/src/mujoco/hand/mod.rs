@@ -136,6 +136,25 @@ impl HandEnv {
         Ok(())
     }
 
+    /// Stands as an observation of FM-IRL's task says, in the middle of an episode.
+    ///
+    /// # Errors
+    /// [`EnvError::BadLength`], [`EnvError::MujocoFailed`].
+    pub(crate) fn stand_at(&mut self, obs: &[f64]) -> Result<(), EnvError> {
+        self.spec.check_obs(obs)?;
+        self.data.reset()?;
+        let (joints, rest) = obs.split_at(JOINTS);
+        let (speed, block) = rest.split_at(JOINTS + BLOCK_SPEED.len());
+        let qpos = self.data.qpos_mut();
+        qpos[..JOINTS].copy_from_slice(joints);
+        qpos[BLOCK].copy_from_slice(&block[..POSE]);
+        self.data.qvel_mut()[..speed.len()].copy_from_slice(speed);
+        self.goal.copy_from_slice(&block[POSE..]);
+        let (distance, angle) = self.off();
+        self.before = Some(10.0 * distance + angle);
+        Ok(())
+    }
+
     fn start(&mut self, goal: [f64; POSE], obs: &mut [f64]) {
         self.goal = goal;
         self.before = None;

@@ -75,7 +75,12 @@ pub(super) fn recipes() -> Vec<Recipe> {
         "--env FetchPickAndPlaceDiffHoldout-v0 --noise 0.2 --successful --episodes 500",
     ));
     recipes.extend(kitchens());
-    recipes.extend(fm_irl_agents());
+    recipes.push(Recipe::scripted(
+        "hand-rotate",
+        "FM-IRL's Hand-rotate, about ten thousand transitions",
+        "--env CustomHandManipulateBlockRotateZ-v0 --successful --episodes 380",
+    ));
+    recipes.push(ant_goal());
     for (name, env) in [
         ("hopper", "Hopper-v5"),
         ("walker2d", "Walker2d-v5"),
@@ -153,30 +158,19 @@ fn kitchens() -> Vec<Recipe> {
     .into()
 }
 
-/// FM-IRL's tasks whose experts are trained.
-fn fm_irl_agents() -> Vec<Recipe> {
-    let taken = |name: &str, about: &str, env, steps, collect: &str| Recipe {
-        name: name.into(),
-        about: about.into(),
-        training: Some(Training { env, steps }),
-        collect: format!("--skill expert --explore --successful {collect}"),
-    };
-    vec![
-        taken(
-            "ant-goal-50",
-            "FM-IRL's Ant-goal, every second sector of the goals",
-            "AntGoal-v0",
-            500_000,
-            "--env AntGoal-v0@coverage=0.5 --episodes 2000",
-        ),
-        taken(
-            "hand-rotate",
-            "FM-IRL's Hand-rotate",
-            "CustomHandManipulateBlockRotateZ-v0",
-            1_000_000,
-            "--episodes 1000",
-        ),
-    ]
+/// FM-IRL's task whose expert is trained.
+fn ant_goal() -> Recipe {
+    Recipe {
+        name: "ant-goal-50".into(),
+        about: "FM-IRL's Ant-goal, every second sector of the goals".into(),
+        training: Some(Training {
+            env: "AntGoal-v0",
+            steps: 500_000,
+        }),
+        collect:
+            "--skill expert --explore --successful --env AntGoal-v0@coverage=0.5 --episodes 2000"
+                .into(),
+    }
 }
 
 /// D4RL's levels of skill, and FM-IRL's 25 full episodes.
