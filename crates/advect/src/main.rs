@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", command::explain(&error));
-            ExitCode::FAILURE
+            command::exit_code(&error)
         }
     }
 }

@@ -17,6 +17,7 @@ mod render;
 mod report;
 mod train;
 
+use again::{INTERRUPTED, Interrupted};
 use anyhow::Context;
 use args::{Cli, ComputeArgs, DeviceChoice, Verb};
 use std::io::{ErrorKind, Write};
@@ -55,6 +56,14 @@ pub fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// That of an interrupt, or of any other failure.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.is::<Interrupted>() {
+        true => INTERRUPTED.into(),
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Prints a line to the output; a reader that has gone away is no error.

@@ -1,5 +1,6 @@
 //! `advect train`.
 
+use super::again::INTERRUPTED;
 use super::args::TrainArgs;
 use super::progress::{Shown, clock};
 use super::{eval, pictures, print, settings, start_threads};
@@ -16,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a shell reports of a program that an interrupt ended.
-const INTERRUPTED: u8 = 130;
 /// Interrupts closer together than this are one.
 const REPEATED: Duration = Duration::from_millis(700);
 

@@ -3,6 +3,7 @@
 use crate::harness::{Training, advect, fail, hash, result, succeed};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// A run of 200 steps with checkpoints at 100 and 200.
 fn two_checkpoints(out: &Path) -> Training {
@@ -219,6 +220,31 @@ fn an_interrupt_saves_and_the_printed_command_goes_on() {
         (finished["stopped"].as_bool(), hash(&finished)),
         (Some(false), expected)
     );
+}
+
+/// Only the command is told, not the training that it started.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_series_passes_it_on_to_its_training() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = advect(&["modes", "sac", "--out"]);
+    let child = command
+        .arg(out.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let run = out.path().join("runs/sac-TwoModeBandit-v0-s0");
+    while !run.join("metrics.jsonl").is_file() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let args = ["-TERM", &child.id().to_string()];
+    let kill = std::process::Command::new("kill").args(args).status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("the same command goes on"), "{stderr}");
+    assert_eq!(result(&run)["stopped"], true);
 }
 
 /// The stop lies between checkpoints of the straight run, in the middle of a rollout for an algorithm that learns from rollouts.
