@@ -77,7 +77,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
     recipes.extend(kitchens());
     recipes.push(Recipe::scripted(
         "hand-rotate",
-        "FM-IRL's Hand-rotate, about ten thousand transitions",
+        "FM-IRL's Hand-rotate, about nine thousand transitions",
         "--env CustomHandManipulateBlockRotateZ-v0 --successful --episodes 380",
     ));
     recipes.push(ant_goal());
