@@ -81,14 +81,7 @@ fn bad_bandwidth(problem: String) -> candle_core::Error {
 struct Points {
     y: Vec<f64>,
     a: Vec<f64>,
-    /// States.
-    m: usize,
-    /// Queries per state.
-    p: usize,
-    /// Particles per state.
-    r: usize,
-    /// Coordinates.
-    dim: usize,
+    sizes: Sizes,
 }
 
 /// The points of one state.
@@ -148,30 +141,24 @@ pub(crate) fn check_bandwidths<T: PartialOrd + Default + std::fmt::Display>(
 
 impl Points {
     fn read(op: &'static str, y: &Tensor, a: &Tensor) -> Result<Self> {
-        let Sizes { m, p, r, dim } = expect_points(op, y, a)?;
-        Ok(Self {
-            y: read(y)?,
-            a: read(a)?,
-            m,
-            p,
-            r,
-            dim,
-        })
+        let sizes = expect_points(op, y, a)?;
+        let (y, a) = (read(y)?, read(a)?);
+        Ok(Self { y, a, sizes })
     }
 
     fn state(&self, m: usize) -> StatePoints<'_> {
-        let (queries, particles) = (self.p * self.dim, self.r * self.dim);
+        let (queries, particles) = (self.sizes.p * self.sizes.dim, self.sizes.r * self.sizes.dim);
         StatePoints {
             y: &self.y[m * queries..(m + 1) * queries],
             a: &self.a[m * particles..(m + 1) * particles],
-            dim: self.dim,
+            dim: self.sizes.dim,
         }
     }
 
     /// Bandwidths `[M, P]` on the host, all positive.
     fn bandwidths(&self, op: &'static str, h: &Tensor) -> Result<Vec<f64>> {
-        if h.dims() != [self.m, self.p] {
-            let expected = format!("[{}, {}], one per query", self.m, self.p);
+        if h.dims() != [self.sizes.m, self.sizes.p] {
+            let expected = format!("[{}, {}], one per query", self.sizes.m, self.sizes.p);
             return Err(shape_error(op, "h", h.dims(), expected));
         }
         check_bandwidths(read(h)?)
@@ -183,13 +170,13 @@ impl Points {
         width: usize,
         fill: impl Fn(StatePoints, usize, usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
-        let mut out = vec![0.0; self.m * self.p * width];
+        let mut out = vec![0.0; self.sizes.m * self.sizes.p * width];
         if !out.is_empty() {
-            out.par_chunks_mut(self.p * width)
+            out.par_chunks_mut(self.sizes.p * width)
                 .enumerate()
                 .for_each(|(m, state_out)| {
                     for (i, row) in state_out.chunks_exact_mut(width).enumerate() {
-                        fill(self.state(m), m * self.p + i, i, row);
+                        fill(self.state(m), m * self.sizes.p + i, i, row);
                     }
                 });
         }
@@ -237,12 +224,16 @@ pub fn median_rule(median: f64, particles: usize) -> f64 {
 /// If the shapes disagree.
 pub fn squared_distances(y: &Tensor, a: &Tensor) -> Result<Tensor> {
     let points = Points::read("squared_distances", y, a)?;
-    let out = points.map_queries(points.r, |state, _, i, row| {
+    let out = points.map_queries(points.sizes.r, |state, _, i, row| {
         for (d, a) in row.iter_mut().zip(state.particles()) {
             *d = squared_distance(state.query(i), a) as f32;
         }
     });
-    Tensor::from_vec(out, (points.m, points.p, points.r), y.device())
+    Tensor::from_vec(
+        out,
+        (points.sizes.m, points.sizes.p, points.sizes.r),
+        y.device(),
+    )
 }
 
 /// Lower median of the squared distances of every query and the bandwidth by [`median_rule`], both `[M, P]` f32.
@@ -259,7 +250,7 @@ pub fn median_bandwidth(y: &Tensor, a: &Tensor) -> Result<(Tensor, Tensor)> {
         let median = lower_median(&mut d);
         row.copy_from_slice(&[median as f32, median_rule(median, d.len()) as f32]);
     });
-    let both = Tensor::from_vec(out, (points.m, points.p, 2), y.device())?;
+    let both = Tensor::from_vec(out, (points.sizes.m, points.sizes.p, 2), y.device())?;
     let column = |c: usize| both.narrow(2, c, 1)?.squeeze(2)?.contiguous();
     Ok((column(0)?, column(1)?))
 }
@@ -272,14 +263,14 @@ pub fn state_median_bandwidth(y: &Tensor, a: &Tensor) -> Result<Tensor> {
     let points = Points::read("state_median_bandwidth", y, a)?;
     let bandwidth = |m: usize| {
         let state = points.state(m);
-        let rows = (0..points.p).map(|i| state.query(i));
+        let rows = (0..points.sizes.p).map(|i| state.query(i));
         let mut d: Vec<f64> = rows
             .flat_map(|y| state.particles().map(|a| squared_distance(y, a)))
             .collect();
-        median_rule(lower_median(&mut d), points.r) as f32
+        median_rule(lower_median(&mut d), points.sizes.r) as f32
     };
-    let out: Vec<f32> = (0..points.m).into_par_iter().map(bandwidth).collect();
-    Tensor::from_vec(out, points.m, y.device())
+    let out: Vec<f32> = (0..points.sizes.m).into_par_iter().map(bandwidth).collect();
+    Tensor::from_vec(out, points.sizes.m, y.device())
 }
 
 /// The kernel matrix `k_ij = k(y_i, a_j)`, `[M, P, R]` f32.
@@ -289,14 +280,18 @@ pub fn state_median_bandwidth(y: &Tensor, a: &Tensor) -> Result<Tensor> {
 pub fn kernel_matrix(kernel: RadialKernel, y: &Tensor, a: &Tensor, h: &Tensor) -> Result<Tensor> {
     let points = Points::read("kernel_matrix", y, a)?;
     let h = points.bandwidths("kernel_matrix", h)?;
-    let out = points.map_queries(points.r, |state, query, i, row| {
+    let out = points.map_queries(points.sizes.r, |state, query, i, row| {
         for (k, a) in row.iter_mut().zip(state.particles()) {
             *k = kernel
                 .profile(squared_distance(state.query(i), a), h[query])
                 .0 as f32;
         }
     });
-    Tensor::from_vec(out, (points.m, points.p, points.r), y.device())
+    Tensor::from_vec(
+        out,
+        (points.sizes.m, points.sizes.p, points.sizes.r),
+        y.device(),
+    )
 }
 
 /// The full gradient `dk_ij/da_j`, `[M, P, R, A]` f32. For sums over `j` use [`contract_gradient`], which never forms it.
@@ -306,7 +301,7 @@ pub fn kernel_matrix(kernel: RadialKernel, y: &Tensor, a: &Tensor, h: &Tensor) -
 pub fn kernel_gradient(kernel: RadialKernel, y: &Tensor, a: &Tensor, h: &Tensor) -> Result<Tensor> {
     let points = Points::read("kernel_gradient", y, a)?;
     let h = points.bandwidths("kernel_gradient", h)?;
-    let out = points.map_queries(points.r * points.dim, |state, query, i, row| {
+    let out = points.map_queries(points.sizes.r * points.sizes.dim, |state, query, i, row| {
         let y = state.query(i);
         for (out, a) in row.chunks_exact_mut(state.dim).zip(state.particles()) {
             let (_, slope) = kernel.profile(squared_distance(y, a), h[query]);
@@ -315,7 +310,16 @@ pub fn kernel_gradient(kernel: RadialKernel, y: &Tensor, a: &Tensor, h: &Tensor)
             }
         }
     });
-    Tensor::from_vec(out, (points.m, points.p, points.r, points.dim), y.device())
+    Tensor::from_vec(
+        out,
+        (
+            points.sizes.m,
+            points.sizes.p,
+            points.sizes.r,
+            points.sizes.dim,
+        ),
+        y.device(),
+    )
 }
 
 /// `sum_j w_ij dk_ij/da_j`, `[M, P, A]` f32, with `w [M, P, R]` (1 where `None`): the repulsion of SVGD.
@@ -332,8 +336,12 @@ pub fn contract_gradient(
     let points = Points::read("contract_gradient", y, a)?;
     let h = points.bandwidths("contract_gradient", h)?;
     let weights = weights.map(|w| read_weights(&points, w)).transpose()?;
-    let out = points.map_queries(points.dim, |state, query, i, row| {
-        let weight = |j: usize| weights.as_ref().map_or(1.0, |w| w[query * points.r + j]);
+    let out = points.map_queries(points.sizes.dim, |state, query, i, row| {
+        let weight = |j: usize| {
+            weights
+                .as_ref()
+                .map_or(1.0, |w| w[query * points.sizes.r + j])
+        };
         let mut sum = vec![0.0; state.dim];
         for (j, a) in state.particles().enumerate() {
             let (_, slope) = kernel.profile(squared_distance(state.query(i), a), h[query]);
@@ -343,11 +351,15 @@ pub fn contract_gradient(
             .zip(&sum)
             .for_each(|(out, x)| *out = *x as f32);
     });
-    Tensor::from_vec(out, (points.m, points.p, points.dim), y.device())
+    Tensor::from_vec(
+        out,
+        (points.sizes.m, points.sizes.p, points.sizes.dim),
+        y.device(),
+    )
 }
 
 fn read_weights(points: &Points, weights: &Tensor) -> Result<Vec<f64>> {
-    let expected = [points.m, points.p, points.r];
+    let expected = [points.sizes.m, points.sizes.p, points.sizes.r];
     if weights.dims() != expected {
         let found = weights.dims();
         return Err(shape_error(
