@@ -1,6 +1,6 @@
 //! Learning curves: training returns as points, evaluations as a line with its band.
 
-use super::{PlotError, colour, short_number, span};
+use super::{Drawn, PlotError, colour, short_number, span};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -31,7 +31,6 @@ pub struct Curve {
 
 /// The drawing area of a picture with both axes in numbers.
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 const SIZE: (u32, u32) = (900, 560);
 /// Height of a curve's line below the axes.

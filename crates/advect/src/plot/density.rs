@@ -1,9 +1,7 @@
 //! A policy over one action: the density of its samples beside the reward.
 
-use super::{PlotError, colour, short_number};
+use super::{Drawn, PlotError, colour, drawn, short_number};
 use plotters::prelude::*;
-
-type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// What a picture of a one-dimensional policy shows.
 pub struct DensityPicture<'a> {
@@ -24,14 +22,8 @@ const CURVE_POINTS: i32 = 400;
 /// # Errors
 /// [`PlotError::Empty`] without a sample.
 pub fn density_picture(picture: &DensityPicture) -> Result<String, PlotError> {
-    if picture.samples.is_empty() {
-        return Err(PlotError::Empty {
-            title: picture.title.into(),
-        });
-    }
-    let mut svg = String::new();
-    draw(&mut svg, picture).map_err(|e| PlotError::draw(picture.title, &e))?;
-    Ok(svg)
+    let is_empty = picture.samples.is_empty();
+    drawn(picture.title, is_empty, |svg| draw(svg, picture))
 }
 
 /// Density of the samples in each of the bins of `[-1, 1]`; what lies outside counts in the outermost.

@@ -74,6 +74,25 @@ impl PlotError {
     }
 }
 
+/// What drawing reports.
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// The picture that `draw` draws, which has to show something.
+fn drawn(
+    title: &str,
+    is_empty: bool,
+    draw: impl FnOnce(&mut String) -> Drawn,
+) -> Result<String, PlotError> {
+    if is_empty {
+        return Err(PlotError::Empty {
+            title: title.into(),
+        });
+    }
+    let mut svg = String::new();
+    draw(&mut svg).map_err(|e| PlotError::draw(title, &e))?;
+    Ok(svg)
+}
+
 /// Writes a picture beside its place and renames it, so that a reader never sees half of one.
 ///
 /// # Errors

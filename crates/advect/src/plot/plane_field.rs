@@ -1,7 +1,7 @@
 //! A function over a plane by its level lines, and points of several kinds on it.
 
-use super::policy::{Drawn, scatter, square_chart};
-use super::{PlotError, contour};
+use super::policy::{legend, scatter, square_chart};
+use super::{Drawn, PlotError, contour, drawn};
 use plotters::prelude::*;
 
 /// What a picture of a field shows.
@@ -29,14 +29,8 @@ const SIZE: (u32, u32) = (620, 640);
 /// # Errors
 /// [`PlotError::Empty`] without a point.
 pub fn plane_field(picture: &PlaneField) -> Result<String, PlotError> {
-    if picture.points.iter().all(|(_, points)| points.is_empty()) {
-        return Err(PlotError::Empty {
-            title: picture.title.into(),
-        });
-    }
-    let mut svg = String::new();
-    draw(&mut svg, picture).map_err(|e| PlotError::draw(picture.title, &e))?;
-    Ok(svg)
+    let is_empty = picture.points.iter().all(|(_, points)| points.is_empty());
+    drawn(picture.title, is_empty, |svg| draw(svg, picture))
 }
 
 fn draw(svg: &mut String, picture: &PlaneField) -> Drawn {
@@ -54,13 +48,7 @@ fn draw(svg: &mut String, picture: &PlaneField) -> Drawn {
         let line = |segment| PathElement::new(segment, super::colour(1).stroke_width(width));
         chart.draw_series(lines.into_iter().map(line))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .label_font(("sans-serif", 13))
-        .draw()?;
+    legend(&mut chart)?;
     root.present()?;
     drop(chart);
     Ok(())

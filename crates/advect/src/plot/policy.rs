@@ -1,12 +1,11 @@
 //! A policy over a plane: trajectories among the goals, and the actions that it samples at one state.
 
-use super::{PlotError, colour, contour, short_number};
+use super::{Drawn, PlotError, colour, contour, drawn, short_number};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
 /// A point of the plane.
 pub(super) type Point = (f64, f64);
-pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// What a picture of a policy shows.
@@ -48,14 +47,8 @@ const CONTOUR_CELLS: usize = 70;
 /// # Errors
 /// [`PlotError::Empty`] without a trajectory or without an action.
 pub fn policy_picture(picture: &PolicyPicture) -> Result<String, PlotError> {
-    if picture.trajectories.is_empty() || picture.actions.is_empty() {
-        return Err(PlotError::Empty {
-            title: picture.title.into(),
-        });
-    }
-    let mut svg = String::new();
-    draw(&mut svg, picture).map_err(|e| PlotError::draw(picture.title, &e))?;
-    Ok(svg)
+    let is_empty = picture.trajectories.is_empty() || picture.actions.is_empty();
+    drawn(picture.title, is_empty, |svg| draw(svg, picture))
 }
 
 fn draw(svg: &mut String, picture: &PolicyPicture) -> Drawn {
@@ -138,6 +131,11 @@ fn draw_actions(area: &Area, picture: &PolicyPicture) -> Drawn {
         colour(0),
     )?;
     scatter(&mut chart, picture.actions, chosen, colour(1))?;
+    legend(&mut chart)
+}
+
+/// What the kinds of dots are.
+pub(super) fn legend<'a, 'b: 'a>(chart: &mut PlaneChart<'a, 'b>) -> Drawn {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
