@@ -449,6 +449,7 @@ fn every_switch_changes_an_iteration_and_stays_finite() -> TestResult {
         "bootstrap_samples = 1",
         "fresh_share = 1.0",
         "balance = \"by_return\"",
+        "critic_sees_return = false",
         "critic_warmup = 1",
         "particles = 3",
         "transport = \"delta\"",

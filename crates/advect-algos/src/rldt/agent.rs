@@ -10,7 +10,8 @@ use super::config::{Reference, RewardScale, RldtConfig};
 use super::critic::{action_gradient, disjoint_losses, next_value};
 use super::critic_encoder::CriticEncoder;
 use super::landing::{explored, sample};
-use super::sequences::Sequences;
+use super::return_so_far::ReturnsSoFar;
+use super::sequences::{Sequences, Shown};
 use super::step::{PolicyStep, States, StepLoss, StepNoise};
 use super::trajectories::{Shape, some_of};
 use crate::dims::{Dims, Task};
@@ -32,6 +33,16 @@ pub struct Rldt {
     critic_encoder: CriticEncoder,
     /// Moving average of the mean size of a chunk's reward; 0 before the first reward.
     reward_size: f64,
+    so_far: ReturnsSoFar,
+}
+
+/// The kept rollouts of an update.
+struct Kept<'a> {
+    batch: &'a Batch,
+    shape: Shape,
+    reward: Vec<f32>,
+    /// What the episodes had collected before every row, where the critics see it.
+    so_far: Option<Tensor>,
 }
 
 /// Fine-tuning of a flow policy by density transport.
@@ -50,7 +61,7 @@ pub fn agent(
     config.validate()?;
     let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?;
     let dims = Dims {
-        obs: actor.encoder.width(),
+        obs: actor.encoder.width() + usize::from(config.critic_sees_return),
         act: task.dims.act,
     };
     let networks = Networks {
@@ -71,6 +82,7 @@ pub fn agent(
         critic_encoder: CriticEncoder::of(&actor, parts.policy.online.params())?,
         actor,
         reward_size: 0.0,
+        so_far: ReturnsSoFar::default(),
         config,
     };
     OffPolicyAgent::new("rldt", &table, settings, parts, rldt)
@@ -108,18 +120,34 @@ impl Rldt {
         )))
     }
 
-    fn pick(
-        &self,
-        parts: &mut ActorCritic,
-        batch: &Batch,
-        shape: Shape,
-        reward: &[f32],
-    ) -> Result<Sequences> {
+    /// What the rollouts in `batch` hold; the newest one is followed.
+    fn kept<'a>(&mut self, batch: &'a Batch) -> Result<Kept<'a>> {
+        let shape = self.shape(batch)?;
+        let reward = batch.reward.to_vec1::<f32>()?;
+        self.follow_rewards(&reward[reward.len() - shape.steps * shape.envs..]);
+        let mut so_far = None;
+        if self.config.critic_sees_return {
+            let ended = (&batch.terminated + &batch.truncated)?.to_vec1::<f32>()?;
+            let ended: Vec<bool> = ended.iter().map(|end| *end > 0.0).collect();
+            let before = self.so_far.follow(shape, &reward, &ended);
+            so_far = Some(Tensor::from_vec(before, reward.len(), batch.obs.device())?);
+        }
+        Ok(Kept {
+            batch,
+            shape,
+            reward,
+            so_far,
+        })
+    }
+
+    fn pick(&self, parts: &mut ActorCritic, kept: &Kept<'_>) -> Result<Sequences> {
         let (share, balance) = (self.config.fresh_share, self.config.balance);
-        let picked = shape.pick(share, balance, reward, &mut parts.streams.entropy);
-        let rows = shape.rows(&picked);
-        let factor = self.reward_factor();
-        Sequences::of(batch, &rows, picked.len(), &self.actor, factor)
+        let stream = &mut parts.streams.entropy;
+        let picked = kept.shape.pick(share, balance, &kept.reward, stream);
+        let rows = (kept.shape.rows(&picked), picked.len());
+        let (actor, factor) = (&self.actor, self.reward_factor());
+        let so_far = kept.so_far.as_ref();
+        Sequences::of(kept.batch, (&rows.0, rows.1), actor, factor, so_far)
     }
 
     /// Fresh actions of the policy at the next states, drawn once per batch: `[B, S, A]`.
@@ -138,13 +166,12 @@ impl Rldt {
         batch: &Sequences,
         means: &mut MeanMetrics,
     ) -> Result<()> {
-        let next_act = self.next_actions(parts, &batch.next_obs)?;
+        let next_act = self.next_actions(parts, &batch.next.obs)?;
         let rows = batch.share_rows(CRITICS)?;
         for _ in 0..self.config.critic_updates / self.config.repeats {
             let y = self.critic_targets(parts, batch, &next_act)?;
-            let states = self
-                .critic_encoder
-                .online(&self.shifted(parts, &batch.obs)?)?;
+            let shifted = self.shifted(parts, &batch.now.obs)?;
+            let states = batch.now.beside(self.critic_encoder.online(&shifted)?)?;
             let own = rows.iter().map(|rows| y.index_select(rows, 0));
             let own = own.collect::<Result<Vec<_>>>()?;
             let (net, critics) = (parts.critic.net(), parts.critic.online().tensor());
@@ -173,8 +200,8 @@ impl Rldt {
     ) -> Result<Tensor> {
         let clip = (self.config.q_min, self.config.q_max);
         let discount = (self.config.gamma, self.config.lambda);
-        let next = self.shifted(parts, &batch.next_obs)?;
-        let next = self.critic_encoder.target(&next)?;
+        let next = self.shifted(parts, &batch.next.obs)?;
+        let next = batch.next.beside(self.critic_encoder.target(&next)?)?;
         let (net, targets) = (parts.critic.net(), parts.critic.target().detached());
         let value = next_value(net, &targets, &next, next_act, clip)?;
         batch.targets(&value, discount, self.config.time_limits)
@@ -186,8 +213,9 @@ impl Rldt {
         self.actor.encoder.shifted(obs, pad, stream)
     }
 
-    /// The loss of one policy step at scaled observations `[M, o]` (section 3).
-    fn policy_loss(&self, parts: &mut ActorCritic, obs: &Tensor) -> Result<StepLoss> {
+    /// The loss of one policy step at `M` states (section 3).
+    fn policy_loss(&self, parts: &mut ActorCritic, shown: &Shown) -> Result<StepLoss> {
+        let obs = &shown.obs;
         let particles = self.config.particles;
         let shape = (obs.dim(0)?, particles, self.actor.act.width());
         let stream = &mut parts.streams.policy;
@@ -198,7 +226,8 @@ impl Rldt {
             coefficients: self.config.coefficients(),
         };
         let (net, critics) = (parts.critic.net(), parts.critic.online().tensor());
-        let seen = repeat_rows(&self.critic_encoder.fixed(obs)?, particles)?;
+        let seen = shown.beside(self.critic_encoder.fixed(obs)?)?;
+        let seen = repeat_rows(&seen, particles)?;
         let gradient = |_: &Tensor, act: &Tensor| action_gradient(net, critics, &seen, act);
         let policy = parts.policy.online.params().tensor();
         let reference = parts.policy.average().detached();
@@ -211,14 +240,14 @@ impl Rldt {
         step.loss_at(&policy, &reference, states, &noise, gradient)
     }
 
-    /// One policy step at scaled observations `[M, o]`.
+    /// One policy step at `M` states.
     fn update_policy(
         &self,
         parts: &mut ActorCritic,
-        obs: &Tensor,
+        shown: &Shown,
         means: &mut MeanMetrics,
     ) -> Result<()> {
-        let loss = self.policy_loss(parts, obs)?;
+        let loss = self.policy_loss(parts, shown)?;
         let total = loss.terms.total()?;
         let schedule = self.config.policy_schedule();
         let lr = schedule.at(parts.policy.online.steps());
@@ -245,7 +274,7 @@ impl Rldt {
                 0 => batch.rows(f % every.min(batch.count()), every)?,
                 some => batch.rows_of(&some_of(batch.count(), some, &mut parts.streams.entropy))?,
             };
-            self.update_policy(parts, &batch.obs.index_select(&rows, 0)?, means)?;
+            self.update_policy(parts, &batch.now.rows(&rows)?, means)?;
         }
         Ok(())
     }
@@ -317,13 +346,10 @@ impl OffPolicyAlgorithm for Rldt {
         batch: &Batch,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let shape = self.shape(batch)?;
-        let reward = batch.reward.to_vec1::<f32>()?;
-        let fresh = reward.len() - shape.steps * shape.envs;
-        self.follow_rewards(&reward[fresh..]);
+        let kept = self.kept(batch)?;
         let mut means = MeanMetrics::default();
         for _ in 0..self.config.repeats {
-            let batch = self.pick(parts, batch, shape, &reward)?;
+            let batch = self.pick(parts, &kept)?;
             self.update_critics(parts, &batch, &mut means)?;
             if parts.updates >= self.config.critic_warmup {
                 self.update_policies(parts, &batch, &mut means)?;
@@ -338,12 +364,18 @@ impl OffPolicyAlgorithm for Rldt {
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.actor.save(out);
         out.put_scalar("reward_size", self.reward_size);
+        if self.config.critic_sees_return {
+            self.so_far.save(out);
+        }
         self.critic_encoder.save(out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
         self.actor.load(from)?;
         self.reward_size = from.scalar("reward_size")?;
+        if self.config.critic_sees_return {
+            self.so_far.load(from)?;
+        }
         self.critic_encoder.load(from)
     }
 

@@ -62,6 +62,8 @@ pub struct RldtConfig {
     pub pretrained: String,
     /// Hidden widths of the critics. (C) three times 256, SiLU.
     pub critic_hidden: Vec<usize>,
+    /// Shows the critics, not the policy, what the episode has collected so far. (C) no; Furniture yes.
+    pub critic_sees_return: bool,
 
     /// Environments, `E`. (C) 100.
     pub num_envs: usize,
@@ -151,6 +153,7 @@ impl Default for RldtConfig {
             image_shift: 4,
             pretrained: String::new(),
             critic_hidden: vec![256; 3],
+            critic_sees_return: false,
             num_envs: 100,
             rollout_steps: 500,
             keep_iterations: 21,

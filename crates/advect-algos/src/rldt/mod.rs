@@ -9,6 +9,7 @@ pub mod critic_encoder;
 pub mod field;
 pub mod landing;
 pub mod loss;
+pub mod return_so_far;
 pub mod sequences;
 pub mod step;
 pub mod trajectories;

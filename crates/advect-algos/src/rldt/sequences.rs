@@ -7,15 +7,49 @@ use candle_core::{Result, Tensor};
 use super::critic::Share;
 use crate::flow_actor::FlowActor;
 
+/// States: `n` scaled observations, and what the critics are shown beside them.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Observations `[n, o]`.
+    pub obs: Tensor,
+    /// What the episode has collected so far `[n, 1]`, where the critics see it.
+    pub so_far: Option<Tensor>,
+}
+
+impl Shown {
+    /// The states in `rows` `[m]`.
+    ///
+    /// # Errors
+    /// If a row is not there.
+    pub fn rows(&self, rows: &Tensor) -> Result<Self> {
+        let so_far = self.so_far.as_ref();
+        Ok(Self {
+            obs: self.obs.index_select(rows, 0)?,
+            so_far: so_far.map(|x| x.index_select(rows, 0)).transpose()?,
+        })
+    }
+
+    /// What the critics see where `encoded` `[n, s]` stands for the observations.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn beside(&self, encoded: Tensor) -> Result<Tensor> {
+        match &self.so_far {
+            None => Ok(encoded),
+            Some(so_far) => Tensor::cat(&[&encoded, so_far], 1),
+        }
+    }
+}
+
 /// `J` trajectories of `T` steps as `T J` rows, step by step.
 #[derive(Debug, Clone)]
 pub struct Sequences {
-    /// States `[T J, o]`.
-    pub obs: Tensor,
+    /// States, `T J` of them.
+    pub now: Shown,
     /// Executed actions `[T J, A]`.
     pub act: Tensor,
-    /// True next states `[T J, o]`.
-    pub next_obs: Tensor,
+    /// True next states, `T J` of them.
+    pub next: Shown,
     reward: Vec<f32>,
     terminated: Vec<f32>,
     truncated: Vec<f32>,
@@ -23,24 +57,34 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// The `rows` of a batch, which hold `count` trajectories; rewards times `factor`.
+    /// The `rows` of a batch, which hold `count` trajectories; rewards times `factor`, and so is what was collected before each of the
+    /// batch's rows, where the critics see it.
     ///
     /// # Errors
     /// If a row is not there.
     pub fn of(
         batch: &Batch,
-        rows: &[u32],
-        count: usize,
+        (rows, count): (&[u32], usize),
         actor: &FlowActor,
         factor: f64,
+        so_far: Option<&Tensor>,
     ) -> Result<Self> {
         let index = Tensor::from_slice(rows, rows.len(), batch.obs.device())?;
         let of = |x: &Tensor| x.index_select(&index, 0);
+        let reward = (of(&batch.reward)? * factor)?;
+        let before = so_far.map(|x| of(x)? * factor).transpose()?;
+        let after = before.as_ref().map(|x| x + &reward).transpose()?;
+        let shown = |obs: &Tensor, so_far: Option<Tensor>| -> Result<Shown> {
+            Ok(Shown {
+                obs: actor.scaled(&of(obs)?)?,
+                so_far: so_far.map(|x| x.unsqueeze(1)).transpose()?,
+            })
+        };
         Ok(Self {
-            obs: actor.scaled(&of(&batch.obs)?)?,
+            now: shown(&batch.obs, before)?,
             act: actor.act.normalise(&of(&batch.act)?)?,
-            next_obs: actor.scaled(&of(&batch.next_obs)?)?,
-            reward: (of(&batch.reward)? * factor)?.to_vec1()?,
+            next: shown(&batch.next_obs, after)?,
+            reward: reward.to_vec1()?,
             terminated: of(&batch.terminated)?.to_vec1()?,
             truncated: of(&batch.truncated)?.to_vec1()?,
             count: count.max(1),
@@ -74,7 +118,7 @@ impl Sequences {
         };
         let rows: Vec<u32> = (0..steps).flat_map(own).collect();
         let len = rows.len();
-        Tensor::from_vec(rows, len, self.obs.device())
+        Tensor::from_vec(rows, len, self.act.device())
     }
 
     /// Lambda returns `[T J]` from values of the next states `[T J]`.
