@@ -261,6 +261,8 @@ pub struct DataArgs {
 pub enum DataVerb {
     /// Print environment, episodes, returns and the range of every coordinate of a D4RL, Minari, robomimic or OGBench file
     Info(InfoArgs),
+    /// Write a file of any of these formats in D4RL's layout, with its environment
+    Convert(ConvertArgs),
 }
 
 /// Arguments of `data info`.
@@ -268,6 +270,22 @@ pub enum DataVerb {
 pub struct InfoArgs {
     /// HDF5 or npz file
     pub file: PathBuf,
+}
+
+/// Arguments of `data convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// HDF5 or npz file
+    pub file: PathBuf,
+    /// HDF5 file to write, in D4RL's layout
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Environment of the data, see `advect envs` [default: the one that the file names]
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
+    /// Observations of a robomimic file, one behind the other [default: all low-dimensional ones in alphabetical order]
+    #[arg(long, value_name = "KEY,...", value_delimiter = ',')]
+    pub keys: Vec<String>,
 }
 
 /// Arguments of `check-env`.

@@ -1,12 +1,12 @@
-//! `advect collect` and `advect data info`.
+//! `advect collect` and `advect data`.
 
 use super::actor::ActorArgs;
-use super::args::{DataArgs, DataVerb};
+use super::args::{ConvertArgs, DataArgs, DataVerb};
 use super::print;
 use super::progress::Shown;
 use advect::compose;
 use advect::env_source::EnvSource;
-use advect::envs::data::Dataset;
+use advect::envs::data::{Dataset, read_robomimic};
 use advect::rl::behaviour::Behaviour;
 use advect::rl::collect::{Collected, Wanted, collect};
 use advect::rl::recorded::recorded;
@@ -105,8 +105,22 @@ fn write(dataset: &Dataset, out: &Path) -> anyhow::Result<()> {
     print(&format!("{} transitions: {}", dataset.len(), out.display()))
 }
 
-/// `advect data info`: what a file of transitions holds.
+/// `advect data`: what a file of transitions holds, or the file in D4RL's layout.
 pub fn run(args: &DataArgs) -> anyhow::Result<()> {
-    let DataVerb::Info(info) = &args.verb;
-    print(&Dataset::read(&info.file)?.stats().to_string())
+    match &args.verb {
+        DataVerb::Info(info) => print(&Dataset::read(&info.file)?.stats().to_string()),
+        DataVerb::Convert(convert) => write(&converted(convert)?, &convert.out),
+    }
+}
+
+fn converted(args: &ConvertArgs) -> anyhow::Result<Dataset> {
+    let keys: Vec<&str> = args.keys.iter().map(String::as_str).collect();
+    let mut dataset = match keys.as_slice() {
+        [] => Dataset::read(&args.file)?,
+        keys => read_robomimic(&args.file, keys)?,
+    };
+    if let Some(id) = &args.env {
+        dataset.env = Some(id.clone());
+    }
+    Ok(dataset)
 }

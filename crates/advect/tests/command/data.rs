@@ -44,6 +44,36 @@ fn random_episodes_are_recorded_and_described() {
 }
 
 #[test]
+fn a_robomimic_file_is_converted_by_its_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../advect-envs/tests/data_files/robomimic.hdf5");
+    let out = folder.path().join("converted.hdf5");
+    let convert = |keys: &str| {
+        let mut command = advect(&["data", "convert", "--env", "gym:robosuite_tasks:Square-v0"]);
+        command
+            .arg(&file)
+            .args(["--keys", keys])
+            .arg("--out")
+            .arg(&out);
+        command
+    };
+    let message = fail(&mut convert("robot0_eef_pos,force"));
+    assert!(message.contains("force"), "{message}");
+    assert!(!out.exists());
+    succeed(convert("robot0_eef_pos,object").output());
+    let (found, all) = (Dataset::read(&out).unwrap(), Dataset::read(&file).unwrap());
+    let named = found.env.as_deref();
+    assert_eq!(named, Some("gym:robosuite_tasks:Square-v0"));
+    let keys = ["robot0_eef_pos", "object"];
+    let wanted = advect::envs::data::read_robomimic(&file, &keys).unwrap();
+    assert_eq!((&found.obs, &found.act), (&wanted.obs, &all.act));
+    assert_eq!(found.episodes, all.episodes);
+    // the same numbers, in the order that was asked for
+    assert_ne!(found.obs, all.obs);
+}
+
+#[test]
 fn a_trained_agent_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let training = Training::new("sac", "Pendulum-v1", 80, folder.path());
