@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::dims::Task;
 use crate::error::AlgoError;
-use crate::min_max::MinMax;
 use crate::validate::at_least_one;
 
 /// First part of the names of an encoder's parameters.
@@ -125,21 +124,25 @@ impl Encoder {
         }
     }
 
-    /// Observations with their numbers scaled; pixels stay as they are.
+    /// Observations with their numbers scaled by `scaled`; pixels stay as they are.
     ///
     /// # Shapes
     /// `obs` `[B, o]`, and the result of the same shape.
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub fn scale(&self, bounds: &MinMax, obs: &Tensor) -> Result<Tensor> {
+    pub fn scale(
+        &self,
+        scaled: impl FnOnce(&Tensor) -> Result<Tensor>,
+        obs: &Tensor,
+    ) -> Result<Tensor> {
         match (self, self.numbers()) {
-            (Self::Identity(_), _) => bounds.normalise(obs),
+            (Self::Identity(_), _) => scaled(obs),
             (Self::Image(_), 0) => Ok(obs.clone()),
             (Self::Image(_), _) => {
                 let (pixels, numbers) = self.split(obs)?;
                 let pixels = pixels.to_dtype(DType::F32)?;
-                Tensor::cat(&[pixels, bounds.normalise(&numbers)?], 1)
+                Tensor::cat(&[pixels, scaled(&numbers)?], 1)
             }
         }
     }

@@ -28,6 +28,8 @@ pub struct FlowActor {
     pub n_steps: usize,
     /// Bounds of the observations, pixels left out.
     pub obs: MinMax,
+    /// Largest size of a scaled number of an observation; 0 is without a limit.
+    pub obs_clip: f64,
     /// Bounds of the actions.
     pub act: MinMax,
 }
@@ -52,9 +54,16 @@ impl FlowActor {
             net: network.build(dims)?,
             n_steps,
             obs: MinMax::identity(encoder.numbers()),
+            obs_clip: 0.0,
             act: MinMax::identity(dims.act),
             encoder,
         })
+    }
+
+    /// The same with scaled observations cut at this size; 0 is without a limit.
+    #[must_use]
+    pub fn clipped(self, obs_clip: f64) -> Self {
+        Self { obs_clip, ..self }
     }
 
     /// Names and shapes of all parameters, in order.
@@ -93,7 +102,11 @@ impl FlowActor {
     /// # Errors
     /// On a shape mismatch.
     pub fn scaled(&self, obs: &Tensor) -> Result<Tensor> {
-        self.encoder.scale(&self.obs, obs)
+        let scaled = |numbers: &Tensor| match self.obs_clip {
+            0.0 => self.obs.normalise(numbers),
+            clip => self.obs.normalise(numbers)?.clamp(-clip, clip),
+        };
+        self.encoder.scale(scaled, obs)
     }
 
     /// What the velocity network is conditioned on, `[B, s]`, differentiable in `params`; made once per observation and shared by its

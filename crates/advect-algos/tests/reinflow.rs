@@ -505,6 +505,7 @@ fn every_switch_changes_the_update() -> TestResult {
         "sigma_decay_updates = 3\nsigma_hold = 0.0",
         "sigma_decay_updates = 3\nsigma_end = 0.0",
         "n_blocks = 2",
+        "obs_clip = 0.5",
     ] {
         hashes.push(run(text)?);
         let repeated = hashes[..hashes.len() - 1].contains(&hashes[hashes.len() - 1]);

@@ -466,6 +466,7 @@ fn every_switch_changes_an_iteration_and_stays_finite() -> TestResult {
         "reference = \"pretrained\"",
         "reference = \"ema\"",
         "grad_clip = 1e-4",
+        "obs_clip = 0.5",
         "encoder = [8, 4]",
         "layer_norm = true",
         "n_blocks = 2",

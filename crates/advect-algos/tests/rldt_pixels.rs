@@ -121,6 +121,18 @@ fn features_shared_by_particles_are_those_of_a_particle_by_itself() -> Maybe<()>
 }
 
 #[test]
+fn limits_cut_the_numbers_behind_frames_and_no_pixels() -> Maybe<()> {
+    let actor = actor(2)?.0.clipped(2.0);
+    let pixels = frames(&mut Stream::new(1, "frames"), 1)?.to_dtype(DType::F32)?;
+    let numbers = Tensor::new(&[[0.5f32, -3.0]], &Device::Cpu)?;
+    let cut = actor.scaled(&Tensor::cat(&[&pixels, &numbers], 1)?)?;
+    let found = cut.narrow(1, IMAGE.len(), 2)?.to_vec2::<f32>()?;
+    assert_eq!(found, [[0.5, -2.0]]);
+    assert_eq!(max_abs(&(cut.narrow(1, 0, IMAGE.len())? - pixels)?)?, 0.0);
+    Ok(())
+}
+
+#[test]
 fn shifts_move_pixels_and_nothing_else() -> Maybe<()> {
     let encoder = Encoder::of(task(2), &ImageNetwork::default())?;
     let pixels = frames(&mut Stream::new(1, "frames"), 8)?.to_dtype(DType::F32)?;

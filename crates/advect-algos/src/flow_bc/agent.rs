@@ -52,7 +52,8 @@ impl FlowBcAgent {
     ) -> std::result::Result<Self, AlgoError> {
         config.validate()?;
         let table = crate::registry::to_table("flow-bc", &config)?;
-        let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?;
+        let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?
+            .clipped(config.obs_clip);
         let mut stream = Stream::new(seed, "flow-bc/init");
         let policy = drawn(actor.layout(), Init::FanInUniform, 1.0, &mut stream, device)?;
         let adam = AdamConfig {

@@ -26,6 +26,8 @@ pub struct FlowBcConfig {
     pub episodes: usize,
     /// Euler steps of a generated action, `K`. (C) 8.
     pub n_steps: usize,
+    /// Largest size of an observation's number after its scaling to `[-1, 1]`; 0 is none. (C) none.
+    pub obs_clip: f64,
     /// Evaluates from `x_0 = 0`, which is deterministic. (C) yes for Gym; Furniture and Robomimic draw `x_0`.
     pub zero_noise_eval: bool,
     /// Windows in a minibatch, `B`. (C) 128; others 256.
@@ -57,6 +59,7 @@ impl Default for FlowBcConfig {
             data: String::new(),
             episodes: 0,
             n_steps: 8,
+            obs_clip: 0.0,
             zero_noise_eval: true,
             batch_size: 128,
             lr: 1e-3,
@@ -98,6 +101,7 @@ impl FlowBcConfig {
             ("lr", self.lr),
             ("lr_end", self.lr_end),
             ("weight_decay", self.weight_decay),
+            ("obs_clip", self.obs_clip),
         ])?;
         unit_interval(&[("ema_tau", self.ema_tau)])
     }

@@ -69,7 +69,8 @@ impl ReinFlowAgent {
             drawn(layout, init, 1.0, &mut stream, device)
         };
         let image = ImageNetwork::default();
-        let actor = FlowActor::new(dims.into(), &config.network, &image, config.n_steps)?;
+        let actor = FlowActor::new(dims.into(), &config.network, &image, config.n_steps)?
+            .clipped(config.obs_clip);
         let nets = NoisyFlow::new(actor, dims, &config.noise_hidden)?;
         let sizes = [&[dims.obs], config.critic_hidden.as_slice(), &[1]].concat();
         let value_net = Mlp::new(&sizes, Activation::Mish)?;
@@ -133,11 +134,11 @@ impl ReinFlowAgent {
     /// A rollout in the units of the networks, chains in the place of actions.
     fn take_in(&self, batch: &Batch) -> Result<Experience> {
         check_envs(self.config.num_envs, batch.num_envs)?;
-        let scale = &self.nets.actor.obs;
-        let obs = scale.normalise(&batch.obs)?;
+        let actor = &self.nets.actor;
+        let obs = actor.scaled(&batch.obs)?;
         Ok(Experience {
             act: self.rollout_chains(&obs)?,
-            next_obs: scale.normalise(&batch.next_obs)?,
+            next_obs: actor.scaled(&batch.next_obs)?,
             terminated: batch.terminated.to_vec1()?,
             truncated: batch.truncated.to_vec1()?,
             num_envs: batch.num_envs,
@@ -245,7 +246,7 @@ impl Agent for ReinFlowAgent {
     /// The end of a noisy chain to explore, of the flow alone in an evaluation.
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
         let (rows, params) = (obs.dim(0)?, self.policy().detached());
-        let obs = &self.nets.actor.obs.normalise(obs)?;
+        let obs = &self.nets.actor.scaled(obs)?;
         let shape = (rows, self.nets.actor.act.width());
         let action = match mode {
             ActMode::Explore => {

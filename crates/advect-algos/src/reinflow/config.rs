@@ -99,6 +99,8 @@ pub struct ReinFlowConfig {
     pub sigma_hold: f64,
     /// Where it ends, as a share of the way from `sigma_min` to `sigma_max`. (C) 0.7.
     pub sigma_end: f64,
+    /// Largest size of an observation's number after its scaling to `[-1, 1]`; 0 is none. (C) none.
+    pub obs_clip: f64,
     /// Evaluates from `x_0 = 0`, which is deterministic. (C) no.
     pub zero_noise_eval: bool,
 }
@@ -143,6 +145,7 @@ impl Default for ReinFlowConfig {
             sigma_decay_updates: 0,
             sigma_hold: 0.35,
             sigma_end: 0.7,
+            obs_clip: 0.0,
             zero_noise_eval: false,
         }
     }
@@ -276,6 +279,7 @@ impl ReinFlowConfig {
         ])?;
         not_negative(&[
             ("target_kl", self.target_kl),
+            ("obs_clip", self.obs_clip),
             ("reward_clip", self.reward_clip),
             ("value_coef", self.value_coef),
             ("entropy_coef", self.entropy_coef),

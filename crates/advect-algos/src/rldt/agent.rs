@@ -59,7 +59,8 @@ pub fn agent(
     device: &Device,
 ) -> std::result::Result<RldtAgent, AlgoError> {
     config.validate()?;
-    let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?;
+    let actor = FlowActor::new(task, &config.network, &config.image, config.n_steps)?
+        .clipped(config.obs_clip);
     let dims = Dims {
         obs: actor.encoder.width() + usize::from(config.critic_sees_return),
         act: task.dims.act,

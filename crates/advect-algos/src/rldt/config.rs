@@ -141,6 +141,8 @@ pub struct RldtConfig {
 
     /// First flow step whose landing makes exploration noise. (C) 6 of 8; 30 of 32.
     pub explore_from: usize,
+    /// Largest size of an observation's number after its scaling to `[-1, 1]`; 0 is none. (C) none.
+    pub obs_clip: f64,
     /// Evaluates from `x_0 = 0`, which is deterministic. (C) yes for Gym; Furniture and Robomimic draw `x_0`.
     pub zero_noise_eval: bool,
 }
@@ -190,6 +192,7 @@ impl Default for RldtConfig {
             policy_warmup: 32,
             grad_clip: 0.0,
             explore_from: 6,
+            obs_clip: 0.0,
             zero_noise_eval: true,
         }
     }
@@ -309,6 +312,7 @@ impl RldtConfig {
             ("c_cons", self.c_cons),
             ("c_kl", self.c_kl),
             ("grad_clip", self.grad_clip),
+            ("obs_clip", self.obs_clip),
         ])?;
         positive(&[("reward_rate", self.reward_rate)])
     }
