@@ -7,7 +7,11 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Storage, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::error::{KernelError, shape_error};
 use crate::params::{ParamLayout, Params, f32_slice, f32_slice_mut};
 use crate::simd::{Kernel, Simd, dispatch};
@@ -325,6 +329,35 @@ impl InplaceOp2 for Moments {
         dispatch(MomentsPass(*self, moments, f32_slice(grad, grad_layout)?));
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        moments: &mut CudaStorage,
+        moments_layout: &Layout,
+        grad: &CudaStorage,
+        grad_layout: &Layout,
+    ) -> Result<()> {
+        let device = grad.device().clone();
+        let (mut moments, grad) = (
+            cuda::view_mut(moments, moments_layout)?,
+            cuda::view(grad, grad_layout)?,
+        );
+        let n = cuda::count(grad.len())?;
+        cuda::launch!(
+            device,
+            cuda::OPTIM,
+            "adam_moments",
+            cuda::elements(n),
+            &mut moments,
+            &grad,
+            &self.scale,
+            &self.toward1,
+            &self.toward2,
+            &n,
+        );
+        Ok(())
+    }
 }
 
 /// Pass three: the parameters move by the ratio of the corrected moments, and decay.
@@ -393,6 +426,36 @@ impl InplaceOp2 for Update {
             params,
             f32_slice(moments, moments_layout)?,
         ));
+        Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        params: &mut CudaStorage,
+        params_layout: &Layout,
+        moments: &CudaStorage,
+        moments_layout: &Layout,
+    ) -> Result<()> {
+        let device = moments.device().clone();
+        let (mut params, moments) = (
+            cuda::view_mut(params, params_layout)?,
+            cuda::view(moments, moments_layout)?,
+        );
+        let n = cuda::count(params.len())?;
+        cuda::launch!(
+            device,
+            cuda::OPTIM,
+            "adam_update",
+            cuda::elements(n),
+            &mut params,
+            &moments,
+            &self.rate,
+            &self.root_correction,
+            &self.eps,
+            &self.decay,
+            &n,
+        );
         Ok(())
     }
 }

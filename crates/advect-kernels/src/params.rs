@@ -7,7 +7,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::error::shape_error;
 
 /// One named parameter tensor inside a flat buffer.
@@ -301,6 +305,33 @@ impl InplaceOp2 for Lerp {
         }
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        target: &mut CudaStorage,
+        target_layout: &Layout,
+        source: &CudaStorage,
+        source_layout: &Layout,
+    ) -> Result<()> {
+        let device = source.device().clone();
+        let (mut target, source) = (
+            cuda::view_mut(target, target_layout)?,
+            cuda::view(source, source_layout)?,
+        );
+        let n = cuda::count(source.len())?;
+        cuda::launch!(
+            device,
+            cuda::OPTIM,
+            "lerp_towards",
+            cuda::elements(n),
+            &mut target,
+            &source,
+            &self.tau,
+            &n,
+        );
+        Ok(())
+    }
 }
 
 /// The contiguous f32 values behind a CPU tensor's storage.
@@ -336,7 +367,8 @@ fn storage_dtype(storage: &CpuStorage) -> DType {
     storage.dtype()
 }
 
-fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
+/// First and last index of a contiguous tensor's values.
+pub(crate) fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
     layout.contiguous_offsets().ok_or_else(|| {
         candle_core::Error::Msg(
             "a kernel takes contiguous tensors: call `contiguous()` first".into(),

@@ -10,24 +10,47 @@ pub enum DeviceError {
     Unknown(String),
     /// There are no CUDA kernels in this program.
     #[error(
-        "device cuda: this build has no CUDA kernels, it computes on the CPU only; use --device cpu or --device auto"
+        "device cuda: this build has no CUDA kernels, it computes on the CPU only; use --device cpu or --device auto, or build with \
+         `cargo xtask build --cuda`"
     )]
     NoCuda,
+    /// There are CUDA kernels, but no device to run them on.
+    #[error("device cuda: {0}; use --device cpu or --device auto")]
+    Missing(String),
 }
 
-/// Opens `auto`, `cpu` or `cuda`; `auto` is the fastest device that this build can use.
+/// Opens `auto`, `cpu` or `cuda`; `auto` is a CUDA device where the build has kernels and the machine a device, else the CPU, and says so
+/// where the build has kernels.
 ///
 /// # Errors
-/// [`DeviceError`] for another name, and for `cuda` where the build has no CUDA kernels.
+/// [`DeviceError`] for another name, and for `cuda` where there is no such device.
 ///
 /// ```
-/// assert!(advect::device::open("auto").unwrap().is_cpu());
-/// assert!(advect::device::open("cuda").unwrap_err().to_string().contains("no CUDA kernels"));
+/// assert!(advect::device::open("cpu").unwrap().is_cpu());
+/// assert!(advect::device::open("gpu").unwrap_err().to_string().contains("auto, cpu or cuda"));
 /// ```
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     match name {
-        "auto" | "cpu" => Ok(Device::Cpu),
-        "cuda" => Err(DeviceError::NoCuda),
+        "cpu" => Ok(Device::Cpu),
+        "cuda" => cuda(),
+        "auto" => match cuda() {
+            Err(DeviceError::Missing(reason)) => {
+                tracing::warn!("computing on the CPU: {reason}");
+                Ok(Device::Cpu)
+            }
+            Err(_) => Ok(Device::Cpu),
+            found => found,
+        },
         other => Err(DeviceError::Unknown(other.into())),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Result<Device, DeviceError> {
+    advect_kernels::cuda::open().map_err(|missing| DeviceError::Missing(missing.to_string()))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Result<Device, DeviceError> {
+    Err(DeviceError::NoCuda)
 }

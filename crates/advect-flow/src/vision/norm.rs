@@ -22,8 +22,20 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<T
             return Err(shape_error("layer_norm", name, row.dims(), expected));
         }
     }
+    if !x.device().is_cpu() {
+        return step_by_step(x, weight, bias);
+    }
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
     x.contiguous()?.apply_op3(&weight, &bias, LayerNorm)
+}
+
+/// The same by candle's operations.
+fn step_by_step(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let last = x.rank() - 1;
+    let centred = x.broadcast_sub(&x.mean_keepdim(last)?)?;
+    let variance = centred.sqr()?.mean_keepdim(last)?;
+    let unit = centred.broadcast_div(&(variance + f64::from(EPS))?.sqrt()?)?;
+    unit.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
 struct LayerNorm;

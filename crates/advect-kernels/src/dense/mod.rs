@@ -1,17 +1,23 @@
 //! What every fused network is made of: linear layers on flat parameters, their weight gradients, candle's operations.
 
 mod check;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod layer;
 mod net;
 mod ops;
 mod split;
+mod stage;
 mod tangents;
 mod weights;
 
 pub(crate) use check::{expect_candidates, expect_last, expect_tangent};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
 pub(crate) use layer::Step;
 pub(crate) use net::{Form, Linear, Net, Packed, block_rows};
 pub(crate) use ops::{Fused, Gradients, Wanted, candidates, forward, jacobian, jvp, net};
 pub(crate) use split::{Candidates, RowRange, Split};
+pub(crate) use stage::Stage;
 pub(crate) use tangents::{Tangents, first_columns};
 pub(crate) use weights::{Operands, Rows, weight_gradients};

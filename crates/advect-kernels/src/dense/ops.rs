@@ -2,8 +2,12 @@
 
 use std::sync::Mutex;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Program as CudaProgram, Saved as CudaSaved, ops as cuda_ops};
 use super::net::{Linear, Net};
 use super::split::Candidates;
 use super::tangents::Tangents;
@@ -22,6 +26,10 @@ pub(crate) trait Fused: Clone + Send + Sync + 'static {
 
     /// The activation.
     fn activation(&self) -> Activation;
+
+    /// The same network for the passes on a CUDA device.
+    #[cfg(feature = "cuda")]
+    fn program(&self) -> CudaProgram;
 
     /// `y [members, rows, out]` for `rows` rows of every member.
     fn forward(&self, net: &Net, x: Rows, rows: usize, y: &mut [f32]);
@@ -103,7 +111,7 @@ fn input_rows<'a>(net: &Net, x: &'a [f32], dims: &[usize]) -> (Rows<'a>, usize) 
 }
 
 /// `dims` for one network, with the members before them for an ensemble.
-fn with_members(params: &Layout, dims: &[usize]) -> Shape {
+pub(super) fn with_members(params: &Layout, dims: &[usize]) -> Shape {
     match params.dims() {
         [members, _] => [&[*members], dims].concat().into(),
         _ => dims.into(),
@@ -201,11 +209,18 @@ pub(crate) fn jacobian<N: Fused>(
     Ok((y, columns.transpose(1, 2)?.contiguous()?))
 }
 
+/// What a forward pass kept, where it ran.
+enum Kept<S> {
+    Cpu(S),
+    #[cfg(feature = "cuda")]
+    Cuda(CudaSaved),
+}
+
 /// `y` with gradients for parameters and input.
 struct ForwardOp<N: Fused> {
     network: N,
     keep: bool,
-    saved: Mutex<Option<N::Saved>>,
+    saved: Mutex<Option<Kept<N::Saved>>>,
 }
 
 impl<N: Fused> CustomOp2 for ForwardOp<N> {
@@ -226,13 +241,28 @@ impl<N: Fused> CustomOp2 for ForwardOp<N> {
         if self.keep {
             let saved = self.network.forward_saving(&net, rows, count, &mut y);
             if let Ok(mut slot) = self.saved.lock() {
-                *slot = Some(saved);
+                *slot = Some(Kept::Cpu(saved));
             }
         } else {
             self.network.forward(&net, rows, count, &mut y);
         }
         let shape = with_members(p_l, &[count, net.output_dim()]);
         Ok((CpuStorage::F32(y), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        p: &CudaStorage,
+        p_l: &Layout,
+        x: &CudaStorage,
+        x_l: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (y, shape, saved) = cuda_ops::forward(&self.network.program(), (p, p_l), (x, x_l))?;
+        if let Ok(mut slot) = self.saved.lock() {
+            *slot = self.keep.then_some(Kept::Cuda(saved));
+        }
+        Ok((y, shape))
     }
 
     fn bwd(
@@ -273,7 +303,7 @@ impl<N: Fused> CustomOp2 for ForwardOp<N> {
 /// Gradients of the forward pass, parameters then input in one flat tensor.
 struct BackwardOp<'a, N: Fused> {
     network: &'a N,
-    saved: Mutex<Option<N::Saved>>,
+    saved: Mutex<Option<Kept<N::Saved>>>,
     wanted: Wanted,
 }
 
@@ -294,10 +324,13 @@ impl<N: Fused> CustomOp3 for BackwardOp<'_, N> {
         let net = net(self.network, p, p_l)?;
         let (rows, count) = input_rows(&net, f32_slice(x, x_l)?, x_l.dims());
         let saved = self.saved.lock().ok().and_then(|mut slot| slot.take());
-        let saved = saved.unwrap_or_else(|| {
-            let mut y = vec![0.0; net.members * count * net.output_dim()];
-            self.network.forward_saving(&net, rows, count, &mut y)
-        });
+        let saved = match saved {
+            Some(Kept::Cpu(saved)) => saved,
+            _ => {
+                let mut y = vec![0.0; net.members * count * net.output_dim()];
+                self.network.forward_saving(&net, rows, count, &mut y)
+            }
+        };
         let cotangent = f32_slice(g, g_l)?;
         let grads = self
             .network
@@ -313,6 +346,25 @@ impl<N: Fused> CustomOp3 for BackwardOp<'_, N> {
         }
         let len = flat.len();
         Ok((CpuStorage::F32(flat), len.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        p: &CudaStorage,
+        p_l: &Layout,
+        x: &CudaStorage,
+        x_l: &Layout,
+        g: &CudaStorage,
+        g_l: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let saved = match self.saved.lock().ok().and_then(|mut slot| slot.take()) {
+            Some(Kept::Cuda(saved)) => Some(saved),
+            _ => None,
+        };
+        let program = self.network.program();
+        let (p, x, g) = ((p, p_l), (x, x_l), (g, g_l));
+        cuda_ops::backward(&program, p, x, g, saved, self.wanted)
     }
 }
 
@@ -365,6 +417,20 @@ impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
         let shape = with_members(p_l, &[states, per_state, outputs]);
         Ok((CpuStorage::F32(y), shape))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        p: &CudaStorage,
+        p_l: &Layout,
+        c: &CudaStorage,
+        c_l: &Layout,
+        o: &CudaStorage,
+        o_l: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let program = self.network.program();
+        cuda_ops::candidates(&program, (p, p_l), (c, c_l), (o, o_l), self.slot)
+    }
 }
 
 /// `[y, y_dot]` one after the other for one given tangent per row.
@@ -397,6 +463,19 @@ impl<N: Fused> CustomOp3 for JvpOp<'_, N> {
         let x = f32_slice(x, x_l)?;
         self.network.jvp(&net, x, rows, tangents, y, y_dot);
         Ok((CpuStorage::F32(both), (2, rows, outputs).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        p: &CudaStorage,
+        p_l: &Layout,
+        x: &CudaStorage,
+        x_l: &Layout,
+        t: &CudaStorage,
+        t_l: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        cuda_ops::jvp(&self.network.program(), (p, p_l), (x, x_l), (t, t_l))
     }
 }
 
@@ -432,5 +511,17 @@ impl<N: Fused> CustomOp2 for JacobianOp<'_, N> {
         self.network.jvp(&net, x, rows, tangents, y, columns);
         let len = both.len();
         Ok((CpuStorage::F32(both), len.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        p: &CudaStorage,
+        p_l: &Layout,
+        x: &CudaStorage,
+        x_l: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let columns = (self.slot, self.width);
+        cuda_ops::jacobian(&self.network.program(), (p, p_l), (x, x_l), columns)
     }
 }

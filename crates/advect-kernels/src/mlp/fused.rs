@@ -3,6 +3,8 @@
 use super::forward::Saved;
 use super::{Activation, Mlp, Precision, backward, forward, shared, tangent};
 use crate::dense::{Candidates, Fused, Gradients, Linear, Net, Rows, Tangents, Wanted};
+#[cfg(feature = "cuda")]
+use crate::dense::{CudaProgram, Stage};
 
 impl Fused for Mlp {
     type Saved = Saved;
@@ -13,6 +15,19 @@ impl Fused for Mlp {
 
     fn activation(&self) -> Activation {
         self.activation
+    }
+
+    #[cfg(feature = "cuda")]
+    fn program(&self) -> CudaProgram {
+        let hidden = self.linears.len() - 1;
+        let pairs = (0..hidden).flat_map(|i| [Stage::Linear(i), Stage::Activate(i)]);
+        CudaProgram {
+            stages: pairs.chain([Stage::Linear(hidden)]).collect(),
+            linears: self.linears.clone(),
+            norms: Vec::new(),
+            eps: 0.0,
+            activation: self.activation,
+        }
     }
 
     fn forward(&self, net: &Net, x: Rows, rows: usize, y: &mut [f32]) {

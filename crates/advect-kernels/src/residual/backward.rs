@@ -8,10 +8,9 @@ use super::ResidualMlp;
 use super::forward::Saved;
 use super::norm::{Affine, Keep, Stretch};
 use super::norm_derivative::Backward;
-use super::program::Stage;
 use super::rows::{Sum, run};
 use crate::dense::{
-    Form, Gradients, Net, Operands, Packed, Rows, Step, Wanted, block_rows, weight_gradients,
+    Form, Gradients, Net, Operands, Packed, Rows, Stage, Step, Wanted, block_rows, weight_gradients,
 };
 use crate::gemm::{Finish, Left, Out, Start};
 use crate::scratch::{Scratch, leading_dim};

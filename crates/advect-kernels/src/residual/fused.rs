@@ -2,6 +2,8 @@
 
 use super::forward::Saved;
 use super::{ResidualMlp, backward, forward, tangent};
+#[cfg(feature = "cuda")]
+use crate::dense::CudaProgram;
 use crate::dense::{Candidates, Fused, Gradients, Linear, Net, Rows, Tangents, Wanted};
 use crate::mlp::{Activation, Precision};
 
@@ -14,6 +16,17 @@ impl Fused for ResidualMlp {
 
     fn activation(&self) -> Activation {
         self.config.activation
+    }
+
+    #[cfg(feature = "cuda")]
+    fn program(&self) -> CudaProgram {
+        CudaProgram {
+            stages: self.program.stages.clone(),
+            linears: self.program.linears.clone(),
+            norms: self.program.norms.clone(),
+            eps: self.config.form.ln_eps().unwrap_or_default(),
+            activation: self.config.activation,
+        }
     }
 
     fn forward(&self, net: &Net, x: Rows, rows: usize, y: &mut [f32]) {

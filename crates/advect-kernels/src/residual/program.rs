@@ -1,21 +1,8 @@
 //! A residual network as a list of stages over its linear layers.
 
 use super::{BlockForm, ResidualConfig};
-use crate::dense::Linear;
+use crate::dense::{Linear, Stage};
 use crate::params::ParamLayout;
-
-/// One step of a forward pass; it takes the current value to the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// A linear layer.
-    Linear(usize),
-    /// LayerNorm where the network has it, then the activation.
-    Activate(usize),
-    /// A block begins: the value is also kept as the skip connection.
-    Enter,
-    /// A block ends: the skip connection is added.
-    Add,
-}
 
 /// What does the stages of a pass on the rows of a block; a value is where they lie.
 pub(super) trait Stages {

@@ -1,0 +1,44 @@
+//! Compiles the CUDA kernels to PTX where the feature is on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The kernels' sources; each becomes a `.ptx` of its name.
+const SOURCES: [&str; 2] = ["src/dense/dense.cu", "src/optim.cu"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return;
+    }
+    println!("cargo::rerun-if-env-changed=NVCC");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+        compile(Path::new(source), &out);
+    }
+}
+
+/// PTX of compute capability 8.0 runs on that and on every later GPU.
+fn compile(source: &Path, out: &Path) {
+    let nvcc = std::env::var_os("NVCC").unwrap_or_else(|| "nvcc".into());
+    let ptx = out.join(source.with_extension("ptx").file_name().unwrap_or_default());
+    let status = Command::new(&nvcc)
+        .args(["--ptx", "-arch=compute_80", "-O3", "-o"])
+        .arg(&ptx)
+        .arg(source)
+        .status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!(
+            "{} ended with {status} on {}",
+            nvcc.display(),
+            source.display()
+        ),
+        Err(e) => panic!(
+            "the feature `cuda` needs NVIDIA's compiler, but {} does not start: {e}\n\
+             `cargo xtask setup cuda` installs it, `cargo xtask build --cuda` uses it",
+            nvcc.display()
+        ),
+    }
+}

@@ -1,0 +1,185 @@
+//! Buffers, launches and products on a CUDA device; kernels are compiled by `build.rs`.
+#![allow(unsafe_code)] // launches and uninitialised buffers
+
+mod open;
+
+pub use open::{CudaMissing, open};
+
+use candle_core::cuda_backend::cudarc::cublas::{
+    Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
+};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, CudaViewMut, LaunchConfig};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
+use candle_core::{Layout, Result};
+
+use crate::params::contiguous;
+
+/// Values on the device.
+pub(crate) type Buffer = CudaSlice<f32>;
+/// Values on the device that somebody else owns.
+pub(crate) type View<'a> = CudaView<'a, f32>;
+/// As [`View`], mutable.
+pub(crate) type ViewMut<'a> = CudaViewMut<'a, f32>;
+
+/// Threads of a block.
+const BLOCK: u32 = 256;
+
+/// Kernels that are compiled together.
+pub(crate) struct Module {
+    pub name: &'static str,
+    pub ptx: &'static str,
+}
+
+/// The passes over flat buffers of `optim` and `params`.
+pub(crate) const OPTIM: Module = Module {
+    name: "advect_optim",
+    ptx: include_str!(concat!(env!("OUT_DIR"), "/optim.ptx")),
+};
+
+/// Launches the kernel of `$module` with that name on `$config` with references to its arguments.
+macro_rules! launch {
+    ($device:expr, $module:expr, $name:literal, $config:expr, $($argument:expr),+ $(,)?) => {{
+        use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
+        use candle_core::cuda_backend::WrapErr;
+        let function = $device.get_or_load_custom_func($name, $module.name, $module.ptx)?;
+        let mut builder = function.builder();
+        $(builder.arg($argument);)+
+        // SAFETY: the arguments are the kernel's, in its order, and cover the elements that it is told to take.
+        #[allow(unsafe_code)]
+        let launched = unsafe { builder.launch($config) };
+        launched.w()?;
+    }};
+}
+pub(crate) use launch;
+
+/// The contiguous values behind a tensor.
+///
+/// # Errors
+/// If it is not f32, or not contiguous.
+pub(crate) fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> Result<View<'a>> {
+    let (start, end) = contiguous(layout)?;
+    Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
+}
+
+/// As [`view`], mutable.
+///
+/// # Errors
+/// As [`view`].
+pub(crate) fn view_mut<'a>(storage: &'a mut CudaStorage, layout: &Layout) -> Result<ViewMut<'a>> {
+    let (start, end) = contiguous(layout)?;
+    Ok(storage.as_cuda_slice_mut::<f32>()?.slice_mut(start..end))
+}
+
+/// A buffer whose values are written before they are read.
+///
+/// # Errors
+/// If the device has no room.
+pub(crate) fn buffer(device: &CudaDevice, len: usize) -> Result<Buffer> {
+    // SAFETY: the promise of the first line.
+    unsafe { device.alloc::<f32>(len.max(1)) }
+}
+
+/// A number as kernels count.
+///
+/// # Errors
+/// If there are more than 2^32 - 1.
+pub(crate) fn count(n: usize) -> Result<u32> {
+    u32::try_from(n).map_err(|_| {
+        candle_core::Error::Msg(format!(
+            "a kernel takes at most 2^32 - 1 elements, here are {n}: take smaller batches"
+        ))
+    })
+}
+
+fn blocks(grid: (u32, u32, u32)) -> LaunchConfig {
+    LaunchConfig {
+        grid_dim: grid,
+        block_dim: (BLOCK, 1, 1),
+        shared_mem_bytes: 0,
+    }
+}
+
+/// A thread for each of `n` elements, or several elements for a thread.
+pub(crate) fn elements(n: u32) -> LaunchConfig {
+    blocks((n.div_ceil(BLOCK).clamp(1, 1 << 16), 1, 1))
+}
+
+/// A warp for each of `rows` rows.
+pub(crate) fn warps(rows: u32) -> LaunchConfig {
+    blocks((rows.div_ceil(BLOCK / 32).max(1), 1, 1))
+}
+
+/// A block for each 32 columns of each member.
+pub(crate) fn columns(width: u32, members: u32) -> LaunchConfig {
+    blocks((width.div_ceil(32).max(1), members.max(1), 1))
+}
+
+/// A matrix in memory: its values, the distance of its rows, and that of the members' matrices.
+pub(crate) struct Matrix<'a> {
+    pub values: View<'a>,
+    pub ld: usize,
+    pub member_stride: usize,
+}
+
+/// `out [members, rows, n] = left op(right)`, row-major.
+pub(crate) enum Form {
+    /// `left [rows, k] right [n, k]^T`.
+    Forward,
+    /// `left [rows, k] right [k, n]`.
+    Backward,
+    /// `left [k, rows]^T right [k, n]`.
+    Weight,
+}
+
+/// Rows, inner dimension, columns and members of a product.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
+    pub rows: usize,
+    pub k: usize,
+    pub n: usize,
+    pub members: usize,
+}
+
+/// A product for every member; the members' results lie `out_stride` apart.
+///
+/// # Errors
+/// If the library fails.
+pub(crate) fn product(
+    device: &CudaDevice,
+    form: Form,
+    left: &Matrix,
+    right: &Matrix,
+    out: &mut ViewMut,
+    out_stride: usize,
+    sizes: Sizes,
+) -> Result<()> {
+    use cublasOperation_t::{CUBLAS_OP_N as PLAIN, CUBLAS_OP_T as TRANSPOSED};
+    // the library counts by columns, so it computes the transposed product: its first operand is ours on the right
+    let (transa, transb) = match form {
+        Form::Forward => (TRANSPOSED, PLAIN),
+        Form::Backward => (PLAIN, PLAIN),
+        Form::Weight => (PLAIN, TRANSPOSED),
+    };
+    let gemm = GemmConfig {
+        transa,
+        transb,
+        m: sizes.n as i32,
+        n: sizes.rows as i32,
+        k: sizes.k as i32,
+        alpha: 1.0,
+        lda: right.ld as i32,
+        ldb: left.ld as i32,
+        beta: 0.0,
+        ldc: sizes.n as i32,
+    };
+    let batched = StridedBatchedConfig {
+        gemm,
+        batch_size: sizes.members as i32,
+        stride_a: right.member_stride as i64,
+        stride_b: left.member_stride as i64,
+        stride_c: out_stride as i64,
+    };
+    let blas = device.cublas_handle();
+    // SAFETY: the operands hold the matrices that `sizes` and their distances tell.
+    unsafe { blas.gemm_strided_batched(batched, &right.values, &left.values, out) }.w()
+}

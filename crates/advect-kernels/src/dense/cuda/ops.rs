@@ -1,0 +1,188 @@
+//! The operations of `dense::ops` on tensors of a CUDA device.
+
+use std::sync::Arc;
+
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::{CudaDevice, CudaStorage};
+use candle_core::{Layout, Result, Shape};
+
+use super::{
+    Input, Pass, Program, Saved, TrackedSaved, insert_columns, sum_members, unit_tangents,
+};
+use crate::cuda::{Buffer, View, buffer, view};
+use crate::dense::ops::{Wanted, with_members};
+
+/// A tensor: values and layout.
+pub(crate) type On<'a> = (&'a CudaStorage, &'a Layout);
+
+/// The network over its parameters, `[P]` or `[E, P]`.
+fn pass<'a>(program: &'a Program, (params, layout): On<'a>) -> Result<Pass<'a>> {
+    Ok(Pass {
+        device: params.device(),
+        program,
+        params: view(params, layout)?,
+        members: match layout.dims() {
+            [members, _] => *members,
+            _ => 1,
+        },
+    })
+}
+
+/// Rows `[rows, in]` or `[E, rows, in]`.
+fn input<'a>((x, layout): On<'a>) -> Result<Input<'a>> {
+    let dims = layout.dims();
+    Ok(Input {
+        values: view(x, layout)?,
+        rows: dims[dims.len() - 2],
+        per_member: dims.len() == 3,
+    })
+}
+
+fn stored(values: Buffer, device: &CudaDevice) -> CudaStorage {
+    CudaStorage::wrap_cuda_slice(values, device.clone())
+}
+
+/// The buffer itself, or a copy where something else still needs it.
+fn owned(values: Arc<Buffer>) -> Buffer {
+    Arc::try_unwrap(values).unwrap_or_else(|shared| (*shared).clone())
+}
+
+/// Several buffers behind one another.
+fn joined(device: &CudaDevice, parts: &[&Buffer]) -> Result<Buffer> {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let (mut all, mut at) = (buffer(device, len)?, 0);
+    for part in parts {
+        let to = &mut all.slice_mut(at..at + part.len());
+        device.memcpy_dtod(*part, to)?;
+        at += part.len();
+    }
+    Ok(all)
+}
+
+/// `y`, and what the backward pass needs.
+pub(crate) fn forward(program: &Program, p: On, x: On) -> Result<(CudaStorage, Shape, Saved)> {
+    let (pass, input) = (pass(program, p)?, input(x)?);
+    let (y, saved) = pass.forward(&input)?;
+    let shape = with_members(p.1, &[input.rows, program.outputs()]);
+    Ok((stored(owned(y), pass.device), shape, saved))
+}
+
+/// Gradients for parameters and input, those that are wanted, in one flat tensor.
+pub(crate) fn backward(
+    program: &Program,
+    p: On,
+    x: On,
+    cotangent: On,
+    saved: Option<Saved>,
+    wanted: Wanted,
+) -> Result<(CudaStorage, Shape)> {
+    let (pass, input) = (pass(program, p)?, input(x)?);
+    let saved = match saved {
+        Some(saved) => saved,
+        None => pass.forward(&input)?.1,
+    };
+    let found = pass.backward(&input, &saved, view(cotangent.0, cotangent.1)?, wanted)?;
+    let x = match &found.x {
+        Some(x) if pass.members > 1 && !input.per_member => {
+            Some(Arc::new(sum_members(pass.device, x, pass.members)?))
+        }
+        other => other.clone(),
+    };
+    let parts: Vec<&Buffer> = found.params.iter().chain(x.as_deref()).collect();
+    let flat = joined(pass.device, &parts)?;
+    let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    Ok((stored(flat, pass.device), len.into()))
+}
+
+/// `y [states, per_state, out]` of each member for candidates.
+pub(crate) fn candidates(
+    program: &Program,
+    p: On,
+    context: On,
+    own: On,
+    slot: usize,
+) -> Result<(CudaStorage, Shape)> {
+    let pass = pass(program, p)?;
+    let (states, per_state, width) = own.1.shape().dims3()?;
+    let (from, inserted) = (view(context.0, context.1)?, view(own.0, own.1)?);
+    let sizes = (per_state, program.inputs(), slot, width);
+    let rows = insert_columns(pass.device, &from, &inserted, sizes)?;
+    let input = Input {
+        values: rows.as_view(),
+        rows: states * per_state,
+        per_member: false,
+    };
+    let (y, _) = pass.forward(&input)?;
+    let shape = with_members(p.1, &[states, per_state, program.outputs()]);
+    Ok((stored(owned(y), pass.device), shape))
+}
+
+/// `y [rows, out]` and, behind it, `y_dot [rows, per_row, out]`.
+fn with_tangents(pass: &Pass, x: &Input, tangents: View, per_row: usize) -> Result<Buffer> {
+    let (y, saved) = pass.forward(x)?;
+    let y_dot = pass.tangent(&saved, tangents, x.rows * per_row)?;
+    joined(pass.device, &[&y, &y_dot])
+}
+
+/// `[y, y_dot]` for one tangent per row.
+pub(crate) fn jvp(program: &Program, p: On, x: On, t: On) -> Result<(CudaStorage, Shape)> {
+    let (pass, input) = (pass(program, p)?, input(x)?);
+    let both = with_tangents(&pass, &input, view(t.0, t.1)?, 1)?;
+    let shape = (2, input.rows, program.outputs());
+    Ok((stored(both, pass.device), shape.into()))
+}
+
+/// `y`, then the derivatives along the input columns `slot..slot + width`, in one flat tensor.
+pub(crate) fn jacobian(
+    program: &Program,
+    p: On,
+    x: On,
+    (slot, width): (usize, usize),
+) -> Result<(CudaStorage, Shape)> {
+    let (pass, input) = (pass(program, p)?, input(x)?);
+    let units = unit_tangents(pass.device, input.rows, program.inputs(), (slot, width))?;
+    let both = with_tangents(&pass, &input, units.as_view(), width)?;
+    let len = (1 + width) * input.rows * program.outputs();
+    Ok((stored(both, pass.device), len.into()))
+}
+
+/// Primal and tangent rows of a tracked pass.
+fn both_rows<'a>((x, layout): On<'a>) -> Result<Input<'a>> {
+    Ok(Input {
+        values: view(x, layout)?,
+        rows: 2 * layout.dims()[1],
+        per_member: false,
+    })
+}
+
+/// `[2, rows, out]` of `[2, rows, in]`, and what the backward pass needs.
+pub(crate) fn tracked_forward(
+    program: &Program,
+    p: On,
+    x: On,
+) -> Result<(CudaStorage, Shape, TrackedSaved)> {
+    let (pass, both) = (pass(program, p)?, both_rows(x)?);
+    let (y, saved) = pass.tracked_forward(&both)?;
+    let shape = (2, both.rows / 2, program.outputs());
+    Ok((stored(y, pass.device), shape.into(), saved))
+}
+
+/// Gradients for parameters and `[2, rows, in]`, in one flat tensor.
+pub(crate) fn tracked_backward(
+    program: &Program,
+    p: On,
+    x: On,
+    cotangent: On,
+    saved: Option<TrackedSaved>,
+) -> Result<(CudaStorage, Shape)> {
+    let (pass, both) = (pass(program, p)?, both_rows(x)?);
+    let saved = match saved {
+        Some(saved) => saved,
+        None => pass.tracked_forward(&both)?.1,
+    };
+    let found = pass.tracked_backward(&both, &saved, view(cotangent.0, cotangent.1)?)?;
+    let parts: Vec<&Buffer> = found.params.iter().chain(found.x.as_deref()).collect();
+    let flat = joined(pass.device, &parts)?;
+    let len = flat.len();
+    Ok((stored(flat, pass.device), len.into()))
+}

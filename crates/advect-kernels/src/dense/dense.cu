@@ -1,0 +1,226 @@
+// Fused networks on a GPU: what happens between the matrix products (`cuda.rs` says in which order).
+// Values are row-major, `[members, rows, width]`; parameters lie `stride` apart for each member.
+
+enum Activation { RELU, TANH, GELU, SILU, MISH };
+
+// An activation with its first two derivatives.
+struct Curve {
+  float value, slope, bend;
+};
+
+__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+__device__ __forceinline__ Curve curve_at(int activation, float x) {
+  switch (activation) {
+  case RELU:
+    return {fmaxf(x, 0.0f), x > 0.0f ? 1.0f : 0.0f, 0.0f};
+  case TANH: {
+    float y = tanhf(x), slope = 1.0f - y * y;
+    return {y, slope, -2.0f * y * slope};
+  }
+  case GELU: {
+    float density = 0.39894228f * expf(-0.5f * x * x), cdf = normcdff(x);
+    return {x * cdf, cdf + x * density, density * (2.0f - x * x)};
+  }
+  case SILU: {
+    float gate = sigmoid(x), y = x * gate, slope = gate * (1.0f - gate);
+    return {y, gate + y * (1.0f - gate), slope * (2.0f + x * (1.0f - 2.0f * gate))};
+  }
+  default: {
+    // t = tanh(softplus(x)) by e = e^x; above 20 all three have converged
+    float e = expf(fminf(x, 20.0f)), w = e * (e + 2.0f), inverse = 1.0f / (w + 2.0f);
+    float rise = 4.0f * e * inverse, part = (e + 1.0f) * inverse;
+    float t = w * inverse, t_dot = rise * part;
+    float t_dot2 = rise * inverse * (2.0f * e + 1.0f - 4.0f * e * (e + 1.0f) * part);
+    return {x * t, t + x * t_dot, 2.0f * t_dot + x * t_dot2};
+  }
+  }
+}
+
+#define FOR_EACH(i, n)                                                                             \
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
+
+// z + b, in place; `bias` is its place in a member's parameters.
+extern "C" __global__ void add_bias(float *z, const float *params, unsigned bias, unsigned stride,
+                                    unsigned rows, unsigned width, unsigned n) {
+  FOR_EACH(i, n) z[i] += params[i / width / rows * stride + bias + i % width];
+}
+
+// z -> a(z + b) in place, and a'(z + b) where it is kept.
+extern "C" __global__ void bias_activate(float *z, float *slope, int keep, const float *params, unsigned bias,
+                                         unsigned stride, unsigned rows, unsigned width, int activation,
+                                         unsigned n) {
+  FOR_EACH(i, n) {
+    Curve found = curve_at(activation, z[i] + params[i / width / rows * stride + bias + i % width]);
+    z[i] = found.value;
+    if (keep)
+      slope[i] = found.slope;
+  }
+}
+
+// out = a(z) and slope = a'(z).
+extern "C" __global__ void activate(const float *z, float *out, float *slope, int activation, unsigned n) {
+  FOR_EACH(i, n) {
+    Curve found = curve_at(activation, z[i]);
+    out[i] = found.value;
+    slope[i] = found.slope;
+  }
+}
+
+// Primal rows above tangent rows, in place: z -> a(z), z' -> a'(z) z'; a'(z) and a''(z) z' beside.
+extern "C" __global__ void activate_tangent(float *both, float *slope, float *bend, int activation, unsigned n) {
+  FOR_EACH(i, n) {
+    Curve found = curve_at(activation, both[i]);
+    float z_dot = both[n + i];
+    both[i] = found.value;
+    both[n + i] = found.slope * z_dot;
+    slope[i] = found.slope;
+    bend[i] = found.bend * z_dot;
+  }
+}
+
+// Cotangents of primal and tangent rows: d = d a' + d' e and d' = d' a', in place.
+extern "C" __global__ void combine(float *both, const float *slope, const float *bend, unsigned n) {
+  FOR_EACH(i, n) {
+    float d_dot = both[n + i];
+    both[i] = both[i] * slope[i] + d_dot * bend[i];
+    both[n + i] = d_dot * slope[i];
+  }
+}
+
+// out = x slope, where `per` rows of x share a row of slopes.
+extern "C" __global__ void scale_rows(const float *x, const float *slope, float *out, unsigned width, unsigned per,
+                                      unsigned n) {
+  FOR_EACH(i, n) out[i] = x[i] * slope[i / width / per * width + i % width];
+}
+
+extern "C" __global__ void add(const float *x, const float *y, float *out, unsigned n) {
+  FOR_EACH(i, n) out[i] = x[i] + y[i];
+}
+
+// [members, n] -> [n], members added in order.
+extern "C" __global__ void sum_members(const float *x, float *out, unsigned members, unsigned n) {
+  FOR_EACH(i, n) {
+    float sum = x[i];
+    for (unsigned e = 1; e < members; e++)
+      sum += x[e * n + i];
+    out[i] = sum;
+  }
+}
+
+// Candidate k of state b: `own [states, per_state, width]` before column `slot` of `context [states, inputs - width]`.
+extern "C" __global__ void insert_columns(const float *context, const float *own, float *out, unsigned per_state,
+                                          unsigned inputs, unsigned slot, unsigned width, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned row = i / inputs, column = i % inputs;
+    unsigned state = row / per_state, rest = inputs - width;
+    if (column < slot)
+      out[i] = context[state * rest + column];
+    else if (column < slot + width)
+      out[i] = own[row * width + column - slot];
+    else
+      out[i] = context[state * rest + column - width];
+  }
+}
+
+// The unit vectors of the columns slot.., `width` rows for each row: `[rows, width, inputs]`.
+extern "C" __global__ void unit_tangents(float *out, unsigned inputs, unsigned slot, unsigned width, unsigned n) {
+  FOR_EACH(i, n) out[i] = i % inputs == slot + i / inputs % width ? 1.0f : 0.0f;
+}
+
+// Sums over rows into a member's parameters at `offset`: of x, or of x y. One block for 32 columns of a member,
+// 8 threads for each column; the order of the sum is fixed.
+extern "C" __global__ void column_sums(const float *x, const float *y, int product, float *out, unsigned offset,
+                                       unsigned stride, unsigned rows, unsigned width) {
+  __shared__ float part[8][33];
+  unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32;
+  size_t start = (size_t)blockIdx.y * rows * width;
+  float sum = 0.0f;
+  if (column < width)
+    for (unsigned row = lane; row < rows; row += 8) {
+      size_t i = start + (size_t)row * width + column;
+      sum += product ? x[i] * y[i] : x[i];
+    }
+  part[lane][threadIdx.x % 32] = sum;
+  __syncthreads();
+  if (lane == 0 && column < width) {
+    for (unsigned other = 1; other < 8; other++)
+      sum += part[other][threadIdx.x];
+    out[blockIdx.y * stride + offset + column] = sum;
+  }
+}
+
+// Sum over a warp, the same bits in every lane.
+__device__ __forceinline__ float warp_sum(float x) {
+  for (int lanes = 16; lanes > 0; lanes /= 2)
+    x += __shfl_xor_sync(0xffffffff, x, lanes);
+  return x;
+}
+
+#define ROW_OF_WARP(row) unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / 32
+#define FOR_COLUMNS(c, width) for (unsigned c = threadIdx.x % 32; c < (width); c += 32)
+
+// LayerNorm and activation of a row by a warp: n = r (z - m), out = a(g n + b); n, r and a' beside.
+// The gain lies at `norm` in the parameters, the shift behind it.
+extern "C" __global__ void norm_activate(const float *z, float *out, float *slope, float *normed, float *scale,
+                                         const float *params, unsigned norm, float eps, int activation, unsigned rows,
+                                         unsigned width) {
+  ROW_OF_WARP(row);
+  if (row >= rows)
+    return;
+  const float *from = z + (size_t)row * width, *gain = params + norm, *shift = gain + width;
+  float sum = 0.0f, squares = 0.0f;
+  FOR_COLUMNS(c, width) sum += from[c];
+  float mean = warp_sum(sum) / width;
+  FOR_COLUMNS(c, width) squares += (from[c] - mean) * (from[c] - mean);
+  float r = 1.0f / sqrtf(warp_sum(squares) / width + eps);
+  FOR_COLUMNS(c, width) {
+    size_t i = (size_t)row * width + c;
+    float n = r * (from[c] - mean);
+    Curve found = curve_at(activation, gain[c] * n + shift[c]);
+    out[i] = found.value;
+    slope[i] = found.slope;
+    normed[i] = n;
+  }
+  if (threadIdx.x % 32 == 0)
+    scale[row] = r;
+}
+
+// Its cotangent: p = d a' (whose column sums are the gradients), out = r (q - mean(q) - n mean(q n)) with q = p g.
+extern "C" __global__ void norm_backward(const float *d, const float *slope, const float *normed, const float *scale,
+                                         const float *params, unsigned norm, float *p, float *out, unsigned rows,
+                                         unsigned width) {
+  ROW_OF_WARP(row);
+  if (row >= rows)
+    return;
+  size_t start = (size_t)row * width;
+  const float *gain = params + norm, *n = normed + start;
+  float sum = 0.0f, along = 0.0f;
+  FOR_COLUMNS(c, width) {
+    float value = d[start + c] * slope[start + c];
+    p[start + c] = value;
+    sum += value * gain[c];
+    along += value * gain[c] * n[c];
+  }
+  float mean = warp_sum(sum) / width, slant = warp_sum(along) / width;
+  FOR_COLUMNS(c, width) out[start + c] = scale[row] * (p[start + c] * gain[c] - mean - n[c] * slant);
+}
+
+// Its tangent: out = a' g r (t - mean(t) - n mean(t n)); `per` rows of t share a row of the primal pass.
+extern "C" __global__ void norm_tangent(const float *t, const float *slope, const float *normed, const float *scale,
+                                        const float *params, unsigned norm, float *out, unsigned per, unsigned rows,
+                                        unsigned width) {
+  ROW_OF_WARP(row);
+  if (row >= rows)
+    return;
+  size_t start = (size_t)row * width, primal = (size_t)(row / per) * width;
+  const float *gain = params + norm, *n = normed + primal;
+  float sum = 0.0f, along = 0.0f;
+  FOR_COLUMNS(c, width) {
+    sum += t[start + c];
+    along += t[start + c] * n[c];
+  }
+  float mean = warp_sum(sum) / width, slant = warp_sum(along) / width;
+  FOR_COLUMNS(c, width)
+  out[start + c] = slope[primal + c] * gain[c] * scale[row / per] * (t[start + c] - mean - n[c] * slant);
+}
