@@ -5,7 +5,7 @@ use std::process::Command;
 
 use advect_envs::mujoco;
 
-use crate::{Result, workspace};
+use crate::{Result, cuda, workspace};
 
 /// One line of the report.
 struct Finding {
@@ -39,6 +39,7 @@ pub fn run(args: &[String]) -> Result {
         opengl(),
         ffmpeg(),
         cargo_deny(),
+        nvcc(),
         gpu(),
     ];
     findings.iter().for_each(print);
@@ -255,6 +256,22 @@ fn ffmpeg() -> Finding {
 fn cargo_deny() -> Finding {
     let mend = "cargo install --locked cargo-deny (`test` skips the licence check without it)";
     program("cargo-deny", "cargo", &["deny", "--version"], mend)
+}
+
+/// What compiles kernels for GPUs; programs need it to be built, not to run.
+fn nvcc() -> Finding {
+    let found = cuda::Toolchain::find().ok().flatten();
+    Finding {
+        what: "CUDA",
+        state: match &found {
+            Some(_) => State::Present,
+            None => State::Missing("cargo xtask setup cuda".into()),
+        },
+        detail: found.map_or_else(
+            || "no compiler of NVIDIA's that fits; it is installed when a build asks for it".into(),
+            |toolchain| toolchain.describe(),
+        ),
+    }
 }
 
 fn gpu() -> Finding {

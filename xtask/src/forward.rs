@@ -2,12 +2,21 @@
 
 use std::process::Command;
 
+use crate::cuda;
 use crate::workspace::cargo;
 use crate::{Error, Result};
 
-/// `cargo build --release --workspace`.
+/// `cargo build --release --workspace`; with `--cuda` the command with CUDA kernels.
 pub fn build(args: &[String]) -> Result {
-    replace(&["build", "--release", "--workspace"], args)
+    match args.iter().position(|arg| arg == "--cuda") {
+        None => replace(&["build", "--release", "--workspace"], args),
+        Some(at) => {
+            let rest = [&args[..at], &args[at + 1..]].concat();
+            let mut command = cargo_command(&["build", "--release", "--package", "advect"], &rest);
+            cuda::equip(command.args(["--features", "cuda"]))?;
+            become_command(command)
+        }
+    }
 }
 
 /// A program of the benches with its arguments.
@@ -43,21 +52,18 @@ pub fn golden(args: &[String]) -> Result {
     }
 }
 
-/// A verb of the `advect` command.
+/// A verb of the `advect` command, with CUDA kernels where a CUDA device is asked for.
 pub fn advect(verb: &str, args: &[String]) -> Result {
-    replace(
-        &[
-            "run",
-            "--release",
-            "--package",
-            "advect",
-            "--bin",
-            "advect",
-            "--",
-            verb,
-        ],
+    let run = ["run", "--release", "--package", "advect", "--bin", "advect"];
+    if !cuda::asked_for(args) {
+        return replace(&[&run[..], &["--", verb]].concat(), args);
+    }
+    let mut command = cargo_command(
+        &[&run[..], &["--features", "cuda", "--", verb]].concat(),
         args,
-    )
+    );
+    cuda::equip(&mut command)?;
+    become_command(command)
 }
 
 /// Threads of Mesa's software OpenGL beside the one that draws. Environments draw on threads of their own already.
@@ -65,12 +71,16 @@ const MESA_THREADS: &str = "LP_NUM_THREADS";
 
 /// Becomes `cargo fixed.. args..`, so that signals and the exit status are the command's own.
 fn replace(fixed: &[&str], args: &[String]) -> Result {
+    become_command(cargo_command(fixed, args))
+}
+
+fn cargo_command(fixed: &[&str], args: &[String]) -> Command {
     let mut command = Command::new(cargo());
     command.args(fixed).args(args);
     if std::env::var_os(MESA_THREADS).is_none() {
         command.env(MESA_THREADS, "0");
     }
-    become_command(command)
+    command
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! `cargo xtask TASK`: drives cargo. One file per task; `cargo xtask help` lists them.
 
+mod cuda;
 mod doctor;
 mod forward;
 mod report;
@@ -23,7 +24,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "build",
-        about: "build everything in the release profile",
+        about: "build everything in the release profile; --cuda with kernels for NVIDIA GPUs",
         run: forward::build,
     },
     Task {
@@ -117,6 +118,11 @@ const TASKS: &[Task] = &[
         run: setup::run,
     },
     Task {
+        name: "cuda-check",
+        about: "kernels and algorithms on CUDA's paths, without a GPU on a stand-in for the driver; --device on the machine's",
+        run: cuda::check,
+    },
+    Task {
         name: "tidy",
         about: "layers, docs, banned code, file sizes, commands in the docs",
         run: tidy::run,
@@ -156,7 +162,7 @@ fn dispatch(args: &[String]) -> Result {
 fn help() -> String {
     let rows = TASKS
         .iter()
-        .map(|task| format!("  {:<8} {}\n", task.name, task.about));
+        .map(|task| format!("  {:<10} {}\n", task.name, task.about));
     format!(
         "usage: cargo xtask TASK [ARGS]\n\n{}",
         rows.collect::<String>()

@@ -4,11 +4,11 @@ use std::process::Command;
 
 use advect_envs::mujoco;
 
-use crate::{Result, unknown, workspace};
+use crate::{Result, cuda, unknown, workspace};
 
 const PARTS: [&str; 3] = ["mujoco", "cuda", "peers"];
 
-/// Provisions MuJoCo or the peer libraries; the CUDA compiler is not available yet.
+/// Provisions MuJoCo, NVIDIA's compiler or the peer libraries.
 pub fn run(args: &[String]) -> Result {
     let [part] = args else {
         return Err(format!("setup takes one of {}", PARTS.join(", ")).into());
@@ -20,11 +20,14 @@ pub fn run(args: &[String]) -> Result {
             Ok(())
         }
         "peers" => peers(),
-        "cuda" => Err(
-            "`setup cuda` is not available yet: it comes with the part of advect that needs it; \
-             nothing that works today does"
-                .into(),
-        ),
+        "cuda" => {
+            let found = match cuda::Toolchain::find()? {
+                Some(found) => found,
+                None => cuda::provision()?,
+            };
+            println!("{}", found.describe());
+            Ok(())
+        }
         _ => Err(unknown("part", part, PARTS.into_iter()).into()),
     }
 }
@@ -45,9 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_that_are_not_there_yet_are_errors() {
-        let error = run(&["cuda".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("not available yet"), "{error}");
+    fn unknown_parts_are_errors() {
         let error = run(&["mujocco".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("the nearest are `mujoco`"), "{error}");
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::report::{self, Count};
-use crate::{Result, tidy, workspace};
+use crate::{Result, cuda, tidy, workspace};
 
 /// Runs the steps; `--advisories` also checks the dependencies against the advisory database,
 /// which needs the network.
@@ -36,6 +36,7 @@ pub fn run(args: &[String]) -> Result {
     steps.command("doc", docs(&root))?;
     steps.command("test", tests(&root))?;
     golden(&mut steps)?;
+    cuda_check(&mut steps)?;
     steps.command("readme", readme(&root)?)?;
     steps.finish();
     Ok(())
@@ -159,6 +160,16 @@ fn golden(steps: &mut Steps) -> Result {
             Ok(())
         }
     }
+}
+
+/// CUDA's code paths on the stand-in, where the compiler is installed; `ADVECT_REQUIRE_CUDA=1` installs it.
+fn cuda_check(steps: &mut Steps) -> Result {
+    let required = std::env::var("ADVECT_REQUIRE_CUDA").is_ok_and(|value| value == "1");
+    if required || cuda::Toolchain::find()?.is_some() {
+        return steps.run("cuda", |_| cuda::check_on_standin());
+    }
+    steps.skip("cuda", "no compiler: cargo xtask setup cuda");
+    Ok(())
 }
 
 fn golden_dir(root: &Path) -> Option<PathBuf> {

@@ -1,7 +1,9 @@
 //! Random tensors from named streams.
 //!
-//! Values are drawn on the host, so a stream gives the same numbers whatever the device.
+//! A stream gives the same numbers whatever the device: they are drawn where they are used, or on the host.
 
+#[cfg(feature = "cuda")]
+use crate::cuda::random::{self as cuda, Law};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Shape, Tensor, WithDType};
 
@@ -21,6 +23,10 @@ fn draw<T: WithDType>(
 /// # Errors
 /// If the device cannot hold the tensor; the same holds for every function here.
 pub fn normal(stream: &mut Stream, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        return cuda::draw(stream, Law::Normal, shape.into(), device);
+    }
     draw(shape.into(), device, |out| stream.fill_normal(out))
 }
 
@@ -35,6 +41,11 @@ pub fn uniform(
     shape: impl Into<Shape>,
     device: &Device,
 ) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        let width = high - low;
+        return cuda::draw(stream, Law::Uniform { low, width }, shape.into(), device);
+    }
     draw(shape.into(), device, |out| {
         stream.fill_uniform_range(low, high, out)
     })
@@ -45,6 +56,10 @@ pub fn uniform(
 /// # Errors
 /// See [`normal`].
 pub fn rademacher(stream: &mut Stream, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        return cuda::draw(stream, Law::Rademacher, shape.into(), device);
+    }
     draw(shape.into(), device, |out| stream.fill_rademacher(out))
 }
 
@@ -74,6 +89,10 @@ pub fn indices(
     shape: impl Into<Shape>,
     device: &Device,
 ) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        return cuda::draw(stream, Law::Indices(n), shape.into(), device);
+    }
     draw(shape.into(), device, |out| stream.fill_indices(n, out))
 }
 

@@ -69,6 +69,19 @@ impl Stream {
         Self { state }
     }
 
+    /// Moves the position past `blocks` blocks of four words, as draws elsewhere of the values that lie there.
+    ///
+    /// ```
+    /// use advect_rng::Stream;
+    /// let (mut drawn, mut skipped) = (Stream::new(7, "noise"), Stream::new(7, "noise"));
+    /// drawn.fill_normal(&mut [0.0; 10]); // four values of a block
+    /// skipped.skip(3);
+    /// assert_eq!(drawn.next_u32(), skipped.next_u32());
+    /// ```
+    pub fn skip(&mut self, blocks: u64) {
+        self.take(blocks);
+    }
+
     /// Where the next block lies; moves the position past `blocks` blocks.
     pub(crate) fn take(&mut self, blocks: u64) -> Origin {
         let StreamState {

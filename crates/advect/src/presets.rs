@@ -65,6 +65,7 @@ pub const PRESETS: &[Preset] = &[
     named!("reinflow", "fast"),
     named!("rldt", "fast"),
     named!("rldt", "pixels"),
+    named!("rldt", "sparse"),
     named!("sdac", "fast"),
     tuned!("bc", "MultiGoal-v0"),
     tuned!("bc", "TwoModeBandit-v0"),

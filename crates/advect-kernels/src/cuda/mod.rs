@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // launches and uninitialised buffers
 
 mod open;
+pub(crate) mod random;
 
 pub use open::{CudaMissing, open};
 

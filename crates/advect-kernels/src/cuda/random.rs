@@ -1,0 +1,148 @@
+//! Draws of a stream on the device, the same bits as on the host.
+
+use advect_rng::{Stream, StreamState};
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor,
+};
+
+use super::{Module, count, elements, launch};
+use crate::params::contiguous;
+
+const RANDOM: Module = Module {
+    name: "advect_random",
+    ptx: include_str!(concat!(env!("OUT_DIR"), "/random.ptx")),
+};
+
+/// What is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Law {
+    /// Standard normals.
+    Normal,
+    /// `low + width u`.
+    Uniform { low: f32, width: f32 },
+    /// Signs.
+    Rademacher,
+    /// Indices on `0..n`.
+    Indices(u32),
+}
+
+impl Law {
+    fn dtype(self) -> DType {
+        match self {
+            Self::Indices(_) => DType::U32,
+            _ => DType::F32,
+        }
+    }
+
+    /// Values of a block of the stream.
+    fn per_block(self) -> u64 {
+        match self {
+            Self::Normal | Self::Uniform { .. } => 4,
+            Self::Rademacher => 128,
+            Self::Indices(_) => 2,
+        }
+    }
+}
+
+/// A tensor of draws; the stream moves as by a fill on the host.
+///
+/// # Errors
+/// If the device fails.
+pub(crate) fn draw(stream: &mut Stream, law: Law, shape: Shape, device: &Device) -> Result<Tensor> {
+    let (from, len) = (stream.state(), shape.elem_count());
+    stream.skip((len as u64).div_ceil(law.per_block()));
+    // SAFETY: the kernel writes every value.
+    #[allow(unsafe_code)]
+    let out = unsafe { Tensor::empty(shape, law.dtype(), device) }?;
+    if len > 0 {
+        out.inplace_op1(&Fill { law, from })?;
+    }
+    Ok(out)
+}
+
+struct Fill {
+    law: Law,
+    from: StreamState,
+}
+
+impl InplaceOp1 for Fill {
+    fn name(&self) -> &'static str {
+        "draw"
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
+        Err(candle_core::Error::Msg("a host draws by `Stream`".into()))
+    }
+
+    fn cuda_fwd(&self, out: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        let device = out.device().clone();
+        let (start, end) = contiguous(layout)?;
+        let n = count(end - start)?;
+        let StreamState {
+            key: [key0, key1],
+            stream,
+            counter,
+        } = self.from;
+        let config = elements(n);
+        if let Law::Indices(range) = self.law {
+            let out = &mut out.as_cuda_slice_mut::<u32>()?.slice_mut(start..end);
+            launch!(
+                device,
+                RANDOM,
+                "fill_indices",
+                config,
+                out,
+                &key0,
+                &key1,
+                &stream,
+                &counter,
+                &range,
+                &n,
+            );
+            return Ok(());
+        }
+        let out = &mut out.as_cuda_slice_mut::<f32>()?.slice_mut(start..end);
+        match self.law {
+            Law::Normal => launch!(
+                device,
+                RANDOM,
+                "fill_normal",
+                config,
+                out,
+                &key0,
+                &key1,
+                &stream,
+                &counter,
+                &n,
+            ),
+            Law::Uniform { low, width } => launch!(
+                device,
+                RANDOM,
+                "fill_uniform",
+                config,
+                out,
+                &key0,
+                &key1,
+                &stream,
+                &counter,
+                &low,
+                &width,
+                &n,
+            ),
+            Law::Rademacher | Law::Indices(_) => launch!(
+                device,
+                RANDOM,
+                "fill_rademacher",
+                config,
+                out,
+                &key0,
+                &key1,
+                &stream,
+                &counter,
+                &n,
+            ),
+        }
+        Ok(())
+    }
+}

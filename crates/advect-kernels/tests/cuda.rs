@@ -1,0 +1,257 @@
+//! The kernels on a CUDA device beside the CPU (`cargo xtask cuda-check` runs this on a stand-in for the driver where there is no GPU).
+#![cfg(feature = "cuda")]
+
+use advect_kernels::init::{self, Init};
+use advect_kernels::{
+    Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
+    ResidualMlp, cuda, random,
+};
+use advect_rng::Stream;
+use candle_core::{Device, Result, Tensor, Var};
+
+/// Largest difference, where values are of order one; sums run in another order there.
+const TOLERANCE: f32 = 2e-5;
+
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Relu,
+    Activation::Tanh,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Mish,
+];
+
+/// Rows and widths that are no multiples of anything.
+const ROWS: usize = 37;
+const INPUTS: usize = 7;
+const OUTPUTS: usize = 5;
+
+fn normal(name: &str, shape: &[usize]) -> Result<Tensor> {
+    random::normal(&mut Stream::new(7, name), shape, &Device::Cpu)
+}
+
+/// What `compute` returns on the device and on the CPU is the same.
+fn agree(
+    what: &str,
+    inputs: &[&Tensor],
+    compute: impl Fn(&[Var]) -> Result<Vec<Tensor>>,
+) -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let on = |device: &Device| -> Result<Vec<Tensor>> {
+        let moved = inputs.iter();
+        let moved = moved.map(|x| Var::from_tensor(&x.to_device(device)?));
+        let results = compute(&moved.collect::<Result<Vec<_>>>()?)?;
+        results.iter().map(|x| x.to_device(&Device::Cpu)).collect()
+    };
+    for (i, (found, expected)) in on(&gpu)?.iter().zip(on(&Device::Cpu)?).enumerate() {
+        assert_eq!(found.dims(), expected.dims(), "{what}, result {i}");
+        let error = (found - &expected)?.abs()?.flatten_all()?.max(0)?;
+        let error = error.to_scalar::<f32>()?;
+        assert!(error < TOLERANCE, "{what}, result {i} differs by {error}");
+    }
+    Ok(())
+}
+
+/// Gradients of a weighted sum of `y` for every input.
+fn gradients(y: &Tensor, inputs: &[Var]) -> Result<Vec<Tensor>> {
+    let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
+    let found = (y * weight)?.sum_all()?.backward()?;
+    let missing = || candle_core::Error::Msg("no gradient".into());
+    let of = |x: &Var| found.get(x).cloned().ok_or_else(missing);
+    inputs.iter().map(of).collect()
+}
+
+fn drawn(layout: &ParamLayout, members: Option<usize>) -> Result<Tensor> {
+    let mut stream = Stream::new(3, "parameters");
+    let values: Vec<f32> = (0..members.unwrap_or(1))
+        .flat_map(|_| init::draw(layout, Init::FanInUniform, &mut stream))
+        .collect();
+    match members {
+        None => Tensor::from_vec(values, layout.len(), &Device::Cpu),
+        Some(members) => Tensor::from_vec(values, (members, layout.len()), &Device::Cpu),
+    }
+}
+
+fn mlp(activation: Activation) -> Result<(Mlp, ParamLayout)> {
+    let mlp = Mlp::new(&[INPUTS, 19, 33, OUTPUTS], activation)?;
+    let mut layout = ParamLayout::new();
+    mlp.push_layout(&mut layout, "net");
+    Ok((mlp, layout))
+}
+
+fn residuals() -> Result<Vec<(ResidualMlp, ParamLayout)>> {
+    let forms = [
+        BlockForm::PreActivation { ln_eps: None },
+        BlockForm::PreActivation { ln_eps: Some(1e-6) },
+        BlockForm::PostActivation { ln_eps: 1e-5 },
+    ];
+    let net = |form| {
+        let net = ResidualMlp::new(&ResidualConfig {
+            inputs: INPUTS,
+            hidden: 35,
+            n_blocks: 2,
+            outputs: OUTPUTS,
+            activation: Activation::Mish,
+            form,
+        })?;
+        let mut layout = ParamLayout::new();
+        net.push_layout(&mut layout, "net");
+        Ok((net, layout))
+    };
+    forms.into_iter().map(net).collect()
+}
+
+fn pair((y, y_dot): (Tensor, Tensor)) -> Vec<Tensor> {
+    vec![y, y_dot]
+}
+
+#[test]
+fn perceptrons_and_their_gradients() -> Result<()> {
+    for activation in ACTIVATIONS {
+        let (mlp, layout) = mlp(activation)?;
+        let (params, x) = (drawn(&layout, None)?, normal("x", &[ROWS, INPUTS])?);
+        agree(&format!("{activation:?}"), &[&params, &x], |on| {
+            let y = mlp.forward(&on[0], &on[1])?;
+            Ok([vec![y.clone()], gradients(&y, on)?].concat())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ensembles_on_shared_and_on_own_rows() -> Result<()> {
+    let (mlp, layout) = mlp(Activation::Relu)?;
+    let params = drawn(&layout, Some(3))?;
+    for shape in [vec![ROWS, INPUTS], vec![3, ROWS, INPUTS]] {
+        let x = normal("x", &shape)?;
+        agree(&format!("ensemble of {shape:?}"), &[&params, &x], |on| {
+            let y = mlp.forward(&on[0], &on[1])?;
+            Ok([vec![y.clone()], gradients(&y, on)?].concat())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn gradients_of_one_argument_alone() -> Result<()> {
+    let (mlp, layout) = mlp(Activation::Silu)?;
+    let (params, x) = (drawn(&layout, None)?, normal("x", &[ROWS, INPUTS])?);
+    for own in [0, 1] {
+        agree(&format!("argument {own}"), &[&params, &x], |on| {
+            let (fixed, free) = (on[1 - own].as_tensor().detach(), on[own].as_tensor());
+            let (params, x) = match own {
+                0 => (free, &fixed),
+                _ => (&fixed, free),
+            };
+            gradients(&mlp.forward(params, x)?, &on[own..=own])
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn residual_networks_and_their_gradients() -> Result<()> {
+    for (net, layout) in residuals()? {
+        let (params, x) = (drawn(&layout, None)?, normal("x", &[ROWS, INPUTS])?);
+        agree(&format!("{net:?}"), &[&params, &x], |on| {
+            let y = net.forward(&on[0], &on[1])?;
+            Ok([vec![y.clone()], gradients(&y, on)?].concat())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn tangents_jacobians_and_candidates() -> Result<()> {
+    let (mlp, layout) = mlp(Activation::Gelu)?;
+    let (x, t) = (normal("x", &[ROWS, INPUTS])?, normal("t", &[ROWS, INPUTS])?);
+    let context = normal("c", &[ROWS, INPUTS - 2])?;
+    let own = normal("o", &[ROWS, 3, 2])?;
+    let params = drawn(&layout, None)?;
+    agree("perceptron", &[&params, &x, &t, &context, &own], |on| {
+        let tangent = pair(mlp.jvp(&on[0], &on[1], &on[2])?);
+        let columns = pair(mlp.jacobian(&on[0], &on[1], 2, 3)?);
+        let y = mlp.forward_shared(&on[0], &on[3], &on[4], 1, Precision::F32)?;
+        Ok([tangent, columns, vec![y]].concat())
+    })?;
+    for (net, layout) in residuals()? {
+        let params = drawn(&layout, None)?;
+        let inputs = [&params, &x, &t, &context, &own];
+        agree(&format!("{net:?}"), &inputs, |on| {
+            let tangent = pair(net.jvp(&on[0], &on[1], &on[2])?);
+            let columns = pair(net.jacobian(&on[0], &on[1], 2, 3)?);
+            let y = net.forward_shared(&on[0], &on[3], &on[4], 1, Precision::F32)?;
+            Ok([tangent, columns, vec![y]].concat())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn tangents_that_are_differentiated() -> Result<()> {
+    for activation in ACTIVATIONS {
+        let (mlp, layout) = mlp(activation)?;
+        let (x, t) = (normal("x", &[ROWS, INPUTS])?, normal("t", &[ROWS, INPUTS])?);
+        let params = drawn(&layout, None)?;
+        agree(&format!("{activation:?}"), &[&params, &x, &t], |on| {
+            let (y, y_dot) = mlp.jvp_tracked(&on[0], &on[1], &on[2])?;
+            let both = Tensor::cat(&[&y, &y_dot], 1)?;
+            Ok([vec![y, y_dot], gradients(&both, on)?].concat())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn draws_have_the_bits_of_the_host() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    // lengths around a block, and more than a launch has threads for values
+    for len in [1, 3, 4, 5, 127, 1000, 40_001] {
+        let draw = |device: &Device| -> Result<(Vec<Vec<u32>>, Stream)> {
+            let mut stream = Stream::new(5, "draws").fork("child");
+            let floats = [
+                random::normal(&mut stream, len, device)?,
+                random::uniform(&mut stream, -1.5, 4.0, len, device)?,
+                random::rademacher(&mut stream, len, device)?,
+            ];
+            let bits = |x: &Tensor| -> Result<Vec<u32>> {
+                Ok(x.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+            };
+            let mut found = floats.iter().map(bits).collect::<Result<Vec<_>>>()?;
+            found.push(random::indices(&mut stream, 3_000_000_000, len, device)?.to_vec1()?);
+            Ok((found, stream))
+        };
+        assert!(draw(&gpu)? == draw(&Device::Cpu)?, "{len} values");
+    }
+    Ok(())
+}
+
+#[test]
+fn steps_of_adam_and_averages() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let (_, layout) = mlp(Activation::Relu)?;
+    let start = drawn(&layout, None)?.to_vec1::<f32>()?;
+    let run = |device: &Device| -> Result<[Vec<f32>; 2]> {
+        let params = Params::from_vec(layout.clone(), None, start.clone(), device)?;
+        let average = params.duplicate()?;
+        let config = AdamConfig {
+            weight_decay: 0.01,
+            clip_norm: Some(1.0),
+            ..AdamConfig::default()
+        };
+        let mut adam = Adam::new(&params, config)?;
+        for step in 0..4 {
+            let grad = normal(&format!("gradient {step}"), &[layout.len()])?.to_device(device)?;
+            adam.step(&params, &grad, 1e-2)?;
+            average.lerp_towards(&params, 0.3)?;
+        }
+        let copy = params.duplicate()?;
+        copy.lerp_towards(&average, 1.0)?;
+        assert_eq!(copy.hash()?, average.hash()?);
+        Ok([params.to_vec()?, average.to_vec()?])
+    };
+    for (found, expected) in run(&gpu)?.iter().zip(run(&Device::Cpu)?) {
+        let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        assert!(differences.fold(0.0, f32::max) < 1e-6);
+    }
+    Ok(())
+}
