@@ -6,21 +6,22 @@ use std::process::Command;
 /// The kernels' sources; each becomes a `.ptx` of its name.
 const SOURCES: [&str; 3] = ["src/dense/dense.cu", "src/optim.cu", "src/random.cu"];
 
-fn main() {
+fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
-        return;
+        return Ok(());
     }
     println!("cargo::rerun-if-env-changed=NVCC");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
-        compile(Path::new(source), &out);
+        compile(Path::new(source), &out)?;
     }
+    Ok(())
 }
 
 /// PTX of compute capability 8.0 runs on that and on every later GPU.
-fn compile(source: &Path, out: &Path) {
+fn compile(source: &Path, out: &Path) -> Result<(), String> {
     let nvcc = std::env::var_os("NVCC").unwrap_or_else(|| "nvcc".into());
     let ptx = out.join(source.with_extension("ptx").file_name().unwrap_or_default());
     let status = Command::new(&nvcc)
@@ -30,16 +31,16 @@ fn compile(source: &Path, out: &Path) {
         .arg(source)
         .status();
     match status {
-        Ok(status) if status.success() => {}
-        Ok(status) => panic!(
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!(
             "{} ended with {status} on {}",
             nvcc.display(),
             source.display()
-        ),
-        Err(e) => panic!(
+        )),
+        Err(e) => Err(format!(
             "the feature `cuda` needs NVIDIA's compiler, but {} does not start: {e}\n\
              `cargo xtask setup cuda` installs it, `cargo xtask build --cuda` uses it",
             nvcc.display()
-        ),
+        )),
     }
 }

@@ -1,5 +1,7 @@
 //! The device that a run computes on.
 
+use std::sync::Once;
+
 use candle_core::Device;
 
 /// Why there is no such device.
@@ -35,7 +37,8 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
         "cuda" => cuda(),
         "auto" => match cuda() {
             Err(DeviceError::Missing(reason)) => {
-                tracing::warn!("computing on the CPU: {reason}");
+                static SAID: Once = Once::new();
+                SAID.call_once(|| tracing::warn!("computing on the CPU: {reason}"));
                 Ok(Device::Cpu)
             }
             Err(_) => Ok(Device::Cpu),

@@ -6,9 +6,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{Layout, Result, Shape};
 
-use super::{
-    Input, Pass, Program, Saved, TrackedSaved, insert_columns, sum_members, unit_tangents,
-};
+use super::rows::{insert_columns, sum_members, unit_tangents};
+use super::{Input, Pass, Program, Saved, TrackedSaved};
 use crate::cuda::{Buffer, View, buffer, view};
 use crate::dense::ops::{Wanted, with_members};
 

@@ -1,0 +1,108 @@
+//! The command with CUDA kernels: what it says without a GPU, and what an update calls on the stand-in for the driver (`cargo xtask cuda-check`).
+#![cfg(feature = "cuda")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Where the stand-in lies; without it these tests have nothing to say about a machine's GPU.
+fn standin() -> Option<PathBuf> {
+    std::env::var_os("ADVECT_CUDA_STANDIN").map(PathBuf::from)
+}
+
+fn advect(args: &[&str], libraries: Option<&Path>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_advect"));
+    command.args(args).env_remove("LD_LIBRARY_PATH");
+    if let Some(libraries) = libraries {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn without_a_driver_cuda_is_an_error_and_auto_the_cpu() {
+    if standin().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let train = ["train", "sac", "--env", "Pendulum-v1", "--steps", "8"];
+    let on = |device: &str| {
+        let args = [
+            &train[..],
+            &["--device", device, "--set", "eval_episodes=1"],
+        ]
+        .concat();
+        advect(&args, None)
+            .arg("--out")
+            .arg(folder.path())
+            .output()
+            .unwrap()
+    };
+    let refused = on("cuda");
+    assert!(!refused.status.success());
+    let message = text(&refused);
+    assert!(message.contains("libcuda is not found"), "{message}");
+    assert!(message.contains("--device cpu"), "{message}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let fallback = on("auto");
+    let message = text(&fallback);
+    assert!(fallback.status.success(), "{message}");
+    assert_eq!(
+        message.matches("computing on the CPU").count(),
+        1,
+        "{message}"
+    );
+}
+
+/// Calls of `updates` updates.
+fn calls(algo: &str, updates: &str, libraries: &Path) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("calls.json");
+    let small = ["--set", "hidden=[32, 32]", "--set", "batch_size=32"];
+    let sizes = ["--obs-dim", "17", "--act-dim", "6", "--updates", updates];
+    let bench = ["bench-update", "--device", "cuda", "--algo", algo];
+    let args = [&bench[..], &sizes, &small].concat();
+    let mut command = advect(&args, Some(libraries));
+    let output = command.env("STANDIN_REPORT", &report).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let text = std::fs::read_to_string(&report).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What the driver and cuBLAS are called for; each at most this often in an update. The goal is 80 launches and products together, and
+/// none of the others.
+const CALLS: [&str; 7] = [
+    "cuLaunchKernel",
+    "cublasSgemmStridedBatched",
+    "cuMemAllocAsync",
+    "cuMemsetD8Async",
+    "cuMemcpyDtoDAsync",
+    "cuMemcpyHtoDAsync",
+    "cuMemcpyDtoHAsync",
+];
+const AT_MOST: [(&str, [f64; 7]); 2] = [
+    ("sac", [226.0, 28.0, 320.0, 55.0, 6.0, 34.0, 9.0]),
+    ("flame-m", [184.0, 39.0, 254.0, 25.0, 9.0, 41.0, 8.0]),
+];
+
+#[test]
+fn an_update_calls_no_more_than_it_did() {
+    let Some(libraries) = standin() else { return };
+    for (algo, at_most) in AT_MOST {
+        let (few, many) = (calls(algo, "2", &libraries), calls(algo, "6", &libraries));
+        let count = |report: &Value, name: &str| report["calls"][name]["calls"].as_f64();
+        for (name, most) in CALLS.into_iter().zip(at_most) {
+            let between = count(&many, name).unwrap_or(0.0) - count(&few, name).unwrap_or(0.0);
+            println!("{algo}: {:.1} {name} in an update", between / 4.0);
+            assert!(
+                between / 4.0 <= most,
+                "{algo}: {between} {name} in 4 updates"
+            );
+        }
+    }
+}
