@@ -55,9 +55,15 @@ pub fn golden(args: &[String]) -> Result {
 /// A verb of the `advect` command, with CUDA kernels where a CUDA device is asked for.
 pub fn advect(verb: &str, args: &[String]) -> Result {
     let run = ["run", "--release", "--package", "advect", "--bin", "advect"];
-    if !cuda::asked_for(args) {
-        return replace(&[&run[..], &["--", verb]].concat(), args);
+    match cuda::asked_for(args) {
+        true => advect_on_gpu(verb, args),
+        false => replace(&[&run[..], &["--", verb]].concat(), args),
     }
+}
+
+/// A verb of the `advect` command with CUDA kernels.
+pub fn advect_on_gpu(verb: &str, args: &[String]) -> Result {
+    let run = ["run", "--release", "--package", "advect", "--bin", "advect"];
     let mut command = cargo_command(
         &[&run[..], &["--features", "cuda", "--", verb]].concat(),
         args,

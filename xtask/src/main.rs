@@ -118,6 +118,11 @@ const TASKS: &[Task] = &[
         run: setup::run,
     },
     Task {
+        name: "device-report",
+        about: "[--algo A] [--updates U] [--out FILE]: this machine's GPU beside its CPU, a table and a JSON file",
+        run: |args| forward::advect_on_gpu("device-report", args),
+    },
+    Task {
         name: "cuda-check",
         about: "kernels and algorithms on CUDA's paths, without a GPU on a stand-in for the driver; --device on the machine's",
         run: cuda::check,
@@ -162,7 +167,7 @@ fn dispatch(args: &[String]) -> Result {
 fn help() -> String {
     let rows = TASKS
         .iter()
-        .map(|task| format!("  {:<10} {}\n", task.name, task.about));
+        .map(|task| format!("  {:<13} {}\n", task.name, task.about));
     format!(
         "usage: cargo xtask TASK [ARGS]\n\n{}",
         rows.collect::<String>()

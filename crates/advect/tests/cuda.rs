@@ -59,6 +59,35 @@ fn without_a_driver_cuda_is_an_error_and_auto_the_cpu() {
     );
 }
 
+#[test]
+fn a_report_compares_algorithms_with_the_cpu() {
+    let Some(libraries) = standin() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    let small = ["--set", "hidden=[16, 16]", "--set", "batch_size=8"];
+    let report = [
+        "device-report",
+        "--algo",
+        "sac",
+        "--algo",
+        "td3",
+        "--updates",
+        "3",
+    ];
+    let mut command = advect(&[&report[..], &small].concat(), Some(&libraries));
+    let output = command.arg("--out").arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let found: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!(found["device"], "stand-in");
+    let rows = found["algorithms"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        let difference = row["difference"][0].as_f64().unwrap();
+        assert!(difference < 1e-3, "{row}");
+        assert!(row["cuda"]["median_seconds"].as_f64().unwrap() > 0.0);
+    }
+}
+
 /// Calls of `updates` updates.
 fn calls(algo: &str, updates: &str, libraries: &Path) -> Value {
     let folder = tempfile::tempdir().unwrap();

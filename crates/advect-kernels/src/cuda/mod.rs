@@ -4,7 +4,7 @@
 mod open;
 pub(crate) mod random;
 
-pub use open::{CudaMissing, open};
+pub use open::{CudaMissing, Library, describe, libraries, open};
 
 use candle_core::cuda_backend::cudarc::cublas::{
     Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,

@@ -29,7 +29,10 @@ const TOOLKIT: &str =
 /// # Errors
 /// If a library or the device is missing.
 pub fn open() -> Result<Device, CudaMissing> {
-    libraries()?;
+    if let Some(missing) = libraries().into_iter().find(|library| !library.found) {
+        let Library { name, fix, .. } = missing;
+        return Err(CudaMissing::Library { name, fix });
+    }
     let driver = |e: candle_core::Error| CudaMissing::Driver(first_line(&e.to_string()));
     let device = Device::new_cuda_with_stream(0).map_err(driver)?;
     if let Device::Cuda(cuda) = &device {
@@ -40,8 +43,19 @@ pub fn open() -> Result<Device, CudaMissing> {
     Ok(device)
 }
 
-/// candle loads these when it opens a device, and panics without them.
-fn libraries() -> Result<(), CudaMissing> {
+/// A library that a device needs, and whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Library {
+    /// The library.
+    pub name: &'static str,
+    /// Whether the loader finds it.
+    pub found: bool,
+    /// What provides it.
+    pub fix: &'static str,
+}
+
+/// The libraries that a device needs: candle loads them when it opens one, and panics without them.
+pub fn libraries() -> [Library; 3] {
     // SAFETY: the libraries are NVIDIA's; loading them runs nothing of ours.
     let found = unsafe {
         [
@@ -50,10 +64,20 @@ fn libraries() -> Result<(), CudaMissing> {
             ("libcurand", curand::sys::is_culib_present(), TOOLKIT),
         ]
     };
-    match found.into_iter().find(|(_, present, _)| !present) {
-        Some((name, _, fix)) => Err(CudaMissing::Library { name, fix }),
-        None => Ok(()),
-    }
+    found.map(|(name, found, fix)| Library { name, found, fix })
+}
+
+/// Name of the first device, and its memory in bytes: free and in all. The device must be open.
+///
+/// # Errors
+/// If the driver refuses.
+pub fn describe() -> Result<(String, [usize; 2]), CudaMissing> {
+    let told = || {
+        let name = result::device::get_name(result::device::get(0)?)?;
+        let (free, all) = result::mem_get_info()?;
+        Ok((name, [free, all]))
+    };
+    told().map_err(|e: result::DriverError| CudaMissing::Driver(format!("{e:?}")))
 }
 
 /// Freed memory stays for the next allocation instead of going back to the system at every synchronisation.

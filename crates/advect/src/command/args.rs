@@ -47,8 +47,29 @@ pub enum Verb {
     Data(DataArgs),
     /// Check an environment: bounds, determinism, resets, saved states, time limit, lengths, speed
     CheckEnv(CheckEnvArgs),
+    /// Look at this machine's GPU: libraries, updates of every algorithm beside the CPU, their differences; a table and a JSON file
+    #[cfg(feature = "cuda")]
+    DeviceReport(DeviceReportArgs),
     /// Print the complete configuration of an algorithm as TOML
     Config(ConfigArgs),
+}
+
+/// Arguments of `device-report`.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Args)]
+pub struct DeviceReportArgs {
+    /// Algorithm; may be repeated [default: all]
+    #[arg(long = "algo", value_name = "A")]
+    pub algos: Vec<String>,
+    /// Updates of each on either device
+    #[arg(long, default_value_t = 20, value_name = "U", value_parser = clap::value_parser!(u32).range(2..))]
+    pub updates: u32,
+    /// A setting of these algorithms, `key=value`; may be repeated [default: their preset `fast`, else their defaults]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// JSON file to write
+    #[arg(long, default_value = "device-report.json", value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `train`.

@@ -7,6 +7,8 @@ mod bench;
 mod check_env;
 mod data;
 mod demos;
+#[cfg(feature = "cuda")]
+mod device_report;
 mod eval;
 mod lists;
 mod modes;
@@ -40,6 +42,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Modes(args) => modes::run(&args)?,
         Verb::Data(args) => data::run(&args)?,
         Verb::CheckEnv(args) => check_env::run(&args)?,
+        #[cfg(feature = "cuda")]
+        Verb::DeviceReport(args) => device_report::run(&args)?,
         Verb::Config(args) => lists::config(&args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,183 @@
+//! `advect device-report`: what this machine's GPU does with every algorithm, beside the CPU.
+
+use std::time::Instant;
+
+use advect::algos::{Dims, registry};
+use advect::compose;
+use advect::device;
+use advect::kernels::cuda;
+use advect::machine::Machine;
+use advect::presets;
+use advect::rl::{Agent, RunConfig, StateDict};
+use advect::timing::{TimingPlan, UpdateTiming, synthetic_demonstrations, time_updates};
+use anyhow::Context;
+use candle_core::Device;
+use serde::Serialize;
+
+use super::args::DeviceReportArgs;
+use super::{print, settings, start_threads};
+
+/// HalfCheetah's.
+const DIMS: Dims = Dims { obs: 17, act: 6 };
+
+/// What the JSON file holds.
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    memory_bytes: [usize; 2],
+    /// Seconds until the device was open.
+    open_seconds: f64,
+    machine: Machine,
+    version: &'static str,
+    algorithms: Vec<Row>,
+}
+
+/// One algorithm.
+#[derive(Serialize)]
+struct Row {
+    algo: String,
+    preset: Option<&'static str>,
+    /// The first update: kernels are translated for the GPU and loaded.
+    first_update_seconds: f64,
+    cuda: UpdateTiming,
+    cpu: UpdateTiming,
+    /// Largest relative difference of an array of the state after the updates, and its name.
+    difference: (f64, String),
+}
+
+/// Prints a table as it grows and writes the JSON file.
+pub fn run(args: &DeviceReportArgs) -> anyhow::Result<()> {
+    start_threads(None)?;
+    for library in cuda::libraries() {
+        let (name, fix) = (library.name, library.fix);
+        print(&match library.found {
+            true => format!("found    {name}"),
+            false => format!("MISSING  {name}; {fix}"),
+        })?;
+    }
+    let start = Instant::now();
+    let gpu = device::open("cuda")?;
+    let open_seconds = start.elapsed().as_secs_f64();
+    let (name, memory_bytes) = cuda::describe()?;
+    let [free, all] = memory_bytes.map(|bytes| bytes >> 20);
+    print(&format!(
+        "{name}, {free} of {all} MiB free, opened in {open_seconds:.2} s"
+    ))?;
+    let algorithms = rows(args, &gpu)?;
+    let report = Report {
+        device: name,
+        memory_bytes,
+        open_seconds,
+        machine: Machine::detect(),
+        version: env!("CARGO_PKG_VERSION"),
+        algorithms,
+    };
+    let text = serde_json::to_string_pretty(&report)?;
+    let out = args.out.display();
+    std::fs::write(&args.out, text + "\n").with_context(|| format!("cannot write {out}"))?;
+    print(&format!("report: {out}"))
+}
+
+fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<Row>> {
+    print("algorithm  preset  first update    CUDA ms     CPU ms  CPU/CUDA  difference")?;
+    let all = || registry::names().into_iter().map(str::to_owned).collect();
+    let algos: Vec<String> = if args.algos.is_empty() {
+        all()
+    } else {
+        args.algos.clone()
+    };
+    let mut rows = Vec::with_capacity(algos.len());
+    for algo in algos {
+        let row = row(args, algo, gpu)?;
+        print(&line(&row))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn line(row: &Row) -> String {
+    let (gpu, cpu) = (row.cuda.median_seconds, row.cpu.median_seconds);
+    format!(
+        "{:<10} {:<7} {:>10.3} s {:>10.3} {:>10.3} {:>9.2}  {:.1e} in {}",
+        row.algo,
+        row.preset.unwrap_or("-"),
+        row.first_update_seconds,
+        1e3 * gpu,
+        1e3 * cpu,
+        cpu / gpu,
+        row.difference.0,
+        row.difference.1
+    )
+}
+
+fn row(args: &DeviceReportArgs, algo: String, gpu: &Device) -> anyhow::Result<Row> {
+    let preset = (args.settings.is_empty() && presets::find(&algo, "", Some("fast")).is_ok())
+        .then_some("fast");
+    let config = match preset {
+        Some(name) => presets::configured(&algo, "", Some(name))?,
+        None => RunConfig::default(),
+    };
+    let table = compose::configure_agent(&algo, &config.agent, &settings(&args.settings))?;
+    let start = |device: &Device| -> anyhow::Result<Box<dyn Agent>> {
+        let mut agent = registry::make(&algo, &table, DIMS, 0, device)?;
+        agent.demonstrate(synthetic_demonstrations(&agent.loop_settings(), &plan(1)))?;
+        Ok(agent)
+    };
+    let (mut on_gpu, mut on_cpu) = (start(gpu)?, start(&Device::Cpu)?);
+    let first = time_updates(on_gpu.as_mut(), &plan(1), gpu)?;
+    time_updates(on_cpu.as_mut(), &plan(1), &Device::Cpu)?;
+    let timed = plan(args.updates - 1);
+    let cuda = time_updates(on_gpu.as_mut(), &timed, gpu)?;
+    let cpu = time_updates(on_cpu.as_mut(), &timed, &Device::Cpu)?;
+    let difference = difference(on_gpu.as_ref(), on_cpu.as_ref())?;
+    Ok(Row {
+        first_update_seconds: first.median_seconds,
+        algo,
+        preset,
+        cuda,
+        cpu,
+        difference,
+    })
+}
+
+/// Single updates, so that the first one can be told from the others.
+fn plan(updates: u32) -> TimingPlan {
+    TimingPlan {
+        obs_dim: DIMS.obs,
+        act_dim: DIMS.act,
+        block: 1,
+        warmup_blocks: 0,
+        blocks: updates,
+        seed: 0,
+    }
+}
+
+/// The array of two agents' states that differs most, relative to its size.
+fn difference(found: &dyn Agent, expected: &dyn Agent) -> anyhow::Result<(f64, String)> {
+    let state = |agent: &dyn Agent| -> anyhow::Result<StateDict> {
+        let mut state = StateDict::new();
+        agent.save(&mut state)?;
+        Ok(state)
+    };
+    let (found, expected) = (state(found)?, state(expected)?);
+    let mut worst = (0.0, "nothing".to_owned());
+    for (name, _) in expected.iter() {
+        if let (Ok(found), Ok(expected)) = (found.vec::<f32>(name), expected.vec::<f32>(name)) {
+            let error = relative(found, expected);
+            if error > worst.0 {
+                worst = (error, name.to_owned());
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn relative(found: &[f32], expected: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let pairs = found.iter().zip(expected);
+    let error: f64 = pairs
+        .map(|(a, b)| square(f64::from(*a) - f64::from(*b)))
+        .sum();
+    let size: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
+    (error / size.max(f64::MIN_POSITIVE)).sqrt()
+}
