@@ -11,28 +11,15 @@ use advect_algos::flame::config::{
 use advect_algos::noisy_best_of::NoisyBestOfConfig;
 use advect_algos::{Dims, Scoring, registry};
 use advect_kernels::random;
-use advect_rl::{ActMode, Agent, Batch, Data, Demonstrations, ReplaySettings, StateDict};
+use advect_rl::{ActMode, Agent, Batch, Data, ReplaySettings, StateDict};
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
-use common::{DIMS, agent, batch, max_abs, small, state};
+use common::{DIMS, agent, batch, max_abs, small, small_agent_on, small_settings, state};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
-/// Settings with which an update of this algorithm takes milliseconds: `small/NAME.toml`.
-fn small_settings(name: &str) -> Result<toml::Table, Box<dyn Error>> {
-    let path = format!("{}/tests/small/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
-    Ok(text.parse()?)
-}
-
 fn small_agent(name: &str, seed: u64) -> Result<Box<dyn Agent>, Box<dyn Error>> {
-    let mut agent = registry::make(name, &small_settings(name)?, DIMS, seed, &Device::Cpu)?;
-    let (mut obs, mut act) = (vec![0.0; 20 * DIMS.obs], vec![0.0; 20 * DIMS.act]);
-    let mut stream = Stream::new(2, "demonstrations");
-    stream.fill_normal(&mut obs);
-    stream.fill_uniform_range(-1.0, 1.0, &mut act);
-    agent.demonstrate(Demonstrations::of_rows(obs, DIMS.obs, act, DIMS.act))?;
-    Ok(agent)
+    small_agent_on(name, seed, &Device::Cpu)
 }
 
 #[test]

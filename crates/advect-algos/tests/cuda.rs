@@ -7,27 +7,15 @@ use std::error::Error;
 
 use advect_algos::registry;
 use advect_kernels::cuda;
-use advect_rl::{ActMode, Agent, Batch, Demonstrations, StateDict};
+use advect_rl::{ActMode, Batch, StateDict};
 use advect_rng::Stream;
 use candle_core::{Device, Tensor};
-use common::{DIMS, batch, state};
+use common::{batch, small_agent_on, state};
 
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Relative error of every array of the state after some updates; sums run in another order there.
 const TOLERANCE: f64 = 1e-3;
-
-fn agent(name: &str, device: &Device) -> TestResult<Box<dyn Agent>> {
-    let path = format!("{}/tests/small/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let settings = std::fs::read_to_string(path)?.parse()?;
-    let mut agent = registry::make(name, &settings, DIMS, 3, device)?;
-    let (mut obs, mut act) = (vec![0.0; 20 * DIMS.obs], vec![0.0; 20 * DIMS.act]);
-    let mut stream = Stream::new(2, "demonstrations");
-    stream.fill_normal(&mut obs);
-    stream.fill_uniform_range(-1.0, 1.0, &mut act);
-    agent.demonstrate(Demonstrations::of_rows(obs, DIMS.obs, act, DIMS.act))?;
-    Ok(agent)
-}
 
 fn on(device: &Device, batch: &Batch) -> TestResult<Batch> {
     let to = |x: &Tensor| x.to_device(device);
@@ -44,7 +32,7 @@ fn on(device: &Device, batch: &Batch) -> TestResult<Batch> {
 
 /// The state after three updates, and actions then.
 fn trained(name: &str, device: &Device) -> TestResult<(StateDict, Vec<Vec<f32>>)> {
-    let mut agent = agent(name, device)?;
+    let mut agent = small_agent_on(name, 3, device)?;
     let mut stream = Stream::new(1, "batches");
     for _ in 0..3 {
         let metrics = agent.update(&on(device, &batch(&mut stream, 16)?)?)?;

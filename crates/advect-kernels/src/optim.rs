@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Storage, Tensor};
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, backend::BackendStorage};
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Storage, Tensor};
 
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -338,24 +338,11 @@ impl InplaceOp2 for Moments {
         grad: &CudaStorage,
         grad_layout: &Layout,
     ) -> Result<()> {
-        let device = grad.device().clone();
-        let (mut moments, grad) = (
-            cuda::view_mut(moments, moments_layout)?,
-            cuda::view(grad, grad_layout)?,
-        );
+        let (to, from) = ((moments, moments_layout), (grad, grad_layout));
+        let (device, mut moments, grad) = cuda::in_place(to, from)?;
         let n = cuda::count(grad.len())?;
-        cuda::launch!(
-            device,
-            cuda::OPTIM,
-            "adam_moments",
-            cuda::elements(n),
-            &mut moments,
-            &grad,
-            &self.scale,
-            &self.toward1,
-            &self.toward2,
-            &n,
-        );
+        cuda::launch!(device, cuda::OPTIM, "adam_moments", cuda::elements(n);
+            &mut moments, &grad, &self.scale, &self.toward1, &self.toward2, &n);
         Ok(())
     }
 }
@@ -437,25 +424,11 @@ impl InplaceOp2 for Update {
         moments: &CudaStorage,
         moments_layout: &Layout,
     ) -> Result<()> {
-        let device = moments.device().clone();
-        let (mut params, moments) = (
-            cuda::view_mut(params, params_layout)?,
-            cuda::view(moments, moments_layout)?,
-        );
+        let (to, from) = ((params, params_layout), (moments, moments_layout));
+        let (device, mut params, moments) = cuda::in_place(to, from)?;
         let n = cuda::count(params.len())?;
-        cuda::launch!(
-            device,
-            cuda::OPTIM,
-            "adam_update",
-            cuda::elements(n),
-            &mut params,
-            &moments,
-            &self.rate,
-            &self.root_correction,
-            &self.eps,
-            &self.decay,
-            &n,
-        );
+        cuda::launch!(device, cuda::OPTIM, "adam_update", cuda::elements(n);
+            &mut params, &moments, &self.rate, &self.root_correction, &self.eps, &self.decay, &n);
         Ok(())
     }
 }

@@ -6,9 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var};
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, backend::BackendStorage};
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var};
 
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -314,22 +314,11 @@ impl InplaceOp2 for Lerp {
         source: &CudaStorage,
         source_layout: &Layout,
     ) -> Result<()> {
-        let device = source.device().clone();
-        let (mut target, source) = (
-            cuda::view_mut(target, target_layout)?,
-            cuda::view(source, source_layout)?,
-        );
+        let (to, from) = ((target, target_layout), (source, source_layout));
+        let (device, mut target, source) = cuda::in_place(to, from)?;
         let n = cuda::count(source.len())?;
-        cuda::launch!(
-            device,
-            cuda::OPTIM,
-            "lerp_towards",
-            cuda::elements(n),
-            &mut target,
-            &source,
-            &self.tau,
-            &n,
-        );
+        cuda::launch!(device, cuda::OPTIM, "lerp_towards", cuda::elements(n);
+            &mut target, &source, &self.tau, &n);
         Ok(())
     }
 }

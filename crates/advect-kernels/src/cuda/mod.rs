@@ -6,6 +6,7 @@ pub(crate) mod random;
 
 pub use open::{CudaMissing, Library, describe, libraries, open};
 
+use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{
     Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
 };
@@ -37,9 +38,9 @@ pub(crate) const OPTIM: Module = Module {
     ptx: include_str!(concat!(env!("OUT_DIR"), "/optim.ptx")),
 };
 
-/// Launches the kernel of `$module` with that name on `$config` with references to its arguments.
+/// Launches the kernel of `$module` with that name on `$config`; behind the semicolon stand references to its arguments.
 macro_rules! launch {
-    ($device:expr, $module:expr, $name:literal, $config:expr, $($argument:expr),+ $(,)?) => {{
+    ($device:expr, $module:expr, $name:literal, $config:expr; $($argument:expr),+ $(,)?) => {{
         use candle_core::cuda_backend::cudarc::driver::PushKernelArg;
         use candle_core::cuda_backend::WrapErr;
         let function = $device.get_or_load_custom_func($name, $module.name, $module.ptx)?;
@@ -69,6 +70,18 @@ pub(crate) fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> Result<View
 pub(crate) fn view_mut<'a>(storage: &'a mut CudaStorage, layout: &Layout) -> Result<ViewMut<'a>> {
     let (start, end) = contiguous(layout)?;
     Ok(storage.as_cuda_slice_mut::<f32>()?.slice_mut(start..end))
+}
+
+/// The device and the values of an operation that changes `to` by `from`.
+///
+/// # Errors
+/// As [`view`].
+pub(crate) fn in_place<'a>(
+    (to, to_layout): (&'a mut CudaStorage, &Layout),
+    (from, from_layout): (&'a CudaStorage, &Layout),
+) -> Result<(CudaDevice, ViewMut<'a>, View<'a>)> {
+    let device = from.device().clone();
+    Ok((device, view_mut(to, to_layout)?, view(from, from_layout)?))
 }
 
 /// A buffer whose values are written before they are read.

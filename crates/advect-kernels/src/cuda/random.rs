@@ -6,7 +6,7 @@ use candle_core::{
     CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor,
 };
 
-use super::{Module, count, elements, launch};
+use super::{Module, count, elements, launch, view_mut};
 use crate::params::contiguous;
 
 const RANDOM: Module = Module {
@@ -85,63 +85,27 @@ impl InplaceOp1 for Fill {
             counter,
         } = self.from;
         let config = elements(n);
-        if let Law::Indices(range) = self.law {
-            let out = &mut out.as_cuda_slice_mut::<u32>()?.slice_mut(start..end);
-            launch!(
-                device,
-                RANDOM,
-                "fill_indices",
-                config,
-                out,
-                &key0,
-                &key1,
-                &stream,
-                &counter,
-                &range,
-                &n,
-            );
-            return Ok(());
-        }
-        let out = &mut out.as_cuda_slice_mut::<f32>()?.slice_mut(start..end);
         match self.law {
-            Law::Normal => launch!(
-                device,
-                RANDOM,
-                "fill_normal",
-                config,
-                out,
-                &key0,
-                &key1,
-                &stream,
-                &counter,
-                &n,
-            ),
-            Law::Uniform { low, width } => launch!(
-                device,
-                RANDOM,
-                "fill_uniform",
-                config,
-                out,
-                &key0,
-                &key1,
-                &stream,
-                &counter,
-                &low,
-                &width,
-                &n,
-            ),
-            Law::Rademacher | Law::Indices(_) => launch!(
-                device,
-                RANDOM,
-                "fill_rademacher",
-                config,
-                out,
-                &key0,
-                &key1,
-                &stream,
-                &counter,
-                &n,
-            ),
+            Law::Normal => {
+                let out = &mut view_mut(out, layout)?;
+                launch!(device, RANDOM, "fill_normal", config;
+                    out, &key0, &key1, &stream, &counter, &n);
+            }
+            Law::Uniform { low, width } => {
+                let out = &mut view_mut(out, layout)?;
+                launch!(device, RANDOM, "fill_uniform", config;
+                    out, &key0, &key1, &stream, &counter, &low, &width, &n);
+            }
+            Law::Rademacher => {
+                let out = &mut view_mut(out, layout)?;
+                launch!(device, RANDOM, "fill_rademacher", config;
+                    out, &key0, &key1, &stream, &counter, &n);
+            }
+            Law::Indices(range) => {
+                let out = &mut out.as_cuda_slice_mut::<u32>()?.slice_mut(start..end);
+                launch!(device, RANDOM, "fill_indices", config;
+                    out, &key0, &key1, &stream, &counter, &range, &n);
+            }
         }
         Ok(())
     }

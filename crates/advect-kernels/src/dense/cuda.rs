@@ -210,19 +210,8 @@ impl Pass<'_> {
 
     fn add_bias(&self, layer: usize, z: &mut Buffer, rows: usize) -> Result<()> {
         let [bias, stride, rows, width, n] = self.places(layer, rows)?;
-        launch!(
-            self.device,
-            DENSE,
-            "add_bias",
-            elements(n),
-            z,
-            &self.params,
-            &bias,
-            &stride,
-            &rows,
-            &width,
-            &n,
-        );
+        launch!(self.device, DENSE, "add_bias", elements(n);
+            z, &self.params, &bias, &stride, &rows, &width, &n);
         Ok(())
     }
 
@@ -230,23 +219,9 @@ impl Pass<'_> {
     fn bias_activate(&self, layer: usize, z: &mut Buffer, rows: usize) -> Result<Buffer> {
         let [bias, stride, rows, width, n] = self.places(layer, rows)?;
         let mut slope = buffer(self.device, n as usize)?;
-        let (keep, activation) = (1i32, self.activation());
-        launch!(
-            self.device,
-            DENSE,
-            "bias_activate",
-            elements(n),
-            z,
-            &mut slope,
-            &keep,
-            &self.params,
-            &bias,
-            &stride,
-            &rows,
-            &width,
-            &activation,
-            &n,
-        );
+        let activation = self.activation();
+        launch!(self.device, DENSE, "bias_activate", elements(n);
+            z, &mut slope, &self.params, &bias, &stride, &rows, &width, &activation, &n);
         Ok(slope)
     }
 
@@ -261,40 +236,17 @@ impl Pass<'_> {
         let (mut out, mut slope) = (buffer(self.device, z.len())?, buffer(self.device, z.len())?);
         let activation = self.activation();
         let Some(norm) = self.norm(index)? else {
-            launch!(
-                self.device,
-                DENSE,
-                "activate",
-                elements(n),
-                z,
-                &mut out,
-                &mut slope,
-                &activation,
-                &n,
-            );
+            launch!(self.device, DENSE, "activate", elements(n);
+                z, &mut out, &mut slope, &activation, &n);
             return Ok((out, Curved { slope, norm: None }));
         };
         let (width, eps) = (count(self.hidden())?, self.program.eps);
         let rows = n / width;
         let mut normed = buffer(self.device, z.len())?;
         let mut scale = buffer(self.device, rows as usize)?;
-        launch!(
-            self.device,
-            DENSE,
-            "norm_activate",
-            warps(rows),
-            z,
-            &mut out,
-            &mut slope,
-            &mut normed,
-            &mut scale,
-            &self.params,
-            &norm,
-            &eps,
-            &activation,
-            &rows,
-            &width,
-        );
+        launch!(self.device, DENSE, "norm_activate", warps(rows);
+            z, &mut out, &mut slope, &mut normed, &mut scale, &self.params, &norm, &eps,
+            &activation, &rows, &width);
         let norm = Some(Normed { normed, scale });
         Ok((out, Curved { slope, norm }))
     }
@@ -312,25 +264,15 @@ impl Pass<'_> {
     fn scaled(&self, x: &Buffer, slope: &Buffer, width: usize, per: u32) -> Result<Buffer> {
         let (n, width) = (count(x.len())?, count(width)?);
         let mut out = buffer(self.device, x.len())?;
-        launch!(
-            self.device,
-            DENSE,
-            "scale_rows",
-            elements(n),
-            x,
-            slope,
-            &mut out,
-            &width,
-            &per,
-            &n,
-        );
+        launch!(self.device, DENSE, "scale_rows", elements(n);
+            x, slope, &mut out, &width, &per, &n);
         Ok(out)
     }
 
     fn add(&self, x: &Buffer, y: &Buffer) -> Result<Buffer> {
         let n = count(x.len())?;
         let mut out = buffer(self.device, x.len())?;
-        launch!(self.device, DENSE, "add", elements(n), x, y, &mut out, &n);
+        launch!(self.device, DENSE, "add", elements(n); x, y, &mut out, &n);
         Ok(out)
     }
 }

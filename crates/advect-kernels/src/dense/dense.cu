@@ -46,15 +46,13 @@ extern "C" __global__ void add_bias(float *z, const float *params, unsigned bias
   FOR_EACH(i, n) z[i] += params[i / width / rows * stride + bias + i % width];
 }
 
-// z -> a(z + b) in place, and a'(z + b) where it is kept.
-extern "C" __global__ void bias_activate(float *z, float *slope, int keep, const float *params, unsigned bias,
-                                         unsigned stride, unsigned rows, unsigned width, int activation,
-                                         unsigned n) {
+// z -> a(z + b) in place, and slope = a'(z + b).
+extern "C" __global__ void bias_activate(float *z, float *slope, const float *params, unsigned bias, unsigned stride,
+                                         unsigned rows, unsigned width, int activation, unsigned n) {
   FOR_EACH(i, n) {
     Curve found = curve_at(activation, z[i] + params[i / width / rows * stride + bias + i % width]);
     z[i] = found.value;
-    if (keep)
-      slope[i] = found.slope;
+    slope[i] = found.slope;
   }
 }
 

@@ -71,22 +71,9 @@ impl Pass<'_> {
         let rows = count(delta.len())? / width;
         let mut p = buffer(self.device, delta.len())?;
         let mut out = buffer(self.device, delta.len())?;
-        launch!(
-            self.device,
-            DENSE,
-            "norm_backward",
-            warps(rows),
-            delta,
-            &curved.slope,
-            &kept.normed,
-            &kept.scale,
-            &self.params,
-            &norm,
-            &mut p,
-            &mut out,
-            &rows,
-            &width,
-        );
+        launch!(self.device, DENSE, "norm_backward", warps(rows);
+            delta, &curved.slope, &kept.normed, &kept.scale, &self.params, &norm, &mut p,
+            &mut out, &rows, &width);
         if let Some(params) = params {
             let at = [norm, norm + width];
             self.column_sums(&p, Some(&kept.normed), params, at[0], [rows, width])?;
@@ -171,20 +158,8 @@ impl Pass<'_> {
     ) -> Result<()> {
         let (stride, product) = (count(self.stride())?, i32::from(y.is_some()));
         let config = cuda::columns(width, count(self.members)?);
-        launch!(
-            self.device,
-            DENSE,
-            "column_sums",
-            config,
-            x,
-            y.unwrap_or(x),
-            &product,
-            params,
-            &offset,
-            &stride,
-            &rows,
-            &width,
-        );
+        launch!(self.device, DENSE, "column_sums", config;
+            x, y.unwrap_or(x), &product, params, &offset, &stride, &rows, &width);
         Ok(())
     }
 }

@@ -11,16 +11,7 @@ pub(super) fn sum_members(device: &CudaDevice, x: &Buffer, members: usize) -> Re
     let len = x.len() / members.max(1);
     let (n, members) = (count(len)?, count(members)?);
     let mut out = buffer(device, len)?;
-    launch!(
-        device,
-        DENSE,
-        "sum_members",
-        elements(n),
-        x,
-        &mut out,
-        &members,
-        &n
-    );
+    launch!(device, DENSE, "sum_members", elements(n); x, &mut out, &members, &n);
     Ok(out)
 }
 
@@ -35,20 +26,8 @@ pub(super) fn insert_columns(
     let (n, per_state, inputs) = (count(len)?, count(per_state)?, count(inputs)?);
     let (slot, width) = (count(slot)?, count(width)?);
     let mut out = buffer(device, len)?;
-    launch!(
-        device,
-        DENSE,
-        "insert_columns",
-        elements(n),
-        context,
-        own,
-        &mut out,
-        &per_state,
-        &inputs,
-        &slot,
-        &width,
-        &n,
-    );
+    launch!(device, DENSE, "insert_columns", elements(n);
+        context, own, &mut out, &per_state, &inputs, &slot, &width, &n);
     Ok(out)
 }
 
@@ -63,16 +42,6 @@ pub(super) fn unit_tangents(
     let (n, inputs) = (count(len)?, count(inputs)?);
     let (slot, width) = (count(slot)?, count(width)?);
     let mut out = buffer(device, len)?;
-    launch!(
-        device,
-        DENSE,
-        "unit_tangents",
-        elements(n),
-        &mut out,
-        &inputs,
-        &slot,
-        &width,
-        &n,
-    );
+    launch!(device, DENSE, "unit_tangents", elements(n); &mut out, &inputs, &slot, &width, &n);
     Ok(out)
 }

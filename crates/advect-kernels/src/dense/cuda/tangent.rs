@@ -50,22 +50,9 @@ impl Pass<'_> {
         };
         let (rows, width) = (count(rows)?, count(width)?);
         let mut out = buffer(self.device, t.len())?;
-        launch!(
-            self.device,
-            DENSE,
-            "norm_tangent",
-            warps(rows),
-            t,
-            &curved.slope,
-            &kept.normed,
-            &kept.scale,
-            &self.params,
-            &norm,
-            &mut out,
-            &per_row,
-            &rows,
-            &width,
-        );
+        launch!(self.device, DENSE, "norm_tangent", warps(rows);
+            t, &curved.slope, &kept.normed, &kept.scale, &self.params, &norm, &mut out, &per_row,
+            &rows, &width);
         Ok(out)
     }
 }

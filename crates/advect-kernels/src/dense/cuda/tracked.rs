@@ -70,32 +70,14 @@ impl Pass<'_> {
         let half = both.len() / 2;
         let (n, activation) = (count(half)?, self.activation());
         let (mut slope, mut bend) = (buffer(self.device, half)?, buffer(self.device, half)?);
-        launch!(
-            self.device,
-            DENSE,
-            "activate_tangent",
-            elements(n),
-            both,
-            &mut slope,
-            &mut bend,
-            &activation,
-            &n,
-        );
+        launch!(self.device, DENSE, "activate_tangent", elements(n);
+            both, &mut slope, &mut bend, &activation, &n);
         Ok(Bent { slope, bend })
     }
 
     fn combine(&self, both: &mut Buffer, bent: &Bent) -> Result<()> {
         let n = count(both.len() / 2)?;
-        launch!(
-            self.device,
-            DENSE,
-            "combine",
-            elements(n),
-            both,
-            &bent.slope,
-            &bent.bend,
-            &n,
-        );
+        launch!(self.device, DENSE, "combine", elements(n); both, &bent.slope, &bent.bend, &n);
         Ok(())
     }
 
@@ -110,20 +92,8 @@ impl Pass<'_> {
         let linear = self.linear(layer);
         let (offset, stride) = (count(linear.bias())?, count(self.stride())?);
         let (rows, width, product) = (count(rows)?, count(linear.outputs)?, 0i32);
-        launch!(
-            self.device,
-            DENSE,
-            "column_sums",
-            columns(width, 1),
-            delta,
-            delta,
-            &product,
-            params,
-            &offset,
-            &stride,
-            &rows,
-            &width,
-        );
+        launch!(self.device, DENSE, "column_sums", columns(width, 1);
+            delta, delta, &product, params, &offset, &stride, &rows, &width);
         Ok(())
     }
 }
