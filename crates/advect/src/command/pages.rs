@@ -19,11 +19,11 @@ fn pages(dir: &Path, deep: bool, found: &mut Vec<PathBuf>) -> std::io::Result<()
     Ok(())
 }
 
-/// The lines of the shell blocks of a page.
+/// The lines of the shell blocks of a page; one that ends in a backslash goes on in the next.
 fn commands(page: &str) -> Vec<String> {
     let mut inside = false;
     let mut found = Vec::new();
-    for line in page.lines().map(str::trim) {
+    for line in page.replace("\\\n", " ").lines().map(str::trim) {
         if let Some(language) = line.strip_prefix("```") {
             inside = !inside && ["sh", "console"].iter().any(|l| language.starts_with(l));
         } else if inside {
