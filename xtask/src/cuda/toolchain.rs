@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use advect_envs::mujoco;
+
 use crate::{Error, Result, workspace};
 
 /// The pinned release.
@@ -123,13 +125,8 @@ fn own_homes() -> Vec<PathBuf> {
 }
 
 fn cache() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let home = || Some(PathBuf::from(variable("HOME")?).join(".cache"));
-    variable("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home)
-        .map(|cache| cache.join("advect"))
-        .ok_or_else(|| Error::from("set HOME or XDG_CACHE_HOME: the compiler is kept there"))
+    let unset = || Error::from("set HOME or XDG_CACHE_HOME: the compiler is kept there");
+    mujoco::cache().ok_or_else(unset)
 }
 
 fn pinned_root() -> Result<PathBuf> {

@@ -127,13 +127,23 @@ fn root_named_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, 
     if let Some(root) = variable("ADVECT_MUJOCO") {
         return Ok(root);
     }
-    variable("XDG_CACHE_HOME")
-        .or_else(|| Some(variable("HOME")?.join(".cache")))
-        .map(|cache| cache.join("advect").join("mujoco-3.17.0"))
+    cache_named_by(variable)
+        .map(|cache| cache.join("mujoco-3.17.0"))
         .ok_or_else(|| EnvError::MujocoUnavailable {
             searched: Vec::new(),
             hint: "set HOME, XDG_CACHE_HOME or ADVECT_MUJOCO".to_owned(),
         })
+}
+
+/// Where what is downloaded lies: `advect` in `$XDG_CACHE_HOME` or `~/.cache`; nothing where neither variable is set.
+pub fn cache() -> Option<PathBuf> {
+    cache_named_by(environment)
+}
+
+fn cache_named_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("XDG_CACHE_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".cache")))
+        .map(|cache| cache.join("advect"))
 }
 
 /// An environment variable that is set and not empty.

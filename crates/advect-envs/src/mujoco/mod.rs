@@ -30,7 +30,7 @@ pub use fetch::{FetchConfig, FetchEnv};
 pub use gym::GymEnv;
 pub use hand::{HandConfig, HandEnv};
 pub use kitchen::{KitchenConfig, KitchenEnv, KitchenTask};
-pub use locate::{Installation, root};
+pub use locate::{Installation, cache, root};
 pub use maze::{MazeConfig, MazeEnv};
 pub use provision::{is_provisioned, provision, provision_into};
 pub use sim::{Data, Model};

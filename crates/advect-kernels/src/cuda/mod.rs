@@ -135,6 +135,17 @@ pub(crate) struct Matrix<'a> {
     pub member_stride: usize,
 }
 
+impl<'a> Matrix<'a> {
+    /// `[members, rows, width]`.
+    pub fn of_rows(values: &'a Buffer, rows: usize, width: usize) -> Self {
+        Self {
+            values: values.as_view(),
+            ld: width,
+            member_stride: rows * width,
+        }
+    }
+}
+
 /// `out [members, rows, n] = left op(right)`, row-major.
 pub(crate) enum Form {
     /// `left [rows, k] right [n, k]^T`.

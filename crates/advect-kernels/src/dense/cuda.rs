@@ -155,39 +155,34 @@ impl Pass<'_> {
 
     /// `value W^T`; the first layer reads `x`.
     fn product(&self, layer: usize, x: &Input, value: Option<&Buffer>) -> Result<Buffer> {
-        let Linear {
-            inputs, outputs, ..
-        } = self.linear(layer);
-        let left = self.rows(x, value, inputs);
+        let left = self.rows(x, value, self.linear(layer).inputs);
+        self.through(Form::Forward, layer, &left, x.rows)
+    }
+
+    /// Rows that pass a layer's weight: forwards to its outputs, or backwards to its inputs.
+    fn through(&self, form: Form, layer: usize, left: &Matrix, rows: usize) -> Result<Buffer> {
+        let linear = self.linear(layer);
+        let (k, n) = match form {
+            Form::Backward => (linear.outputs, linear.inputs),
+            _ => (linear.inputs, linear.outputs),
+        };
         let sizes = Sizes {
-            rows: x.rows,
-            k: inputs,
-            n: outputs,
+            rows,
+            k,
+            n,
             members: self.members,
         };
-        let mut out = buffer(self.device, self.members * x.rows * outputs)?;
-        let (to, stride) = (&mut out.as_view_mut(), x.rows * outputs);
+        let mut out = buffer(self.device, self.members * rows * n)?;
+        let (to, stride) = (&mut out.as_view_mut(), rows * n);
         let weight = self.weight(layer);
-        cuda::product(
-            self.device,
-            Form::Forward,
-            &left,
-            &weight,
-            to,
-            stride,
-            sizes,
-        )?;
+        cuda::product(self.device, form, left, &weight, to, stride, sizes)?;
         Ok(out)
     }
 
     /// Rows of a layer's input.
     fn rows<'a>(&self, x: &'a Input, value: Option<&'a Buffer>, width: usize) -> Matrix<'a> {
         match value {
-            Some(value) => Matrix {
-                values: value.as_view(),
-                ld: width,
-                member_stride: x.rows * width,
-            },
+            Some(value) => Matrix::of_rows(value, x.rows, width),
             None => Matrix {
                 values: x.values.slice(..),
                 ld: width,

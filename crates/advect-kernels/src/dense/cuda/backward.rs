@@ -7,7 +7,6 @@ use candle_core::cuda_backend::WrapErr;
 
 use super::{DENSE, Input, Pass, Saved};
 use crate::cuda::{self, Buffer, Form, Matrix, Sizes, View, buffer, count, launch, warps};
-use crate::dense::net::Linear;
 use crate::dense::ops::Wanted;
 use crate::dense::stage::Stage;
 
@@ -43,7 +42,7 @@ impl Pass<'_> {
                 }
                 Stage::Linear(layer) => {
                     if let Some(params) = &mut params {
-                        self.weight_gradient(layer, x, saved, &delta, params)?;
+                        self.weight_gradient(layer, x, saved, &delta, params, x.rows)?;
                     }
                     if layer > 0 {
                         delta = Arc::new(self.input_gradient(layer, &delta, x.rows)?);
@@ -89,36 +88,11 @@ impl Pass<'_> {
         delta: &Buffer,
         rows: usize,
     ) -> Result<Buffer> {
-        let Linear {
-            inputs, outputs, ..
-        } = self.linear(layer);
-        let left = Matrix {
-            values: delta.as_view(),
-            ld: outputs,
-            member_stride: rows * outputs,
-        };
-        let sizes = Sizes {
-            rows,
-            k: outputs,
-            n: inputs,
-            members: self.members,
-        };
-        let mut out = buffer(self.device, self.members * rows * inputs)?;
-        let (to, stride) = (&mut out.as_view_mut(), rows * inputs);
-        let weight = self.weight(layer);
-        cuda::product(
-            self.device,
-            Form::Backward,
-            &left,
-            &weight,
-            to,
-            stride,
-            sizes,
-        )?;
-        Ok(out)
+        let left = Matrix::of_rows(delta, rows, self.linear(layer).outputs);
+        self.through(Form::Backward, layer, &left, rows)
     }
 
-    /// Gradients of a layer's weight and bias, into their places.
+    /// Gradients of a layer's weight and bias, into their places; the bias moves the first `bias_rows` of a member's rows.
     pub(super) fn weight_gradient(
         &self,
         layer: usize,
@@ -126,14 +100,11 @@ impl Pass<'_> {
         saved: &Saved,
         delta: &Buffer,
         params: &mut Buffer,
+        bias_rows: usize,
     ) -> Result<()> {
         let linear = self.linear(layer);
         let right = self.rows(x, saved.inputs[layer].as_deref(), linear.inputs);
-        let left = Matrix {
-            values: delta.as_view(),
-            ld: linear.outputs,
-            member_stride: x.rows * linear.outputs,
-        };
+        let left = Matrix::of_rows(delta, x.rows, linear.outputs);
         let sizes = Sizes {
             rows: linear.outputs,
             k: x.rows,
@@ -143,7 +114,7 @@ impl Pass<'_> {
         let to = &mut params.slice_mut(linear.offset..);
         let stride = self.stride();
         cuda::product(self.device, Form::Weight, &left, &right, to, stride, sizes)?;
-        let sizes = [count(x.rows)?, count(linear.outputs)?];
+        let sizes = [count(bias_rows)?, count(linear.outputs)?];
         self.column_sums(delta, None, params, count(linear.bias())?, sizes)
     }
 

@@ -6,7 +6,7 @@ use candle_core::Result;
 use candle_core::cuda_backend::WrapErr;
 
 use super::{DENSE, Gradients, Input, Pass, Saved};
-use crate::cuda::{Buffer, View, buffer, columns, count, elements, launch};
+use crate::cuda::{Buffer, View, buffer, count, elements, launch};
 
 /// `a'(z)` and `a''(z) z'` of a hidden layer.
 struct Bent {
@@ -53,8 +53,8 @@ impl Pass<'_> {
         let mut params = self.device.alloc_zeros::<f32>(self.params.len())?;
         let mut delta = self.device.cuda_stream().clone_dtod(&cotangent).w()?;
         for layer in (0..self.program.linears.len()).rev() {
-            self.weight_gradient(layer, both, &saved.inputs, &delta, &mut params)?;
-            self.primal_bias_gradient(layer, &delta, both.rows / 2, &mut params)?;
+            let primal = both.rows / 2;
+            self.weight_gradient(layer, both, &saved.inputs, &delta, &mut params, primal)?;
             delta = self.input_gradient(layer, &delta, both.rows)?;
             if layer > 0 {
                 self.combine(&mut delta, &saved.bent[layer - 1])?;
@@ -78,22 +78,6 @@ impl Pass<'_> {
     fn combine(&self, both: &mut Buffer, bent: &Bent) -> Result<()> {
         let n = count(both.len() / 2)?;
         launch!(self.device, DENSE, "combine", elements(n); both, &bent.slope, &bent.bend, &n);
-        Ok(())
-    }
-
-    /// The bias moves primal rows only: the sum over the upper half replaces that over all rows.
-    fn primal_bias_gradient(
-        &self,
-        layer: usize,
-        delta: &Buffer,
-        rows: usize,
-        params: &mut Buffer,
-    ) -> Result<()> {
-        let linear = self.linear(layer);
-        let (offset, stride) = (count(linear.bias())?, count(self.stride())?);
-        let (rows, width, product) = (count(rows)?, count(linear.outputs)?, 0i32);
-        launch!(self.device, DENSE, "column_sums", columns(width, 1);
-            delta, delta, &product, params, &offset, &stride, &rows, &width);
         Ok(())
     }
 }
