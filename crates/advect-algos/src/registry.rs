@@ -18,7 +18,7 @@ use crate::error::AlgoError;
 use crate::flame::FlameConfig;
 use crate::flow_bc::{FlowBcAgent, FlowBcConfig};
 use crate::flow_network::FlowNetwork;
-use crate::fm_irl::FmIrlConfig;
+use crate::fm_irl::{FmIrlConfig, FmIrlSacConfig, TeacherConfig};
 use crate::fmer::FmerConfig;
 use crate::fpmd::FpmdConfig;
 use crate::generator::Variant;
@@ -27,7 +27,7 @@ use crate::imitation::drail::DrailConfig;
 use crate::imitation::gail::GailConfig;
 use crate::imitation::vail::VailConfig;
 use crate::imitation::wail::WailConfig;
-use crate::imitation::{ImitationAgent, ImitationConfig, PlainConfig};
+use crate::imitation::{ImitationAgent, ImitationConfig, PlainConfig, ReplayedConfig};
 use crate::noisy_best_of::{ChainConfig, MirrorConfig, NoisyBestOfConfig};
 use crate::off_policy::OffPolicyConfig;
 use crate::ppo::{PpoAgent, PpoConfig};
@@ -37,7 +37,7 @@ use crate::rldt::RldtConfig;
 use crate::sac::{SacAgent, SacConfig};
 use crate::sdac::SdacConfig;
 use crate::td3::Td3Config;
-use crate::{dipo, dpmd, flame, fmer, fpmd, qvpo, rldt, sdac, td3};
+use crate::{dipo, dpmd, flame, fm_irl, fmer, fpmd, qvpo, rldt, sdac, td3};
 
 /// What the rest of the program has to know of an algorithm.
 struct Algorithm {
@@ -70,7 +70,7 @@ macro_rules! algorithm {
 }
 
 /// All algorithms, in the order of their names.
-const ALGORITHMS: [Algorithm; 22] = [
+const ALGORITHMS: [Algorithm; 23] = [
     algorithm!(
         "airl",
         AirlConfig | PlainConfig | ImitationConfig | PpoConfig,
@@ -116,9 +116,15 @@ const ALGORITHMS: [Algorithm; 22] = [
     ),
     algorithm!(
         "fm-irl",
-        FmIrlConfig | ImitationConfig | PpoConfig,
+        FmIrlConfig | TeacherConfig | ImitationConfig | PpoConfig,
         FmIrlConfig::default(),
         ImitationAgent::new
+    ),
+    algorithm!(
+        "fm-irl-sac",
+        FmIrlSacConfig | TeacherConfig | ReplayedConfig | ImitationConfig | SacConfig,
+        FmIrlSacConfig::default(),
+        fm_irl::replayed::agent
     ),
     algorithm!("fmer", FmerConfig, FmerConfig::default(), fmer::agent),
     algorithm!(

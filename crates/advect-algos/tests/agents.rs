@@ -728,7 +728,7 @@ fn data_that_are_not_finite_show_in_the_metrics_or_the_state() -> TestResult {
         let mut agent = small_agent(name, 0)?;
         let mut poisoned = batch(&mut Stream::new(1, "batches"), 16)?;
         // who imitates does not look at rewards
-        let imitates = ["bc", "flow-bc", "fm-irl"].contains(&name)
+        let imitates = ["bc", "flow-bc", "fm-irl", "fm-irl-sac"].contains(&name)
             || ["airl", "drail", "gail", "vail", "wail"].contains(&name);
         match imitates {
             true => poisoned.act = (poisoned.act * f64::NAN)?,

@@ -142,7 +142,7 @@ pub trait Agent: Send {
     /// What a tensor operation reports.
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor>;
 
-    /// Sees the observations `obs [n, o]` that the training loop is about to act on, for an agent that keeps statistics of them. Nobody else
+    /// Sees the observations `obs [n, o]` that the training loop is about to act on (by chance in the warm-up), for an agent that keeps statistics of them. Nobody else
     /// calls it: whoever only acts leaves the statistics as they are.
     ///
     /// # Errors

@@ -193,6 +193,7 @@ impl Trainer {
         replay: ReplaySettings,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
+        self.show_observations()?;
         let mut act = vec![0.0; self.envs.len() * self.envs.spec().act_dim];
         self.state.explore.fill_uniform_range(-1.0, 1.0, &mut act);
         self.vector_step(&act)?;
@@ -208,16 +209,20 @@ impl Trainer {
         Ok(())
     }
 
+    /// The agent counts the observations that are acted on next.
+    fn show_observations(&mut self) -> Result<(), TrainError> {
+        let shape = (self.envs.len(), self.envs.spec().obs_dim);
+        let obs = Tensor::from_slice(self.envs.obs(), shape, &self.device)?;
+        Ok(self.agent.observe(&obs)?)
+    }
+
     /// One vector step of the agent and its updates.
     fn training_step(&mut self) -> Result<(), TrainError> {
-        let obs = self.envs.obs().to_vec();
-        let shape = (self.envs.len(), self.envs.spec().obs_dim);
-        self.agent
-            .observe(&Tensor::from_slice(&obs, shape, &self.device)?)?;
+        self.show_observations()?;
         let act = choose(
             self.agent.as_mut(),
             self.envs.spec(),
-            obs,
+            self.envs.obs().to_vec(),
             ActMode::Explore,
             &self.device,
         )?;

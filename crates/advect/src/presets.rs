@@ -58,6 +58,7 @@ pub const PRESETS: &[Preset] = &[
     named!("flow-bc", "pixels"),
     named!("fm-irl", "authors"),
     named!("fm-irl", "fast"),
+    named!("fm-irl-sac", "fast"),
     named!("fmer", "fast"),
     named!("fmer", "sparse"),
     named!("fmer", "v1"),

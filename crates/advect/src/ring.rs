@@ -2,9 +2,9 @@
 
 use crate::plot::{PlaneField, PlotError, plane_field};
 use advect_algos::Dims;
-use advect_algos::fm_irl::{FlowTeacher, FmIrlConfig};
-use advect_algos::imitation::{Minibatch, RewardModel, Student};
-use advect_algos::ppo::ActorCritic;
+use advect_algos::fm_irl::{FlowTeacher, TeacherConfig};
+use advect_algos::imitation::{Minibatch, RewardModel};
+use advect_algos::ppo::{ActorCritic, Policy};
 use advect_rl::MeanMetrics;
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor};
@@ -15,6 +15,8 @@ const DIMS: Dims = Dims { obs: 1, act: 1 };
 const RADIUS: f32 = 2.0;
 const WIDTH: f32 = 0.05;
 const DISC: f32 = 3.0;
+/// The discriminator's rate for Maze2d.
+const LR: f64 = 1e-3;
 /// Rows of expert and of student in a step, and in the picture.
 const ROWS: usize = 64;
 const SHOWN: usize = 400;
@@ -44,20 +46,20 @@ impl Behaviour {
     /// # Errors
     /// If the device fails.
     pub fn learn(steps: usize, seed: u64, device: &Device) -> Result<Self> {
-        let config = FmIrlConfig {
+        let config = TeacherConfig {
             width: 64,
             n_blocks: 2,
             time_dim: 16,
             // for smooth lines; learning does not depend on it
             reward_draws: 64,
-            ..FmIrlConfig::default()
+            ..TeacherConfig::default()
         };
-        let mut model = FlowTeacher::new(&config, DIMS, seed, device)?;
+        let mut model = FlowTeacher::new(&config, LR, DIMS, seed, device)?;
         let mut stream = Stream::new(seed, "ring");
         // FM-IRL's discriminator does not look at the student's policy
         let net = ActorCritic::new(DIMS, &[1], &[1])?;
         let params = Tensor::zeros(net.layout().len(), DType::F32, device)?;
-        let student = Student {
+        let student = &Policy {
             net: &net,
             params: &params,
         };

@@ -25,16 +25,10 @@ pub enum Time {
     LayerNorm,
 }
 
-/// FM-IRL's configuration. (C) is the authors' code for Maze2d, whose values are the defaults unless the field says otherwise.
+/// The velocity network that is teacher and discriminator. (C) is the authors' code for Maze2d, whose values are the defaults unless the field says
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
-pub struct FmIrlConfig {
-    #[serde(flatten)]
-    /// Expert, discriminator's steps and reward.
-    pub imitation: ImitationConfig,
-    #[serde(flatten)]
-    /// The student.
-    pub student: PpoConfig,
-
+pub struct TeacherConfig {
     /// Width of the velocity network. (C) 1024.
     pub width: usize,
     /// Its residual blocks. (C) 3, a depth of 4.
@@ -53,13 +47,14 @@ pub struct FmIrlConfig {
     pub reward_draws: usize,
     /// Weight of the teacher's loss on the expert. (C) 1.
     pub teacher_coef: f64,
-    /// Steps of the teacher on the expert alone before the first rollout is rewarded. (C) 0; the paper's story has some.
+    /// Steps of the teacher on the expert alone before the first row is rewarded. (C) 0; the paper's story has some.
     pub teacher_warmup: u64,
     /// Weight of the pull towards the teacher, beta. (C) 1.
     pub pull_coef: f64,
     /// Pairs of the teacher per minibatch of the student. (C) 512; other tasks 1024.
     pub pull_batch: usize,
-    /// Pairs generated once per rollout, of which minibatches draw; 0 generates afresh for every minibatch. 8192; (C) 0.
+    /// Pairs that are generated together, of which minibatches draw: once per rollout, or every `pool_every` updates of a student that learns
+    /// from a replay; 0 generates afresh for every minibatch. 8192; (C) 0.
     pub pool: usize,
     /// Euler steps of the teacher, `S`. (C) 40.
     pub n_steps: usize,
@@ -67,11 +62,9 @@ pub struct FmIrlConfig {
     pub sampling: Scoring,
 }
 
-impl Default for FmIrlConfig {
+impl Default for TeacherConfig {
     fn default() -> Self {
         Self {
-            imitation: ImitationConfig::default(),
-            student: ImitationConfig::student(),
             width: 1024,
             n_blocks: 3,
             label_dim: 1,
@@ -91,7 +84,7 @@ impl Default for FmIrlConfig {
     }
 }
 
-impl FmIrlConfig {
+impl TeacherConfig {
     /// The velocity network over states and actions.
     ///
     /// # Errors
@@ -129,17 +122,12 @@ impl FmIrlConfig {
             width: dims.obs + dims.act,
         }
     }
-}
 
-impl Method for FmIrlConfig {
-    const NAME: &'static str = "fm-irl";
-    type Model = FlowTeacher;
-
-    fn parts(&self) -> (&ImitationConfig, &PpoConfig) {
-        (&self.imitation, &self.student)
-    }
-
-    fn validate(&self) -> std::result::Result<(), AlgoError> {
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// [`AlgoError::Value`] with the key, what is wrong and the fix.
+    pub fn validate(&self) -> std::result::Result<(), AlgoError> {
         at_least_one(&[
             ("width", self.width as u64),
             ("label_dim", self.label_dim as u64),
@@ -157,8 +145,45 @@ impl Method for FmIrlConfig {
             ("pull_coef", self.pull_coef),
         ])
     }
+}
+
+/// FM-IRL's configuration; the defaults are the authors' for Maze2d unless a field says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
+pub struct FmIrlConfig {
+    #[serde(flatten)]
+    /// Expert, discriminator's steps and reward.
+    pub imitation: ImitationConfig,
+    #[serde(flatten)]
+    /// The student.
+    pub student: PpoConfig,
+    #[serde(flatten)]
+    /// Teacher and discriminator.
+    pub teacher: TeacherConfig,
+}
+
+impl Default for FmIrlConfig {
+    fn default() -> Self {
+        Self {
+            imitation: ImitationConfig::default(),
+            student: ImitationConfig::student(),
+            teacher: TeacherConfig::default(),
+        }
+    }
+}
+
+impl Method for FmIrlConfig {
+    const NAME: &'static str = "fm-irl";
+    type Model = FlowTeacher;
+
+    fn parts(&self) -> (&ImitationConfig, &PpoConfig) {
+        (&self.imitation, &self.student)
+    }
+
+    fn validate(&self) -> std::result::Result<(), AlgoError> {
+        self.teacher.validate()
+    }
 
     fn model(&self, dims: Dims, seed: u64, device: &Device) -> Result<FlowTeacher> {
-        FlowTeacher::new(self, dims, seed, device)
+        FlowTeacher::new(&self.teacher, self.imitation.disc_lr, dims, seed, device)
     }
 }

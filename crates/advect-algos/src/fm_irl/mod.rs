@@ -4,7 +4,9 @@
 pub mod config;
 pub mod matching;
 pub mod model;
+pub mod replayed;
 pub mod teacher;
 
-pub use config::FmIrlConfig;
+pub use config::{FmIrlConfig, TeacherConfig};
 pub use model::FlowTeacher;
+pub use replayed::FmIrlSacConfig;

@@ -8,35 +8,45 @@ use advect_rl::{Learned, MeanMetrics, StateDict, StateError};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
-use super::config::FmIrlConfig;
+use super::config::TeacherConfig;
 use super::matching::Matching;
 use super::teacher;
 use crate::dims::Dims;
 use crate::imitation::density::{Density, Draws, Label, Query};
-use crate::imitation::{ExpertRows, Minibatch, RewardModel, Student};
+use crate::imitation::{ExpertRows, Minibatch, RewardModel, Student, halves};
 use crate::networks::drawn;
 use crate::ppo::regulariser;
+
+/// Entry of the pool in a checkpoint.
+const POOL: &str = "teacher/pool";
 
 /// A velocity network that is teacher, discriminator and regulariser.
 #[derive(Debug)]
 pub struct FlowTeacher {
-    config: FmIrlConfig,
+    config: TeacherConfig,
+    lr: f64,
     dims: Dims,
     device: Device,
     net: VelocityNet,
     params: Learned,
-    /// Pairs of the present rollout `[pool, o]` and `[pool, d]`.
+    /// Pairs that minibatches draw from `[pool, o]` and `[pool, d]`.
     pool: Option<(Tensor, Tensor)>,
     draws: Draws,
     generate: Stream,
 }
 
 impl FlowTeacher {
-    /// A network drawn from `seed`.
+    /// A network drawn from `seed` that learns at the rate `lr`.
     ///
     /// # Errors
     /// If a width is zero.
-    pub fn new(config: &FmIrlConfig, dims: Dims, seed: u64, device: &Device) -> Result<Self> {
+    pub fn new(
+        config: &TeacherConfig,
+        lr: f64,
+        dims: Dims,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let stream = |name: &str| Stream::new(seed, &format!("fm-irl/{name}"));
         let net = config.network(dims)?;
         let (layout, init) = (net.layout().clone(), Init::XavierUniform);
@@ -44,6 +54,7 @@ impl FlowTeacher {
         Ok(Self {
             draws: Draws::new(config.draws(dims), "fm-irl", seed, device),
             config: config.clone(),
+            lr,
             dims,
             device: device.clone(),
             net,
@@ -96,7 +107,7 @@ impl RewardModel for FlowTeacher {
             let matching = self.matching(self.params.params().tensor());
             let [loss] = matching.losses([query])?;
             let loss = loss.mean_all()?;
-            self.params.descend(&loss, self.config.imitation.disc_lr)?;
+            self.params.descend(&loss, self.lr)?;
             means.add_tensor("teacher/warmup_loss", &loss)?;
         }
         Ok(())
@@ -110,13 +121,12 @@ impl RewardModel for FlowTeacher {
         let losses = self
             .draws
             .losses(rows.expert, rows.agent, &matching, coef)?;
-        let lr = self.config.imitation.disc_lr;
-        let norm = self.params.descend(&losses.total, lr)?;
+        let norm = self.params.descend(&losses.total, self.lr)?;
         means.add("discriminator/grad_norm", norm);
         losses.record(means)
     }
 
-    fn logits(&mut self, x: &Tensor, _: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, _: &dyn Student) -> Result<Vec<f32>> {
         let params = self.params.params().detached();
         let matching = self.config.matching(&self.net, &params);
         self.draws.logits(x, &matching)
@@ -130,7 +140,7 @@ impl RewardModel for FlowTeacher {
         Ok(())
     }
 
-    fn pull(&mut self, student: Student<'_>, means: &mut MeanMetrics) -> Result<Option<Tensor>> {
+    fn pull(&mut self, student: &dyn Student, means: &mut MeanMetrics) -> Result<Option<Tensor>> {
         if self.config.pull_coef == 0.0 {
             return Ok(None);
         }
@@ -148,6 +158,11 @@ impl RewardModel for FlowTeacher {
         self.params.save("teacher", out)?;
         self.draws.save(out);
         out.put_stream("streams/generate", &self.generate);
+        let pool = match &self.pool {
+            Some((obs, act)) => Tensor::cat(&[obs, act], 1)?.flatten_all()?.to_vec1()?,
+            None => Vec::<f32>::new(),
+        };
+        out.put_vec(POOL, pool);
         Ok(())
     }
 
@@ -155,6 +170,15 @@ impl RewardModel for FlowTeacher {
         self.params.load("teacher", from)?;
         self.draws.load(from)?;
         self.generate = from.stream("streams/generate")?;
+        let pool = from.vec::<f32>(POOL)?;
+        let (o, d) = (self.dims.obs, self.dims.act);
+        self.pool = match pool.len() / (o + d) {
+            0 => None,
+            rows => {
+                let pairs = Tensor::from_slice(pool, (rows, o + d), &self.device)?;
+                Some(halves(&pairs, d)?)
+            }
+        };
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use candle_core::{Result, Tensor};
 
 use super::matching::Matching;
 use crate::imitation::density::Label;
+use crate::imitation::halves;
 
 /// `x <- x + v(x, c = 1, i/S)/S` from `x_0`, without gradient: states `x[:, ..o]` in the student's normalised units, and actions, which are not clipped.
 ///
@@ -30,9 +31,6 @@ pub fn generate(
         precision,
     };
     let x = integrate(&field, &x_0.unsqueeze(0)?, Grid::data_up(n_steps))?.squeeze(0)?;
-    let width = x.dim(1)?;
-    Ok((
-        x.narrow(1, 0, obs_dim)?.contiguous()?,
-        x.narrow(1, obs_dim, width - obs_dim)?.contiguous()?,
-    ))
+    let act_dim = x.dim(1)?.saturating_sub(obs_dim);
+    halves(&x, act_dim)
 }

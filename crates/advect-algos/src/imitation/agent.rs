@@ -1,6 +1,5 @@
 //! The agent: a discriminator rewards a student that learns by PPO (fm_irl.md section 5).
 
-use advect_rl::demonstrations::same_demonstrations;
 use advect_rl::{
     ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, MeanMetrics, Metrics, StateDict,
     StateError, TrainError,
@@ -8,12 +7,11 @@ use advect_rl::{
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
-use super::config::ImitationConfig;
-use super::expert::{self, Expert};
-use super::model::{Method, Minibatch, RewardModel, Student};
+use super::adversary::{Adversary, Pupil};
+use super::model::{Method, RewardModel};
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::ppo::{Experience, Learner};
+use crate::ppo::{Experience, Learner, Policy};
 
 /// Adversarial imitation: in an iteration the student acts, the discriminator learns to tell its rollout from the expert, relabels the
 /// rollout, and the student learns from these rewards. The environment's rewards are not looked at.
@@ -21,17 +19,9 @@ use crate::ppo::{Experience, Learner};
 pub struct ImitationAgent<M> {
     name: &'static str,
     table: toml::Table,
-    config: ImitationConfig,
     settings: LoopSettings,
-    device: Device,
     student: Learner,
-    model: M,
-    expert: Option<Expert>,
-    /// Of the demonstrations; 0 before they are read.
-    fingerprint: u64,
-    /// Which transitions of the expert are kept.
-    keep: Stream,
-    order: Stream,
+    adversary: Adversary<M>,
 }
 
 impl<M: RewardModel> ImitationAgent<M> {
@@ -46,21 +36,16 @@ impl<M: RewardModel> ImitationAgent<M> {
         device: &Device,
     ) -> std::result::Result<Self, AlgoError> {
         let (imitation, student) = config.parts();
-        imitation.validate(student)?;
+        student.validate()?;
+        imitation.validate(student.num_envs.saturating_mul(student.rollout_steps))?;
         config.validate()?;
-        let stream = |name: &str| Stream::new(seed, &format!("{}/{name}", C::NAME));
+        let model = config.model(dims, seed, device)?;
         Ok(Self {
             name: C::NAME,
             table: crate::registry::to_table(C::NAME, &config)?,
             settings: student.loop_settings(),
             student: Learner::new(C::NAME, student, dims, seed, device)?,
-            model: config.model(dims, seed, device)?,
-            config: imitation.clone(),
-            device: device.clone(),
-            expert: None,
-            fingerprint: 0,
-            keep: stream("expert"),
-            order: stream("order"),
+            adversary: Adversary::new(C::NAME, imitation, model, seed, device),
         })
     }
 
@@ -71,34 +56,21 @@ impl<M: RewardModel> ImitationAgent<M> {
 
     /// The discriminator.
     pub fn model(&self) -> &M {
-        &self.model
+        &self.adversary.model
     }
 
-    /// What the discriminator learns with.
-    fn lesson(&mut self) -> Result<Lesson<'_, M>> {
-        let missing = || {
-            let problem = "there is no expert: neither `prepare` nor `demonstrate` was called";
-            candle_core::Error::Msg(problem.into())
+    /// The discriminator learns from a rollout `[n, o + d]` and rewards it.
+    fn judge(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<Vec<f32>> {
+        let (student, adversary) = (&self.student, &mut self.adversary);
+        let pupil = Pupil {
+            policy: &student.policy(),
+            normalized: &|obs| student.normalized(obs),
         };
-        Ok(Lesson {
-            expert: self.expert.as_ref().ok_or_else(missing)?,
-            config: &self.config,
-            order: &mut self.order,
-            student: &self.student,
-            model: &mut self.model,
-            device: &self.device,
-        })
-    }
-
-    /// Rewards of a rollout by the discriminator as it is now.
-    fn rewards(&mut self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<Vec<f32>> {
-        let mut rewards = self.model.logits(rollout, of(&self.student))?;
-        let (kind, bonus) = (self.config.reward, self.config.survival_bonus);
-        for reward in &mut rewards {
-            *reward = kind.of(*reward, bonus);
-            means.add("reward/mean", f64::from(*reward));
+        if student.updates() == 0 {
+            adversary.warm_up(pupil, means)?;
         }
-        Ok(rewards)
+        adversary.learn(rollout, pupil, means)?;
+        adversary.rewards(rollout, pupil.policy, means)
     }
 
     fn update_student(
@@ -107,63 +79,11 @@ impl<M: RewardModel> ImitationAgent<M> {
         rewards: Vec<f32>,
         means: &mut MeanMetrics,
     ) -> Result<Metrics> {
-        let Self { student, model, .. } = self;
+        let (student, model) = (&mut self.student, &mut self.adversary.model);
         model.begin_student()?;
         student.learn(experience, rewards, &mut |net, params| {
-            model.pull(Student { net, params }, means)
+            model.pull(&Policy { net, params }, means)
         })
-    }
-}
-
-/// The networks of a learner.
-fn of(learner: &Learner) -> Student<'_> {
-    Student {
-        net: learner.net(),
-        params: learner.params().tensor(),
-    }
-}
-
-/// Expert, student and discriminator.
-struct Lesson<'a, M> {
-    expert: &'a Expert,
-    config: &'a ImitationConfig,
-    order: &'a mut Stream,
-    student: &'a Learner,
-    model: &'a mut M,
-    device: &'a Device,
-}
-
-impl<M: RewardModel> Lesson<'_, M> {
-    /// The discriminator's passes over a rollout `[n, o + d]`.
-    fn learn(self, rollout: &Tensor, means: &mut MeanMetrics) -> Result<()> {
-        let (rows, count) = (self.config.disc_batch, rollout.dim(0)?);
-        for _ in 0..self.config.disc_epochs {
-            let ours = self.order.permutation(count);
-            let theirs = self.order.permutation(self.expert.len());
-            for (ours, theirs) in ours.chunks_exact(rows).zip(theirs.chunks_exact(rows)) {
-                let index = Tensor::from_slice(ours, rows, self.device)?;
-                let agent = rollout.index_select(&index, 0)?;
-                let expert = self.expert.rows(theirs, self.student, self.device)?;
-                let rows = Minibatch {
-                    expert: &expert,
-                    agent: &agent,
-                    student: of(self.student),
-                };
-                self.model.learn(rows, means)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whatever the discriminator does before its first step, with statistics of the observations of one rollout.
-    fn warm_up(self, means: &mut MeanMetrics) -> Result<()> {
-        let mut index = vec![0; self.config.disc_batch];
-        let mut rows = || {
-            self.order
-                .fill_indices(self.expert.len() as u32, &mut index);
-            self.expert.rows(&index, self.student, self.device)
-        };
-        self.model.warm_up(&mut rows, means)
     }
 }
 
@@ -181,7 +101,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         env: &EnvSpec,
         _: bool,
     ) -> std::result::Result<Option<Demonstrations>, TrainError> {
-        self.demonstrate(expert::read(&self.config, env)?)?;
+        self.adversary.prepare(env)?;
         Ok(None)
     }
 
@@ -189,10 +109,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         &mut self,
         demonstrations: Demonstrations,
     ) -> std::result::Result<(), TrainError> {
-        let expert = Expert::new(demonstrations, &self.config, self.keep.clone())?;
-        self.fingerprint = expert.fingerprint();
-        self.expert = Some(expert);
-        Ok(())
+        self.adversary.demonstrate(demonstrations)
     }
 
     fn act(&mut self, obs: &Tensor, mode: ActMode) -> Result<Tensor> {
@@ -210,11 +127,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         let experience = self.student.take_in(batch)?;
         let rollout = Tensor::cat(&[&experience.obs, &experience.act], 1)?.contiguous()?;
         let mut means = MeanMetrics::default();
-        if self.student.updates() == 0 {
-            self.lesson()?.warm_up(&mut means)?;
-        }
-        self.lesson()?.learn(&rollout, &mut means)?;
-        let rewards = self.rewards(&rollout, &mut means)?;
+        let rewards = self.judge(&rollout, &mut means)?;
         let mut metrics = self.update_student(&experience, rewards, &mut means)?;
         metrics.extend(means.take());
         Ok(metrics)
@@ -222,29 +135,16 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.student.save(out)?;
-        self.model.save(out)?;
-        out.put_stream("streams/order", &self.order);
-        out.put_stream("streams/expert", &self.keep);
-        out.put_scalar("demonstrations", self.fingerprint);
-        Ok(())
+        self.adversary.save(out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        let saved: u64 = from.scalar("demonstrations")?;
-        same_demonstrations(saved, self.fingerprint, &self.config.data)?;
-        self.fingerprint = saved;
-        self.student.load(from)?;
-        self.model.load(from)?;
-        self.order = from.stream("streams/order")?;
-        self.keep = from.stream("streams/expert")?;
-        if let Some(expert) = &mut self.expert {
-            expert.choose(self.keep.clone());
-        }
-        Ok(())
+        self.adversary.load(from)?;
+        self.student.load(from)
     }
 
     fn parameter_hash(&self) -> Result<u64> {
-        crate::hash::combined([self.student.params(), self.model.params()])
+        crate::hash::combined([self.student.params(), self.adversary.model.params()])
     }
 
     fn config_toml(&self) -> toml::Table {

@@ -76,7 +76,7 @@ impl Method for AirlConfig {
 
 impl Airl {
     /// `log D - log(1 - D) = f(s, a) - log pi(a | s)`.
-    fn logit(&self, score: &Tensor, x: &Tensor, student: Student<'_>) -> Result<Tensor> {
+    fn logit(&self, score: &Tensor, x: &Tensor, student: &dyn Student) -> Result<Tensor> {
         score - (student.log_prob(x)? * self.config.log_prob_coef)?
     }
 
@@ -106,7 +106,7 @@ impl RewardModel for Airl {
         self.scorer.descend(&loss, lr, means)
     }
 
-    fn logits(&mut self, x: &Tensor, student: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, student: &dyn Student) -> Result<Vec<f32>> {
         self.logit(&self.scorer.score(x)?, x, student)?.to_vec1()
     }
 

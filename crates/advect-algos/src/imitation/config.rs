@@ -23,7 +23,8 @@ pub struct ImitationConfig {
     pub expert_fraction: f64,
     /// Rows of the expert, and as many of the student, in a minibatch of the discriminator. (C) 64; Hopper and Walker2d 128.
     pub disc_batch: usize,
-    /// Passes of the discriminator over a rollout, each as long as the shorter of expert and rollout. (C) 1.
+    /// Passes of the discriminator over a rollout (over a minibatch where the student learns from a replay), each as long as the shorter of
+    /// expert and rollout. (C) 1.
     pub disc_epochs: usize,
     /// Learning rate of the discriminator, constant. (C) 1e-3; Hopper and Walker2d 1e-4.
     pub disc_lr: f64,
@@ -69,12 +70,11 @@ impl ImitationConfig {
         }
     }
 
-    /// Refuses what makes no sense with the student's rollouts.
+    /// Refuses what makes no sense when the student gives `rows` rows at a time.
     ///
     /// # Errors
     /// [`AlgoError::Value`] with the key, what is wrong and the fix.
-    pub fn validate(&self, student: &PpoConfig) -> Result<(), AlgoError> {
-        student.validate()?;
+    pub fn validate(&self, rows: usize) -> Result<(), AlgoError> {
         at_least_one(&[
             ("disc_batch", self.disc_batch as u64),
             ("disc_epochs", self.disc_epochs as u64),
@@ -89,9 +89,10 @@ impl ImitationConfig {
                 fix,
             ));
         }
-        let rows = student.num_envs.saturating_mul(student.rollout_steps);
         if self.disc_batch > rows {
-            let fix = format!("give at most the {rows} rows of a rollout (num_envs rollout_steps)");
+            let fix = format!(
+                "give at most {rows}, the rows of a rollout (num_envs rollout_steps) or of a minibatch (batch_size)"
+            );
             return Err(AlgoError::value("disc_batch", self.disc_batch, fix));
         }
         Ok(())

@@ -191,7 +191,7 @@ impl RewardModel for Drail {
         losses.record(means)
     }
 
-    fn logits(&mut self, x: &Tensor, _: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, _: &dyn Student) -> Result<Vec<f32>> {
         let params = self.params.params().detached();
         self.draws.logits(x, &self.model.at(&params))
     }

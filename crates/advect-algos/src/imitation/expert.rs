@@ -7,7 +7,6 @@ use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
 use super::config::ImitationConfig;
-use crate::ppo::Learner;
 
 /// Pairs of state and action, of which a random part is used.
 #[derive(Debug)]
@@ -90,16 +89,21 @@ impl Expert {
         self.kept.is_empty()
     }
 
-    /// `[s; a]` of the kept transitions `index`, states in the present units of the student.
+    /// `[s; a]` of the kept transitions `index`, states in the present units of the student, which `normalized` gives.
     ///
     /// # Shapes
     /// To `[index, o + d]`.
     ///
     /// # Errors
     /// If there is no such transition.
-    pub fn rows(&self, index: &[u32], student: &Learner, device: &Device) -> Result<Tensor> {
+    pub fn rows(
+        &self,
+        index: &[u32],
+        normalized: &dyn Fn(&Tensor) -> Result<Tensor>,
+        device: &Device,
+    ) -> Result<Tensor> {
         let windows: Vec<u32> = index.iter().map(|i| self.kept[*i as usize]).collect();
         let (obs, act) = self.demonstrations.gather(&windows, device)?;
-        Tensor::cat(&[&student.normalized(&obs)?, &act], 1)
+        Tensor::cat(&[&normalized(&obs)?, &act], 1)
     }
 }

@@ -60,7 +60,7 @@ impl RewardModel for Gail {
         self.scorer.descend(&loss, self.lr, means)
     }
 
-    fn logits(&mut self, x: &Tensor, _: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, _: &dyn Student) -> Result<Vec<f32>> {
         self.scorer.score(x)?.to_vec1()
     }
 

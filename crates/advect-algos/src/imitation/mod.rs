@@ -2,6 +2,7 @@
 //!
 //! [`ImitationAgent`] is the whole loop; algorithms differ in their [`RewardModel`].
 
+mod adversary;
 mod agent;
 pub mod airl;
 mod config;
@@ -11,6 +12,7 @@ mod expert;
 pub mod gail;
 mod model;
 mod plain;
+mod replayed;
 mod reward;
 pub mod scorer;
 pub mod step_network;
@@ -20,6 +22,8 @@ pub mod wail;
 pub use agent::ImitationAgent;
 pub use config::ImitationConfig;
 pub use expert::Expert;
+pub(crate) use model::halves;
 pub use model::{ExpertRows, Method, Minibatch, RewardModel, Student};
 pub use plain::PlainConfig;
+pub use replayed::{ReplayedAgent, ReplayedConfig};
 pub use reward::{RewardKind, cross_entropy};

@@ -10,32 +10,21 @@ use serde::Serialize;
 use super::config::ImitationConfig;
 use crate::dims::Dims;
 use crate::error::AlgoError;
-use crate::gaussian;
-use crate::ppo::{ActorCritic, PpoConfig};
+use crate::ppo::PpoConfig;
 
 /// Gives the next minibatch of the expert, `[b, o + d]`.
 pub type ExpertRows<'a> = dyn FnMut() -> Result<Tensor> + 'a;
 
-/// The student's networks as they are now.
-#[derive(Debug, Clone, Copy)]
-pub struct Student<'a> {
-    /// Their shapes.
-    pub net: &'a ActorCritic,
-    /// Their parameters `[N]`.
-    pub params: &'a Tensor,
-}
-
-impl Student<'_> {
-    /// `mu(s)`; differentiable in the parameters.
+/// The student's policy as it is now; states are in its units.
+pub trait Student {
+    /// The action that it takes without noise; differentiable in the parameters.
     ///
     /// # Shapes
     /// `obs` `[n, o]` to `[n, d]`.
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub fn mean(&self, obs: &Tensor) -> Result<Tensor> {
-        self.net.mean(self.params, obs)
-    }
+    fn mean(&self, obs: &Tensor) -> Result<Tensor>;
 
     /// `log pi(a | s)` of rows `[s; a]`, without gradient.
     ///
@@ -44,27 +33,28 @@ impl Student<'_> {
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub fn log_prob(&self, x: &Tensor) -> Result<Tensor> {
-        let params = self.params.detach();
-        let log_std = self.net.log_std(&params)?;
-        let width = log_std.dim(0)?;
-        let obs_dim = x.dim(1)?.saturating_sub(width);
-        let mean = self
-            .net
-            .mean(&params, &x.narrow(1, 0, obs_dim)?.contiguous()?)?;
-        gaussian::log_prob(&x.narrow(1, obs_dim, width)?, &mean, &log_std)
-    }
+    fn log_prob(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+/// States `[n, o]` and actions `[n, d]` of rows `[s; a]`, whose actions have the width `d`.
+///
+/// # Errors
+/// If rows are narrower.
+pub(crate) fn halves(x: &Tensor, d: usize) -> Result<(Tensor, Tensor)> {
+    let o = x.dim(1)?.saturating_sub(d);
+    let part = |from, width| x.narrow(1, from, width)?.contiguous();
+    Ok((part(0, o)?, part(o, d)?))
 }
 
 /// What a discriminator's step sees: as many rows of the expert as of the student, `[b, o + d]`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Minibatch<'a> {
     /// Rows of the expert.
     pub expert: &'a Tensor,
     /// Rows of the student's rollout.
     pub agent: &'a Tensor,
     /// The student.
-    pub student: Student<'a>,
+    pub student: &'a dyn Student,
 }
 
 /// An algorithm of the family: its configuration, from which its discriminator is made.
@@ -113,7 +103,7 @@ pub trait RewardModel: Debug + Send {
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn logits(&mut self, x: &Tensor, student: Student<'_>) -> Result<Vec<f32>>;
+    fn logits(&mut self, x: &Tensor, student: &dyn Student) -> Result<Vec<f32>>;
 
     /// Before the student learns from a rollout; nothing by default.
     ///
@@ -127,7 +117,7 @@ pub trait RewardModel: Debug + Send {
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn pull(&mut self, _student: Student<'_>, _means: &mut MeanMetrics) -> Result<Option<Tensor>> {
+    fn pull(&mut self, _student: &dyn Student, _means: &mut MeanMetrics) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

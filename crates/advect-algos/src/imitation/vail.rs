@@ -177,7 +177,7 @@ impl RewardModel for Vail {
     }
 
     /// The logit of the mean code.
-    fn logits(&mut self, x: &Tensor, _: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, _: &dyn Student) -> Result<Vec<f32>> {
         let params = self.params.params().detached();
         let codes = self.codes(&params, x)?;
         self.logit(&params, &codes.mean.contiguous()?)?.to_vec1()

@@ -123,7 +123,7 @@ impl RewardModel for Wail {
     }
 
     /// The potential.
-    fn logits(&mut self, x: &Tensor, _: Student<'_>) -> Result<Vec<f32>> {
+    fn logits(&mut self, x: &Tensor, _: &dyn Student) -> Result<Vec<f32>> {
         self.scorer.score(x)?.to_vec1()
     }
 

@@ -12,6 +12,7 @@ use super::actor_critic::ActorCritic;
 use super::config::{AdvantageNorm, PpoConfig};
 use super::experience::{Experience, check_envs};
 use super::loss::{Rows, losses};
+use super::policy::Policy;
 use super::pretrained::PARAMS;
 use super::report::Report;
 use crate::dims::Dims;
@@ -77,6 +78,14 @@ impl Learner {
     /// The networks' hidden widths.
     pub fn hidden(&self) -> &[usize] {
         &self.config.hidden
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy {
+            net: &self.net,
+            params: self.params().tensor(),
+        }
     }
 
     /// The networks' parameters.

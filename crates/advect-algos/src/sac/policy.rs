@@ -4,7 +4,8 @@ use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{Result, Tensor};
 
 use crate::gaussian;
-use crate::squash::log_tanh_slope;
+use crate::imitation::{Student, halves};
+use crate::squash::{log_tanh_slope, unsquash};
 
 /// Bounds of `log sigma`.
 const LOG_STD: (f64, f64) = (-20.0, 2.0);
@@ -95,11 +96,55 @@ impl GaussianPolicy {
     }
 }
 
+/// The policy under given parameters, as a discriminator sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Squashed<'a> {
+    /// Its shape.
+    pub policy: &'a GaussianPolicy,
+    /// Its parameters `[N]`.
+    pub params: &'a Tensor,
+}
+
+impl Student for Squashed<'_> {
+    /// `tanh mu(s)`.
+    fn mean(&self, obs: &Tensor) -> Result<Tensor> {
+        self.policy.mode(self.params, obs)
+    }
+
+    /// `log N(u; mu, sigma) - log(1 - tanh(u)^2)` at `u = atanh a`.
+    fn log_prob(&self, x: &Tensor) -> Result<Tensor> {
+        let (obs, act) = halves(x, self.policy.act_dim)?;
+        let (mean, log_std) = self.policy.moments(&self.params.detach(), &obs)?;
+        let u = unsquash(&act)?;
+        let z = ((&u - mean)? / log_std.exp()?)?;
+        (gaussian::log_density(&z, &log_std)? - log_tanh_slope(&u)?)?.sum(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
 
     use super::*;
+
+    #[test]
+    fn log_prob_of_an_action_is_that_of_its_sample() -> Result<()> {
+        let policy = GaussianPolicy::new(2, 2, &[4])?;
+        let count = policy.layout().len();
+        let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.7).sin() * 0.5).collect();
+        let params = Tensor::from_vec(values, count, &Device::Cpu)?;
+        let obs = Tensor::new(&[[0.3f32, -1.0], [2.0, 0.1]], &Device::Cpu)?;
+        let eps = Tensor::new(&[[0.5f32, -0.2], [-1.0, 1.5]], &Device::Cpu)?;
+        let sample = policy.sample(&params, &obs, &eps)?;
+        let squashed = Squashed {
+            policy: &policy,
+            params: &params,
+        };
+        let found = squashed.log_prob(&Tensor::cat(&[&obs, &sample.action], 1)?)?;
+        let error = (found - sample.log_prob)?.abs()?.max_all()?;
+        assert!(error.to_scalar::<f32>()? < 1e-4, "{error}");
+        Ok(())
+    }
 
     #[test]
     fn density_of_the_squashed_gaussian_integrates_to_one() -> Result<()> {

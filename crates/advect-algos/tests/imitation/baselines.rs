@@ -179,7 +179,7 @@ fn airls_logit_knows_the_students_density() -> TestResult {
             ..airl()
         };
         let mut model = config.model(RING, 0, &Device::Cpu)?;
-        model.logits(&x, pupil.student())
+        model.logits(&x, &pupil.student())
     };
     let acts = x.narrow(1, 1, 1)?.flatten_all()?.to_vec1::<f32>()?;
     for ((with, without), act) in of(1.0)?.into_iter().zip(of(0.0)?).zip(acts) {
@@ -230,7 +230,7 @@ fn drail_without_weights_cannot_tell() -> TestResult {
         let mut model = DrailConfig { noise, ..drail() }.model(RING, 0, &Device::Cpu)?;
         let zeros = vec![0.0; model.params().layout().len()];
         model.params().set_from_slice(&zeros)?;
-        Ok(model.logits(&x, pupil.student())?)
+        Ok(model.logits(&x, &pupil.student())?)
     };
     assert!(of(Noise::Shared)?.iter().all(|l| *l == 0.0));
     assert!(of(Noise::Independent)?.iter().any(|l| l.abs() > 0.1));

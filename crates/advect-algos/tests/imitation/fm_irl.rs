@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use advect_algos::fm_irl::matching::Matching;
-use advect_algos::fm_irl::{FlowTeacher, FmIrlConfig};
+use advect_algos::fm_irl::{FlowTeacher, FmIrlConfig, TeacherConfig};
 use advect_algos::imitation::ImitationAgent;
 use advect_algos::imitation::density::{Density, Draw, Label, Labelled, Query, times};
 use advect_algos::registry;
@@ -17,12 +17,15 @@ use super::TestResult;
 use super::ring::{RING, learn, logits};
 use super::rollouts::{every_changes, halves, imitate, shorten};
 
-fn small() -> FmIrlConfig {
-    FmIrlConfig {
+/// The discriminator's rate for Maze2d.
+const LR: f64 = 1e-3;
+
+fn small() -> TeacherConfig {
+    TeacherConfig {
         width: 64,
         n_blocks: 2,
         time_dim: 16,
-        ..FmIrlConfig::default()
+        ..TeacherConfig::default()
     }
 }
 
@@ -30,7 +33,7 @@ fn small() -> FmIrlConfig {
 #[test]
 fn the_teacher_and_the_discriminator_learn_a_ring() -> TestResult {
     let device = Device::Cpu;
-    let mut model = FlowTeacher::new(&small(), RING, 0, &device)?;
+    let mut model = FlowTeacher::new(&small(), LR, RING, 0, &device)?;
     learn(&mut model, 1500)?;
     let (obs, act) = model.generate(512)?;
     let radius = (obs.sqr()? + act.sqr()?)?
@@ -96,11 +99,14 @@ fn without_a_velocity_shared_noise_cannot_tell() -> TestResult {
 
 fn loop_config() -> FmIrlConfig {
     let mut config = FmIrlConfig {
-        pull_batch: 64,
-        pool: 256,
-        n_steps: 10,
-        reward_draws: 2,
-        ..small()
+        teacher: TeacherConfig {
+            pull_batch: 64,
+            pool: 256,
+            n_steps: 10,
+            reward_draws: 2,
+            ..small()
+        },
+        ..FmIrlConfig::default()
     };
     shorten(&mut config.imitation, &mut config.student);
     config
@@ -121,7 +127,7 @@ fn pull_and_reward_each_lead_to_the_expert() -> TestResult {
     pulled.student.clip = 1e-9;
     pulled.student.entropy_coef = 0.0;
     let mut rewarded = loop_config();
-    rewarded.pull_coef = 0.0;
+    rewarded.teacher.pull_coef = 0.0;
     for (name, config, rollouts, bound) in
         [("pull", pulled, 60, 0.15), ("reward", rewarded, 120, 0.3)]
     {
@@ -181,6 +187,9 @@ fn an_expert_that_does_not_suffice_is_refused() -> TestResult {
     let empty = "disc_batch = 4\nrollout_steps = 2\nnum_envs = 1\nnum_minibatches = 1".parse()?;
     let agent = registry::make("fm-irl", &empty, RING, 0, &device).err();
     let agent = agent.ok_or("accepted")?.to_string();
-    assert!(agent.contains("at most the 2 rows of a rollout"), "{agent}");
+    assert!(
+        agent.contains("give at most 2, the rows of a rollout"),
+        "{agent}"
+    );
     Ok(())
 }

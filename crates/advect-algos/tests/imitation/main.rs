@@ -2,6 +2,7 @@
 
 mod baselines;
 mod fm_irl;
+mod replayed;
 mod ring;
 mod rollouts;
 

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use advect_algos::Dims;
-use advect_algos::imitation::{Minibatch, RewardModel, Student};
-use advect_algos::ppo::ActorCritic;
+use advect_algos::imitation::{Minibatch, RewardModel};
+use advect_algos::ppo::{ActorCritic, Policy};
 use advect_rl::MeanMetrics;
 use advect_rng::Stream;
 use candle_core::{DType, Device, Tensor};
@@ -47,8 +47,8 @@ impl Pupil {
         Ok(Self { net, params })
     }
 
-    pub fn student(&self) -> Student<'_> {
-        Student {
+    pub fn student(&self) -> Policy<'_> {
+        Policy {
             net: &self.net,
             params: &self.params,
         }
@@ -71,7 +71,7 @@ pub fn learn_from(
         let rows = Minibatch {
             expert: &expert,
             agent: &agent,
-            student: pupil.student(),
+            student: &pupil.student(),
         };
         model.learn(rows, &mut means)?;
     }
@@ -85,7 +85,7 @@ pub fn learn(model: &mut impl RewardModel, steps: usize) -> Result<MeanMetrics, 
 
 /// Mean logits of rows.
 pub fn mean_logit(model: &mut impl RewardModel, x: &Tensor) -> Result<f32, Box<dyn Error>> {
-    let logits = model.logits(x, Pupil::new()?.student())?;
+    let logits = model.logits(x, &Pupil::new()?.student())?;
     Ok(logits.iter().sum::<f32>() / logits.len() as f32)
 }
 

@@ -8,12 +8,13 @@ use std::process::{Command, Output, Stdio};
 pub const PRETRAINING: &str = "flow-bc";
 
 /// The algorithms that learn from demonstrations.
-pub const IMITATION: [&str; 8] = [
+pub const IMITATION: [&str; 9] = [
     "airl",
     "bc",
     "drail",
     PRETRAINING,
     "fm-irl",
+    "fm-irl-sac",
     "gail",
     "vail",
     "wail",

@@ -55,7 +55,7 @@ fn hash_after_updates(algo: &str, threads: &str) -> String {
         command.args(["--set", &setting]);
     }
     let width = match algo {
-        "drail" | "flow-bc" | "fm-irl" | "reinflow" | "rldt" => "width=96",
+        "drail" | "flow-bc" | "fm-irl" | "fm-irl-sac" | "reinflow" | "rldt" => "width=96",
         "airl" | "gail" | "vail" | "wail" => "disc_hidden=[96,96]",
         _ => "hidden=[96,96]",
     };
