@@ -18,6 +18,8 @@ use crate::sac::{Learner, SacConfig};
 use crate::validate::{at_least_one, not_negative};
 
 const OBS: &str = "normalizers/obs";
+/// The student's streams have names that the discriminator has too.
+const STUDENT: &str = "student";
 
 /// What only a student with a replay has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
@@ -185,7 +187,9 @@ impl<M: RewardModel> Agent for ReplayedAgent<M> {
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        self.student.save(out)?;
+        let mut student = StateDict::new();
+        self.student.save(&mut student)?;
+        out.put_section(STUDENT, student);
         self.normalizer.save(OBS, out);
         self.adversary.save(out)
     }
@@ -193,7 +197,7 @@ impl<M: RewardModel> Agent for ReplayedAgent<M> {
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
         self.adversary.load(from)?;
         self.normalizer.load(OBS, from)?;
-        self.student.load(from)
+        self.student.load(&from.section(STUDENT))
     }
 
     fn parameter_hash(&self) -> Result<u64> {
