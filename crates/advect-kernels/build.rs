@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 3] = ["src/dense/dense.cu", "src/optim.cu", "src/random.cu"];
+const SOURCES: [&str; 3] = ["src/dense/dense.cu", "src/optim/optim.cu", "src/random.cu"];
 
 fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");

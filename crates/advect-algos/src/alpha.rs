@@ -1,14 +1,15 @@
 //! The temperature with its value at hand.
 
 use advect_kernels::optim::AdamConfig;
+use advect_kernels::scalars::Scalar;
 use advect_rl::{StateDict, StateError, Temperature};
 use candle_core::{Device, Result, Tensor};
 
-/// The temperature, and `alpha` as a number so that the device is read once per change.
+/// The temperature, and `alpha`, which is computed once per change.
 #[derive(Debug)]
 pub(crate) struct AlphaState {
     pub temperature: Temperature,
-    pub alpha: f64,
+    pub alpha: Scalar,
 }
 
 impl AlphaState {

@@ -1,5 +1,6 @@
 //! Several actions per state: ranked by the critics, weighted by their values.
 
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{Params, Precision};
 use advect_rl::CriticNet;
 use candle_core::{D, DType, Result, Tensor};
@@ -87,9 +88,9 @@ pub fn select_many(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// If the device fails.
-pub fn softmax_weights(q: &Tensor, temperature: f64) -> Result<Tensor> {
+pub fn softmax_weights(q: &Tensor, temperature: impl Into<Scalar>) -> Result<Tensor> {
     let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
-    let odds = (above * temperature.recip())?.exp()?;
+    let odds = temperature.into().recip()?.times(&above)?.exp()?;
     odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)
 }
 

@@ -410,21 +410,21 @@ fn temperature_settles_where_the_noise_has_its_target_entropy() -> TestResult {
         };
         let mut agent = fpmd::agent(Variant::R, config, DIMS, 0, &Device::Cpu)?;
         assert!(
-            (agent.algorithm().noise_std() - 0.5).abs() < 1e-6
-                && (agent.algorithm().alpha() - 5.0).abs() < 1e-5
+            (agent.algorithm().noise_std()? - 0.5).abs() < 1e-6
+                && (agent.algorithm().alpha()? - 5.0).abs() < 1e-5
         );
         let batch = batch(&mut Stream::new(1, "batches"), 2)?;
         let entropy = agent.update(&batch)?.get("temperature/entropy");
         let expected = (0.5 * (2.0 * std::f64::consts::PI).ln() + 0.5 + 0.5f64.ln()) * 2.0;
         assert!((entropy.ok_or("no entropy")? - expected).abs() < 1e-6);
         assert!(
-            ((5.0 / agent.algorithm().alpha()).ln() - 7e-3).abs() < 1e-5,
+            ((5.0 / agent.algorithm().alpha()?).ln() - 7e-3).abs() < 1e-5,
             "one Adam step"
         );
         for _ in 0..1200 {
             agent.update(&batch)?;
         }
-        let found = agent.algorithm().noise_std();
+        let found = agent.algorithm().noise_std()?;
         assert!((found - std).abs() < 0.01 * std, "{found} for {std}");
     }
     Ok(())
@@ -489,7 +489,7 @@ fn policy_and_averages_rest_on_odd_updates_and_the_temperature_for_250() -> Test
     };
     let mut stream = Stream::new(1, "batches");
     for count in 0..252u64 {
-        let (before, alpha) = (hashes(&agent)?, agent.algorithm().alpha());
+        let (before, alpha) = (hashes(&agent)?, agent.algorithm().alpha()?);
         let metrics = agent.update(&batch(&mut stream, 4)?)?;
         let after = hashes(&agent)?;
         let moved: Vec<bool> = before.iter().zip(after).map(|(a, b)| *a != b).collect();
@@ -497,7 +497,7 @@ fn policy_and_averages_rest_on_odd_updates_and_the_temperature_for_250() -> Test
         assert_eq!(moved, [even, even, even, true], "update {count}");
         assert_eq!(metrics.get("policy/loss").is_some(), even);
         assert_eq!(
-            agent.algorithm().alpha() != alpha,
+            agent.algorithm().alpha()? != alpha,
             count % 250 == 0,
             "temperature at update {count}"
         );
@@ -656,7 +656,7 @@ fn next_action(agent: &FpmdAgent, next_obs: &Tensor, stream: &mut Stream) -> Res
     };
     let chosen = |b: usize| act.get(b)?.get(best(b));
     let chosen: Vec<Tensor> = (0..rows).map(chosen).collect::<Result<_>>()?;
-    Tensor::stack(&chosen, 0)? + (noise * agent.algorithm().noise_std())?
+    Tensor::stack(&chosen, 0)? + (noise * agent.algorithm().noise_std()?)?
 }
 
 fn close(found: Option<f64>, expected: f64) -> bool {
@@ -683,7 +683,7 @@ fn updates_take_the_target_the_weights_and_the_moments_of_the_page() -> TestResu
         let batch = batch(&mut stream, 16)?;
         let (moments, alpha) = (
             agent.algorithm().objective().moments(),
-            agent.algorithm().alpha(),
+            agent.algorithm().alpha()?,
         );
         let act = next_action(&agent, &batch.next_obs, &mut draws)?;
         let value = values(&agent.critic().target_min_q(&batch.next_obs, &act)?)?;

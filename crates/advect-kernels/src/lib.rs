@@ -18,6 +18,7 @@ pub mod optim;
 pub mod params;
 pub mod random;
 pub mod residual;
+pub mod scalars;
 pub mod schedule;
 pub mod svgd;
 pub mod threads;

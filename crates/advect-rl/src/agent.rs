@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use advect_envs::EnvSpec;
+use advect_kernels::scalars::{self, Scalar};
 use advect_rng::Stream;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::batch::Batch;
 use crate::demonstrations::Demonstrations;
@@ -26,9 +27,19 @@ pub enum ActMode {
 ///
 /// Every value must be finite: the loop stops a run at the first one that is not. Leave a metric out where it does
 /// not exist.
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// Scalars of a CUDA device are not waited for: until [`Metrics::settle`] they are in no other method.
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     values: BTreeMap<Cow<'static, str>, f64>,
+    unread: Vec<(Cow<'static, str>, Tensor)>,
+}
+
+/// What was read is the same, and nothing is left to read.
+impl PartialEq for Metrics {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values && self.unread.is_empty() && other.unread.is_empty()
+    }
 }
 
 impl Metrics {
@@ -42,7 +53,7 @@ impl Metrics {
         self.values.insert(name.into(), value);
     }
 
-    /// Sets one metric to a scalar tensor's value; waits for the device.
+    /// Sets one metric to a scalar tensor's value, without waiting for a CUDA device.
     ///
     /// # Errors
     /// If the tensor is no scalar.
@@ -51,8 +62,50 @@ impl Metrics {
         name: impl Into<Cow<'static, str>>,
         value: &Tensor,
     ) -> Result<()> {
-        self.insert(name, value.to_dtype(DType::F64)?.to_scalar()?);
+        match value.device().is_cuda() {
+            true => self.unread.push((name.into(), value.detach())),
+            false => self.insert(name, scalars::read(value)?),
+        }
         Ok(())
+    }
+
+    /// Sets one metric to a scalar, without waiting for a CUDA device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn insert_scalar(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: &Scalar,
+    ) -> Result<()> {
+        match value {
+            Scalar::Host(value) => self.insert(name, *value),
+            Scalar::Device(value) => self.insert_tensor(name, value)?,
+        }
+        Ok(())
+    }
+
+    /// Reads what still lies on a device; waits for it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn settle(&mut self) -> Result<()> {
+        let values = scalars::read_all(&self.unread())?;
+        for (name, value) in self.names_unread().into_iter().zip(values) {
+            self.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// What is to be read, in the order of [`Metrics::names_unread`].
+    pub(crate) fn unread(&self) -> Vec<&Tensor> {
+        self.unread.iter().map(|(_, value)| value).collect()
+    }
+
+    /// Forgets the tensors and keeps their names.
+    pub(crate) fn names_unread(&mut self) -> Vec<Cow<'static, str>> {
+        let unread = std::mem::take(&mut self.unread);
+        unread.into_iter().map(|(name, _)| name).collect()
     }
 
     /// The metric of that name.
@@ -63,6 +116,7 @@ impl Metrics {
     /// Sets all metrics of `other`.
     pub fn extend(&mut self, other: Self) {
         self.values.extend(other.values);
+        self.unread.extend(other.unread);
     }
 
     /// Names and values, in the order of the names.
@@ -94,7 +148,10 @@ impl<const N: usize> From<[(&'static str, f64); N]> for Metrics {
             .into_iter()
             .map(|(name, value)| (Cow::Borrowed(name), value))
             .collect();
-        Self { values }
+        Self {
+            values,
+            unread: Vec::new(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{Mlp, Params, Precision};
 use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
@@ -160,8 +161,8 @@ pub fn td_target(
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn soft_value(q: &Tensor, log_prob: &Tensor, alpha: f64) -> Result<Tensor> {
-    q - (log_prob * alpha)?
+pub fn soft_value(q: &Tensor, log_prob: &Tensor, alpha: impl Into<Scalar>) -> Result<Tensor> {
+    q - alpha.into().times(log_prob)?
 }
 
 /// The online critics `[E, P]`, their targets and their optimiser.
@@ -267,18 +268,18 @@ impl TwinCritic {
             .q_values(self.online().tensor(), &batch.obs, &batch.act)?;
         let loss = td_loss(&q, y)?;
         let gradient = self.gradient(&loss)?;
-        metrics.insert("critic/grad_norm", self.step(&gradient, lr)?);
+        metrics.insert_tensor("critic/grad_norm", &self.step(&gradient, lr)?)?;
         metrics.insert_tensor("critic/loss", &loss)?;
         metrics.insert_tensor("critic/q", &q.mean_all()?)?;
         metrics.insert_tensor("critic/target", &y.mean_all()?)?;
         Ok(gradient)
     }
 
-    /// One Adam step; returns the gradient's norm before clipping.
+    /// One Adam step; returns the gradient's norm before clipping, a scalar of f64.
     ///
     /// # Errors
     /// If the gradient has another shape.
-    pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<f64> {
+    pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<Tensor> {
         self.params.online.step(gradient, lr)
     }
 

@@ -57,11 +57,11 @@ impl Learned {
         gradients.get(self.params.var()).cloned().ok_or_else(unused)
     }
 
-    /// One Adam step; returns the gradient's norm before clipping.
+    /// One Adam step; returns the gradient's norm before clipping, a scalar of f64.
     ///
     /// # Errors
     /// If the gradient has another shape.
-    pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<f64> {
+    pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<Tensor> {
         self.adam.step(&self.params, gradient, lr)
     }
 
@@ -69,7 +69,7 @@ impl Learned {
     ///
     /// # Errors
     /// If the loss does not depend on the parameters.
-    pub fn descend(&mut self, loss: &Tensor, lr: f64) -> Result<f64> {
+    pub fn descend(&mut self, loss: &Tensor, lr: f64) -> Result<Tensor> {
         let gradient = self.gradient(loss)?;
         self.step(&gradient, lr)
     }

@@ -31,6 +31,7 @@ pub mod temperature;
 pub mod tensorboard;
 mod tracker;
 pub mod train;
+mod unread;
 pub mod watch;
 
 pub use advect_envs::{EnvSpec, ImageShape};

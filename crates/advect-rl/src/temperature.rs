@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use advect_kernels::optim::{Adam, AdamConfig};
 use advect_kernels::params::ParamLayout;
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{KernelError, Params};
 use candle_core::{Device, Result, Tensor};
 
@@ -74,20 +75,16 @@ impl Temperature {
         &self.log_alpha
     }
 
-    /// `alpha` `[1]`, on the device and without gradient.
+    /// `alpha`, as it is now; a CUDA device is not waited for.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn alpha_tensor(&self) -> Result<Tensor> {
-        self.log_alpha.detached().exp()
-    }
-
-    /// `alpha` as a number; waits for the device.
-    ///
-    /// # Errors
-    /// What the device reports.
-    pub fn alpha(&self) -> Result<f64> {
-        Ok(f64::from(self.log_alpha.to_vec()?[0]).exp())
+    pub fn alpha(&self) -> Result<Scalar> {
+        let log_alpha = self.log_alpha.detached();
+        match log_alpha.device().is_cuda() {
+            true => Ok(Scalar::Device(log_alpha.exp()?)),
+            false => Ok(Scalar::Host(f64::from(self.log_alpha.to_vec()?[0]).exp())),
+        }
     }
 
     /// One Adam step with a scalar gradient from [`sac_gradient`] or [`entropy_gradient`].

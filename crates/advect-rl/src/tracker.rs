@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use advect_envs::{EnvError, EnvSpec, EpisodeStats, StepBuffers};
-use candle_core::{DType, Tensor};
+use advect_kernels::scalars;
+use candle_core::Tensor;
 
 use crate::agent::Metrics;
 use crate::state::{StateDict, StateError};
@@ -20,9 +21,17 @@ struct Sum {
 }
 
 /// Means of metrics since they were last taken.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct MeanMetrics {
     sums: BTreeMap<String, Sum>,
+    unread: Vec<(String, Tensor)>,
+}
+
+/// What was read is the same, and nothing is left to read.
+impl PartialEq for MeanMetrics {
+    fn eq(&self, other: &Self) -> bool {
+        self.sums == other.sums && self.unread.is_empty() && other.unread.is_empty()
+    }
 }
 
 impl MeanMetrics {
@@ -37,22 +46,34 @@ impl MeanMetrics {
         }
     }
 
-    /// Counts the value of a scalar tensor; waits for the device.
+    /// Counts the value of a scalar tensor, without waiting for a CUDA device.
     ///
     /// # Errors
     /// If the tensor is no scalar.
     pub fn add_tensor(&mut self, name: &str, value: &Tensor) -> candle_core::Result<()> {
-        self.add(name, value.to_dtype(DType::F64)?.to_scalar()?);
+        match value.device().is_cuda() {
+            true => self.unread.push((name.to_owned(), value.detach())),
+            false => self.add(name, scalars::read(value)?),
+        }
         Ok(())
     }
 
-    /// The means, and starts anew.
-    pub fn take(&mut self) -> Metrics {
+    /// The means, and starts anew; waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn take(&mut self) -> candle_core::Result<Metrics> {
+        let unread = std::mem::take(&mut self.unread);
+        let tensors: Vec<&Tensor> = unread.iter().map(|(_, value)| value).collect();
+        let values = scalars::read_all(&tensors)?;
+        for ((name, _), value) in unread.iter().zip(values) {
+            self.add(name, value);
+        }
         let mut metrics = Metrics::new();
         for (name, sum) in std::mem::take(&mut self.sums) {
             metrics.insert(name, sum.total / sum.count as f64);
         }
-        metrics
+        Ok(metrics)
     }
 
     fn save(&self, out: &mut StateDict) {
@@ -80,6 +101,7 @@ impl MeanMetrics {
         });
         Ok(Self {
             sums: names.lines().map(str::to_owned).zip(sums).collect(),
+            unread: Vec::new(),
         })
     }
 }

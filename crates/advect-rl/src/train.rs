@@ -24,6 +24,7 @@ use crate::run_dir::RunDir;
 use crate::settings::{Data, LoopSettings, ReplaySettings};
 use crate::start::{Start, make_envs};
 use crate::state::StateDict;
+use crate::unread::{Read, Unread};
 
 /// How a call of [`Trainer::run`] ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,7 @@ pub struct Trainer {
     store: ReplayStore,
     log: MetricsWriter,
     state: LoopState,
+    unread: Unread,
     saved_at: Option<u64>,
 }
 
@@ -113,6 +115,7 @@ impl Trainer {
         checkpoint::discard_after(run.path(), step)?;
         let log = MetricsWriter::open(run.storage(), run.path(), logs)?;
         let trainer = Self {
+            unread: Unread::new(&device)?,
             run,
             agent,
             settings,
@@ -309,16 +312,38 @@ impl Trainer {
             false => batch.with_numbers().map_err(failed)?,
         };
         let metrics = self.agent.update(&batch).map_err(failed)?;
-        if let Some((name, value)) = metrics.first_non_finite() {
-            return Err(self.non_finite(
-                &format!("metric {name}"),
-                "returned by the update".into(),
-                value,
-            ));
+        let read = Read {
+            env_steps,
+            updates: update,
+            metrics,
+        };
+        match self.unread.push(read).map_err(failed)? {
+            true => self.read_metrics(),
+            false => Ok(()),
         }
-        metrics
-            .iter()
-            .for_each(|(name, value)| self.state.tracker.means.add(name, value));
+    }
+
+    /// Counts the metrics of all updates so far.
+    fn read_metrics(&mut self) -> Result<(), TrainError> {
+        for read in self.unread.take()? {
+            let Read {
+                env_steps,
+                updates,
+                metrics,
+            } = read;
+            if let Some((name, value)) = metrics.first_non_finite() {
+                return Err(TrainError::NonFinite {
+                    what: format!("metric {name}"),
+                    place: "returned by the update".into(),
+                    value,
+                    env_steps,
+                    updates,
+                });
+            }
+            metrics
+                .iter()
+                .for_each(|(name, value)| self.state.tracker.means.add(name, value));
+        }
         Ok(())
     }
 
@@ -383,8 +408,9 @@ impl Trainer {
     }
 
     fn write_log(&mut self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        self.read_metrics()?;
         self.agent_state()?;
-        let mut metrics = self.state.tracker.means.take();
+        let mut metrics = self.state.tracker.means.take()?;
         metrics.insert("train/episodes", self.state.tracker.episodes() as f64);
         metrics.insert("train/updates", self.state.counters.updates as f64);
         if matches!(self.settings.data, Data::Replay(_)) {
@@ -423,6 +449,7 @@ impl Trainer {
         if now == 0 || self.saved_at == Some(now) {
             return Ok(());
         }
+        self.read_metrics()?;
         let agent = self.agent_state()?.to_bytes()?;
         let state = self.state.save(&self.envs).to_bytes()?;
         let storage = self.run.storage();

@@ -69,7 +69,8 @@ impl Weighted {
         let q = critics
             .net
             .min_q_candidates(&params, &obs, &proposals.act, Precision::F32)?;
-        let weights = softmax_weights(&q, config.weight_temperature(case.config("alpha")?))?;
+        let weights =
+            softmax_weights(&q, config.weight_temperature(case.config::<f64>("alpha")?)?)?;
         Ok(Self {
             proposals,
             q,
@@ -88,7 +89,7 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
         case.input("entropy")?,
     );
     let (alpha, gamma, scale) = (
-        case.config("alpha")?,
+        case.config::<f64>("alpha")?,
         case.config("gamma")?,
         case.config("reward_scale")?,
     );

@@ -266,7 +266,7 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
     let next = next_action(&policy.net, &params, &next_obs, &z, &sampler, volume)?;
     let q_next = targets.min_q(&next_obs, &next.action)?;
     let value = match case.config("soft_backup")? {
-        true => soft_value(&q_next, &next.log_prob, case.config("alpha")?)?,
+        true => soft_value(&q_next, &next.log_prob, case.config::<f64>("alpha")?)?,
         false => q_next,
     };
     let (reward, terminated) = (case.input("reward")?, case.input("terminated")?);

@@ -116,7 +116,8 @@ fn run(case: &Case, mut optimiser: Adam, params: &Params, ema: &Params) -> Resul
             0,
         )?;
         let lr = schedule.at(optimiser.steps());
-        path.norm.push(optimiser.step(params, &grad, lr)? as f32);
+        path.norm
+            .push(optimiser.step(params, &grad, lr)?.to_scalar::<f64>()? as f32);
         path.lr.push(lr as f32);
         path.params.push(params.detached().copy()?);
         ema.lerp_towards(params, tau)?;

@@ -47,7 +47,7 @@ fn critic_loss(case: &Case) -> Result<Outputs> {
     let next_obs = case.input("next_obs")?;
     let next = policy.sample(&params.detached(), &next_obs, &case.input("eps")?)?;
     let q_next = targets.min_q(&next_obs, &next.action)?;
-    let value = soft_value(&q_next, &next.log_prob, case.config("alpha")?)?;
+    let value = soft_value(&q_next, &next.log_prob, case.config::<f64>("alpha")?)?;
     let (reward, terminated) = (case.input("reward")?, case.input("terminated")?);
     let y = td_target(&reward, &terminated, &value, 1.0, case.config("gamma")?)?;
     let q = critics.net.q_values(
@@ -70,7 +70,7 @@ fn actor_loss(case: &Case) -> Result<Outputs> {
     let obs = case.input("obs")?;
     let sample = policy.sample(params.tensor(), &obs, &case.input("eps")?)?;
     let q = critics.min_q(&obs, &sample.action)?;
-    let loss = actor::loss(&sample.log_prob, &q, case.config("alpha")?)?;
+    let loss = actor::loss(&sample.log_prob, &q, case.config::<f64>("alpha")?)?;
     let gradient = gradient(&loss, &params, "actor")?;
     let gradients = Gradients::new().with("actor", &policy.layout(), &gradient)?;
     Ok(Outputs::new()

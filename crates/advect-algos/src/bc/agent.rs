@@ -135,7 +135,7 @@ impl Agent for BcAgent {
         let log_std = self.net.log_std(&self.params.params().detached())?;
         metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert_tensor("policy/entropy", &gaussian::entropy(&log_std)?)?;
-        metrics.insert("policy/grad_norm", norm);
+        metrics.insert_tensor("policy/grad_norm", &norm)?;
         Ok(metrics)
     }
 

@@ -1,6 +1,7 @@
 //! Every switch and constant of FLAME.
 
 use advect_flow::{TimeConvention, TimeSampler};
+use advect_kernels::scalars::Scalar;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
@@ -235,10 +236,13 @@ impl FlameConfig {
     }
 
     /// Temperature of the proposal weights (flame.md 3.2 step 4, Q9).
-    pub fn weight_temperature(&self, alpha: f64) -> f64 {
-        let alpha = alpha.max(self.alpha_floor);
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn weight_temperature(&self, alpha: impl Into<Scalar>) -> candle_core::Result<Scalar> {
+        let alpha = alpha.into().at_least(self.alpha_floor)?;
         match self.weight_temperature {
-            WeightTemperature::Alpha => alpha,
+            WeightTemperature::Alpha => Ok(alpha),
             WeightTemperature::RepoExpAlpha => alpha.exp(),
         }
     }

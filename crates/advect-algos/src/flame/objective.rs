@@ -3,6 +3,7 @@
 use advect_flow::TimeConvention;
 use advect_flow::meanflow::tie_fraction;
 use advect_kernels::random;
+use advect_kernels::scalars::Scalar;
 use advect_rl::Metrics;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
@@ -69,7 +70,7 @@ impl Reweighted {
         let proposals = propose(path, inputs.act, &times.t, &noise, self.config.clip_z)?;
         let (net, critics) = (inputs.critic.net(), inputs.critic.online().detached());
         let q = net.min_q_candidates(&critics, inputs.obs, &proposals.act, inputs.precision)?;
-        let weights = softmax_weights(&q, self.config.weight_temperature(inputs.alpha))?;
+        let weights = softmax_weights(&q, &self.config.weight_temperature(inputs.alpha)?)?;
         Ok((proposals, weights))
     }
 
@@ -190,7 +191,12 @@ impl Objective<FlowPolicy> for Reweighted {
         entropy.map(Some)
     }
 
-    fn next_value(&self, q_next: Tensor, entropy: Option<&Tensor>, alpha: f64) -> Result<Tensor> {
+    fn next_value(
+        &self,
+        q_next: Tensor,
+        entropy: Option<&Tensor>,
+        alpha: &Scalar,
+    ) -> Result<Tensor> {
         soft_value(&q_next, entropy, alpha, self.config.td_entropy)
     }
 

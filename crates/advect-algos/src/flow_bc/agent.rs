@@ -170,7 +170,7 @@ impl Agent for FlowBcAgent {
         let norm = self.policy.online.descend(&loss, lr)?;
         self.update_average()?;
         metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert("policy/grad_norm", norm);
+        metrics.insert_tensor("policy/grad_norm", &norm)?;
         metrics.insert("policy/lr", lr);
         Ok(metrics)
     }

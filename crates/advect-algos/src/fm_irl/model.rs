@@ -122,7 +122,7 @@ impl RewardModel for FlowTeacher {
             .draws
             .losses(rows.expert, rows.agent, &matching, coef)?;
         let norm = self.params.descend(&losses.total, self.lr)?;
-        means.add("discriminator/grad_norm", norm);
+        means.add_tensor("discriminator/grad_norm", &norm)?;
         losses.record(means)
     }
 

@@ -217,7 +217,7 @@ impl OffPolicyAlgorithm for Fmer {
         Ok(())
     }
 
-    fn numbers(&self) -> Vec<f64> {
-        vec![self.log_alpha, self.log_temperature]
+    fn numbers(&self) -> Result<Vec<f64>> {
+        Ok(vec![self.log_alpha, self.log_temperature])
     }
 }

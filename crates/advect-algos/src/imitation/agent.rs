@@ -129,7 +129,7 @@ impl<M: RewardModel> Agent for ImitationAgent<M> {
         let mut means = MeanMetrics::default();
         let rewards = self.judge(&rollout, &mut means)?;
         let mut metrics = self.update_student(&experience, rewards, &mut means)?;
-        metrics.extend(means.take());
+        metrics.extend(means.take()?);
         Ok(metrics)
     }
 

@@ -187,7 +187,7 @@ impl RewardModel for Drail {
         let density = self.model.at(self.params.params().tensor());
         let losses = self.draws.losses(rows.expert, rows.agent, &density, None)?;
         let norm = self.params.descend(&losses.total, self.lr)?;
-        means.add("discriminator/grad_norm", norm);
+        means.add_tensor("discriminator/grad_norm", &norm)?;
         losses.record(means)
     }
 

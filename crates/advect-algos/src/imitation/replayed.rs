@@ -182,7 +182,7 @@ impl<M: RewardModel> Agent for ReplayedAgent<M> {
             model.begin_student()?;
         }
         let mut metrics = student.update(&batch, &mut |policy| model.pull(&policy, &mut means))?;
-        metrics.extend(means.take());
+        metrics.extend(means.take()?);
         Ok(metrics)
     }
 

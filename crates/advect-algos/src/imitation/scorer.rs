@@ -105,7 +105,7 @@ impl Scorer {
     /// If the loss does not depend on the parameters.
     pub fn descend(&mut self, loss: &Tensor, lr: f64, means: &mut MeanMetrics) -> Result<()> {
         let norm = self.params.descend(loss, lr)?;
-        means.add("discriminator/grad_norm", norm);
+        means.add_tensor("discriminator/grad_norm", &norm)?;
         Ok(())
     }
 

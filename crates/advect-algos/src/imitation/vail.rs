@@ -172,7 +172,8 @@ impl RewardModel for Vail {
         means.add_tensor("discriminator/code_divergence", &divergence)?;
         let loss = (loss + (divergence * self.config.bottleneck_coef)?)?;
         let lr = self.config.plain.imitation.disc_lr;
-        means.add("discriminator/grad_norm", self.params.descend(&loss, lr)?);
+        let norm = self.params.descend(&loss, lr)?;
+        means.add_tensor("discriminator/grad_norm", &norm)?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The agent: critics, policy, temperature and averages in one update, in the order of flame.md section 8.
 
 use advect_kernels::optim::AdamConfig;
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::td_target;
 use advect_rl::temperature::{entropy_gradient, target_entropy};
@@ -103,14 +104,24 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         &self.objective
     }
 
-    /// The temperature.
-    pub fn alpha(&self) -> f64 {
-        self.alpha.alpha
+    /// The temperature; waits for the device.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn alpha(&self) -> Result<f64> {
+        self.alpha.alpha.read()
     }
 
-    /// Standard deviation of the exploration noise.
-    pub fn noise_std(&self) -> f64 {
-        self.config.noise_std(self.alpha.alpha)
+    /// Standard deviation of the exploration noise; waits for the device.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn noise_std(&self) -> Result<f64> {
+        self.std()?.read()
+    }
+
+    fn std(&self) -> Result<Scalar> {
+        self.config.noise_std(&self.alpha.alpha)
     }
 
     fn precision(&self) -> Precision {
@@ -136,7 +147,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
     /// The action plus exploration noise, not clipped.
     fn noisy(&self, act: &Tensor, normals: &mut Normals<'_>) -> Result<Tensor> {
         let noise = normals.draw(act.dims(), act.device())?;
-        act + (noise * self.noise_std())?
+        act + self.std()?.times(&noise)?
     }
 
     fn temperature_due(&self, updates: u64) -> bool {
@@ -179,7 +190,9 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             ..
         } = self.config;
         let q_next = parts.critic.target_min_q(&batch.next_obs, next_act)?;
-        let value = self.objective.next_value(q_next, entropy, self.alpha())?;
+        let value = self
+            .objective
+            .next_value(q_next, entropy, &self.alpha.alpha)?;
         let (reward, ends) = (&batch.reward, &batch.terminated);
         let y = td_target(reward, ends, &value, reward_scale, self.gamma)?;
         let gradient = parts.critic.learn(batch, &y, critic_lr, metrics)?;
@@ -217,7 +230,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             obs,
             act: &act,
             critic: &parts.critic,
-            alpha: self.alpha(),
+            alpha: &self.alpha.alpha,
             precision: self.precision(),
         };
         let stream = &mut parts.streams.policy;
@@ -241,8 +254,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         let entropy = match self.objective.entropy_of() {
             EntropyOf::Policy => policy,
             EntropyOf::Noise => {
-                let entropy = noise::entropy(self.noise_std(), dims);
-                Some(Tensor::new(&[entropy as f32], device)?)
+                let entropy = noise::entropy(&self.std()?, dims)?;
+                Some(entropy.to_tensor(device)?)
             }
         };
         if let Some(entropy) = entropy {
@@ -253,8 +266,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
                 self.alpha.step(&gradient, self.config.alpha_lr)?;
             }
         }
-        metrics.insert("temperature/alpha", self.alpha());
-        metrics.insert("temperature/noise_std", self.noise_std());
+        metrics.insert_scalar("temperature/alpha", &self.alpha.alpha)?;
+        metrics.insert_scalar("temperature/noise_std", &self.std()?)?;
         Ok(())
     }
 }
@@ -311,7 +324,7 @@ impl<P: Policy, O: Objective<P>> OffPolicyAlgorithm for NoisyBestOf<P, O> {
         self.objective.load(from)
     }
 
-    fn numbers(&self) -> Vec<f64> {
-        vec![self.alpha()]
+    fn numbers(&self) -> Result<Vec<f64>> {
+        Ok(vec![self.alpha()?])
     }
 }

@@ -1,5 +1,6 @@
 //! Constants that FLAME, SDAC, DPMD and FPMD share.
 
+use advect_kernels::scalars::Scalar;
 use advect_kernels::schedule::Schedule;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
@@ -119,10 +120,13 @@ impl NoisyBestOfConfig {
     }
 
     /// Standard deviation of the exploration noise at a temperature.
-    pub fn noise_std(&self, alpha: f64) -> f64 {
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn noise_std(&self, alpha: impl Into<Scalar>) -> candle_core::Result<Scalar> {
         match self.noise {
-            NoiseRule::AlphaScaled => self.noise_scale * alpha,
-            NoiseRule::Constant => self.noise_scale,
+            NoiseRule::AlphaScaled => alpha.into().affine(self.noise_scale, 0.0),
+            NoiseRule::Constant => Ok(self.noise_scale.into()),
         }
     }
 

@@ -1,13 +1,20 @@
 //! Entropy of the exploration noise `N(0, std^2 I)`, which the temperature of SDAC, DPMD and FPMD keeps at a target.
 
 use advect_flow::density::standard_normal_entropy;
+use advect_kernels::scalars::Scalar;
+use candle_core::Result;
 
 /// `H = (d/2) log(2 pi e std^2)`, in nats.
 ///
 /// With `std` in proportion to alpha, its gradient in `log alpha` is `d`; the temperature's step is
 /// [`entropy_gradient`](advect_rl::temperature::entropy_gradient), `H - H_target`.
-pub fn entropy(std: f64, d: usize) -> f64 {
-    standard_normal_entropy(d) + d as f64 * std.ln()
+///
+/// # Errors
+/// If the device fails.
+pub fn entropy(std: impl Into<Scalar>, d: usize) -> Result<Scalar> {
+    std.into()
+        .ln()?
+        .affine(d as f64, standard_normal_entropy(d))
 }
 
 #[cfg(test)]
@@ -15,6 +22,10 @@ mod tests {
     use std::f64::consts::{E, PI};
 
     use super::*;
+
+    fn entropy(std: f64, d: usize) -> f64 {
+        super::entropy(std, d).unwrap().read().unwrap()
+    }
 
     #[test]
     fn entropy_is_that_of_the_density_and_rises_by_d_per_unit_of_log_alpha() {

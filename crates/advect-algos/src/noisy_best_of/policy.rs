@@ -1,5 +1,6 @@
 //! The parts in which the algorithms differ: a policy with its sampler, and the loss that trains it.
 
+use advect_kernels::scalars::Scalar;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub struct LossInputs<'a> {
     /// The critics, after their step of this update.
     pub critic: &'a TwinCritic,
     /// The temperature.
-    pub alpha: f64,
+    pub alpha: &'a Scalar,
     /// Arithmetic of scores without gradient.
     pub precision: Precision,
 }
@@ -121,7 +122,12 @@ pub trait Objective<P>: Debug + Send {
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn next_value(&self, q_next: Tensor, _entropy: Option<&Tensor>, _alpha: f64) -> Result<Tensor> {
+    fn next_value(
+        &self,
+        q_next: Tensor,
+        _entropy: Option<&Tensor>,
+        _alpha: &Scalar,
+    ) -> Result<Tensor> {
         Ok(q_next)
     }
 

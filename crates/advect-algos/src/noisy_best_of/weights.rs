@@ -1,5 +1,6 @@
 //! Weights of mirror descent: how much an action counts, from its value against running moments.
 
+use advect_kernels::scalars::Scalar;
 use advect_rl::{StateDict, StateError};
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -92,8 +93,12 @@ impl Moments {
 ///
 /// # Errors
 /// If the device fails.
-pub fn mirror_weights(score: &Tensor, clip: f64, alpha: f64) -> Result<Tensor> {
-    (score.clamp(-clip, clip)? * alpha.recip())?.exp()
+pub fn mirror_weights(score: &Tensor, clip: f64, alpha: impl Into<Scalar>) -> Result<Tensor> {
+    alpha
+        .into()
+        .recip()?
+        .times(&score.clamp(-clip, clip)?)?
+        .exp()
 }
 
 #[cfg(test)]

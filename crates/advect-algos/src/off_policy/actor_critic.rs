@@ -116,7 +116,8 @@ impl ActorCritic {
     /// # Errors
     /// If the loss does not depend on the policy.
     pub fn descend(&mut self, loss: &Tensor, lr: f64, metrics: &mut Metrics) -> Result<()> {
-        metrics.insert("policy/grad_norm", self.policy.online.descend(loss, lr)?);
+        let norm = self.policy.online.descend(loss, lr)?;
+        metrics.insert_tensor("policy/grad_norm", &norm)?;
         metrics.insert_tensor("policy/loss", loss)
     }
 

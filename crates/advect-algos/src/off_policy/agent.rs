@@ -80,8 +80,11 @@ pub trait OffPolicyAlgorithm: Debug + Send {
     }
 
     /// Learned numbers beside the networks, such as a temperature; none by default.
-    fn numbers(&self) -> Vec<f64> {
-        Vec::new()
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    fn numbers(&self) -> Result<Vec<f64>> {
+        Ok(Vec::new())
     }
 }
 
@@ -193,7 +196,7 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
 
     fn parameter_hash(&self) -> Result<u64> {
         let networks = crate::hash::combined(self.parts.buffers().chain(self.algorithm.buffers()))?;
-        let numbers = self.algorithm.numbers();
+        let numbers = self.algorithm.numbers()?;
         Ok(crate::hash::with_numbers(networks, &numbers))
     }
 

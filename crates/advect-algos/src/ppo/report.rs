@@ -20,13 +20,13 @@ const NAMES: [&str; 5] = [
 pub(crate) struct Report {
     /// Of [`NAMES`] `[5]`.
     sums: Option<Tensor>,
-    grad_norm: f64,
+    grad_norm: Option<Tensor>,
     count: u64,
 }
 
 impl Report {
     /// Takes in a minibatch with its gradient's norm before clipping.
-    pub(crate) fn add(&mut self, losses: &Losses, clip: f64, grad_norm: f64) -> Result<()> {
+    pub(crate) fn add(&mut self, losses: &Losses, clip: f64, grad_norm: Tensor) -> Result<()> {
         let log_ratio = losses.log_ratio.detach();
         let scalars = Tensor::stack(
             &[
@@ -38,11 +38,8 @@ impl Report {
             ],
             0,
         )?;
-        self.sums = match self.sums.take() {
-            Some(sums) => Some((sums + scalars)?),
-            None => Some(scalars),
-        };
-        self.grad_norm += grad_norm;
+        add(&mut self.sums, scalars)?;
+        add(&mut self.grad_norm, grad_norm)?;
         self.count += 1;
         Ok(())
     }
@@ -50,14 +47,23 @@ impl Report {
     /// The means.
     pub(crate) fn metrics(self) -> Result<Metrics> {
         let mut metrics = Metrics::new();
-        let Some(sums) = self.sums else {
+        let (Some(sums), Some(grad_norm)) = (self.sums, self.grad_norm) else {
             return Ok(metrics);
         };
         let count = self.count as f64;
         for (name, sum) in NAMES.into_iter().zip(sums.to_vec1::<f32>()?) {
             metrics.insert(name, f64::from(sum) / count);
         }
-        metrics.insert("policy/grad_norm", self.grad_norm / count);
+        metrics.insert_tensor("policy/grad_norm", &(grad_norm / count)?)?;
         Ok(metrics)
     }
+}
+
+/// Adds a summand to a sum that may not have begun.
+fn add(sum: &mut Option<Tensor>, summand: Tensor) -> Result<()> {
+    *sum = match sum.take() {
+        Some(sum) => Some((sum + summand)?),
+        None => Some(summand),
+    };
+    Ok(())
 }

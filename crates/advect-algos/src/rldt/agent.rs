@@ -185,7 +185,7 @@ impl Rldt {
                 .step(&gradients, self.config.critic_encoder_lr)?;
             parts.critic.update_target(self.config.ema_tau)?;
             self.critic_encoder.update_target(self.config.ema_tau)?;
-            means.add("critic/grad_norm", norm);
+            means.add_tensor("critic/grad_norm", &norm)?;
             means.add_tensor("critic/loss", &loss)?;
             means.add_tensor("critic/target", &y.mean_all()?)?;
         }
@@ -252,7 +252,8 @@ impl Rldt {
         let total = loss.terms.total()?;
         let schedule = self.config.policy_schedule();
         let lr = schedule.at(parts.policy.online.steps());
-        means.add("policy/grad_norm", parts.policy.online.descend(&total, lr)?);
+        let norm = parts.policy.online.descend(&total, lr)?;
+        means.add_tensor("policy/grad_norm", &norm)?;
         means.add("policy/lr", lr);
         means.add_tensor("policy/loss", &total)?;
         means.add_tensor("policy/transport_loss", &loss.terms.transport)?;
@@ -357,7 +358,7 @@ impl OffPolicyAlgorithm for Rldt {
             }
         }
         self.update_reference(parts)?;
-        metrics.extend(means.take());
+        metrics.extend(means.take()?);
         metrics.insert("critic/reward_scale", self.reward_factor());
         Ok(())
     }
@@ -388,7 +389,7 @@ impl OffPolicyAlgorithm for Rldt {
         self.critic_encoder.buffers()
     }
 
-    fn numbers(&self) -> Vec<f64> {
-        vec![self.reward_size]
+    fn numbers(&self) -> Result<Vec<f64>> {
+        Ok(vec![self.reward_size])
     }
 }

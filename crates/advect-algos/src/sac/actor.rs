@@ -1,5 +1,6 @@
 //! The actor's loss.
 
+use advect_kernels::scalars::Scalar;
 use candle_core::{Result, Tensor};
 
 /// `mean_b (alpha log pi(a | s) - min Q(s, a))` with `a` reparameterised.
@@ -9,6 +10,6 @@ use candle_core::{Result, Tensor};
 ///
 /// # Errors
 /// On a shape mismatch.
-pub fn loss(log_prob: &Tensor, q: &Tensor, alpha: f64) -> Result<Tensor> {
-    ((log_prob * alpha)? - q)?.mean_all()
+pub fn loss(log_prob: &Tensor, q: &Tensor, alpha: impl Into<Scalar>) -> Result<Tensor> {
+    (alpha.into().times(log_prob)? - q)?.mean_all()
 }

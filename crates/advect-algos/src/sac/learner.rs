@@ -2,6 +2,7 @@
 
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{Activation, Params, random};
 use advect_rl::critic::{soft_value, td_target};
 use advect_rl::temperature::{sac_gradient, target_entropy};
@@ -113,11 +114,11 @@ impl Learner {
     pub fn update(&mut self, batch: &Batch, extra: &mut Extra) -> Result<Metrics> {
         let mut metrics = Metrics::new();
         let alpha = self.temperature.alpha()?;
-        self.update_critic(batch, alpha, &mut metrics)?;
-        let log_prob = self.update_actor(&batch.obs, alpha, extra, &mut metrics)?;
+        self.update_critic(batch, &alpha, &mut metrics)?;
+        let log_prob = self.update_actor(&batch.obs, &alpha, extra, &mut metrics)?;
         self.update_temperature(&log_prob, &mut metrics)?;
         self.critic.update_target(self.config.off_policy.ema_tau)?;
-        metrics.insert("temperature/alpha", alpha);
+        metrics.insert_scalar("temperature/alpha", &alpha)?;
         self.updates += 1;
         Ok(metrics)
     }
@@ -126,7 +127,12 @@ impl Learner {
         random::normal(&mut self.learn, (rows, self.dims.act), &self.device)
     }
 
-    fn update_critic(&mut self, batch: &Batch, alpha: f64, metrics: &mut Metrics) -> Result<()> {
+    fn update_critic(
+        &mut self,
+        batch: &Batch,
+        alpha: &Scalar,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
         let eps = self.noise(batch.obs.dim(0)?)?;
         let params = self.actor.params().detached();
         let next = self.policy.sample(&params, &batch.next_obs, &eps)?;
@@ -143,7 +149,7 @@ impl Learner {
     fn update_actor(
         &mut self,
         obs: &Tensor,
-        alpha: f64,
+        alpha: &Scalar,
         extra: &mut Extra,
         metrics: &mut Metrics,
     ) -> Result<Tensor> {
@@ -158,7 +164,7 @@ impl Learner {
         }
         let norm = self.actor.descend(&loss, self.config.actor_lr)?;
         metrics.insert_tensor("policy/loss", &loss)?;
-        metrics.insert("policy/grad_norm", norm);
+        metrics.insert_tensor("policy/grad_norm", &norm)?;
         Ok(sample.log_prob.detach())
     }
 

@@ -49,7 +49,7 @@ impl Objective<DiffusionPolicy> for ReverseSampling {
         let q = critic
             .net()
             .min_q_candidates(&critics, obs, &act, precision)?;
-        let weights = softmax_weights(&q, alpha / self.value_scale)?;
+        let weights = softmax_weights(&q, &alpha.affine(self.value_scale.recip(), 0.0)?)?;
         metrics.insert_tensor("policy/weight_ess", &effective_fraction(&weights)?)?;
         loss(&denoised.predicted, &eps, &weights)
     }

@@ -3,6 +3,7 @@
 
 mod open;
 pub(crate) mod random;
+pub(crate) mod scalars;
 
 pub use open::{CudaMissing, Library, describe, libraries, open};
 

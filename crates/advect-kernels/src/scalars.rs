@@ -1,0 +1,228 @@
+//! Scalars that are read together, so that a device is waited for once for many of them, and scalars that are not read at all.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// Scalars that fit.
+const ROOM: usize = 4096;
+
+/// Scalars of a device in the order in which they were put; on the host they are read at once.
+///
+/// ```
+/// use advect_kernels::scalars::ScalarLog;
+/// use candle_core::{Device, Tensor};
+/// let mut log = ScalarLog::new(&Device::Cpu)?;
+/// log.push(&[&Tensor::new(0.5f32, &Device::Cpu)?, &Tensor::new(2f64, &Device::Cpu)?])?;
+/// assert_eq!(log.take()?, [0.5, 2.0]);
+/// assert!(log.take()?.is_empty());
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ScalarLog {
+    host: Vec<f64>,
+    /// `[ROOM]`, f64, on a CUDA device.
+    #[cfg(feature = "cuda")]
+    device: Option<Tensor>,
+    used: usize,
+}
+
+impl ScalarLog {
+    /// An empty log for scalars of `device`.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(device: &Device) -> Result<Self> {
+        let _unused_without_cuda = device;
+        #[cfg(feature = "cuda")]
+        let zeros = || Tensor::zeros(ROOM, DType::F64, device);
+        Ok(Self {
+            host: Vec::new(),
+            #[cfg(feature = "cuda")]
+            device: device.is_cuda().then(zeros).transpose()?,
+            used: 0,
+        })
+    }
+
+    /// How many more fit before they must be taken.
+    pub fn room(&self) -> usize {
+        ROOM - self.used
+    }
+
+    /// Puts scalars of f32 or f64 behind the others; a CUDA device is not waited for.
+    ///
+    /// # Errors
+    /// If they do not fit, or if one is no scalar.
+    pub fn push(&mut self, scalars: &[&Tensor]) -> Result<()> {
+        if scalars.len() > self.room() {
+            let problem = "the log of scalars is full: take them first";
+            return Err(candle_core::Error::Msg(problem.into()));
+        }
+        #[cfg(feature = "cuda")]
+        if let Some(values) = &self.device {
+            crate::cuda::scalars::gather(values, self.used, scalars)?;
+            self.used += scalars.len();
+            return Ok(());
+        }
+        for scalar in scalars {
+            self.host.push(read(scalar)?);
+        }
+        self.used += scalars.len();
+        Ok(())
+    }
+
+    /// All scalars since the last call; waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn take(&mut self) -> Result<Vec<f64>> {
+        let used = std::mem::take(&mut self.used);
+        #[cfg(feature = "cuda")]
+        if let (Some(values), 1..) = (&self.device, used) {
+            return values.narrow(0, 0, used)?.to_vec1();
+        }
+        let _unused_on_the_host = used;
+        Ok(std::mem::take(&mut self.host))
+    }
+}
+
+/// A number of an equation: one of the host, or one of a CUDA device that the host does not wait for.
+///
+/// ```
+/// use advect_kernels::scalars::Scalar;
+/// use candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
+/// let alpha = Scalar::from(0.5);
+/// assert_eq!(alpha.times(&x)?.to_vec1::<f32>()?, [0.5, 1.0]);
+/// assert_eq!(alpha.recip()?.read()?, 2.0);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub enum Scalar {
+    /// Known to the host.
+    Host(f64),
+    /// A tensor of one f32.
+    Device(Tensor),
+}
+
+impl From<f64> for Scalar {
+    fn from(value: f64) -> Self {
+        Self::Host(value)
+    }
+}
+
+impl From<&Self> for Scalar {
+    fn from(scalar: &Self) -> Self {
+        scalar.clone()
+    }
+}
+
+impl Scalar {
+    fn map(
+        &self,
+        host: impl FnOnce(f64) -> f64,
+        device: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        match self {
+            Self::Host(value) => Ok(Self::Host(host(*value))),
+            Self::Device(value) => Ok(Self::Device(device(value)?)),
+        }
+    }
+
+    /// `x` times the scalar; no gradient flows to the scalar.
+    ///
+    /// # Errors
+    /// If the device fails; the same holds for every function here.
+    pub fn times(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Host(value) => x * *value,
+            Self::Device(value) => {
+                x.broadcast_mul(&value.detach().reshape(())?.to_dtype(x.dtype())?)
+            }
+        }
+    }
+
+    /// `factor` times the scalar plus `summand`.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn affine(&self, factor: f64, summand: f64) -> Result<Self> {
+        self.map(|x| factor * x + summand, |x| x.affine(factor, summand))
+    }
+
+    /// One over the scalar.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn recip(&self) -> Result<Self> {
+        self.map(f64::recip, Tensor::recip)
+    }
+
+    /// `e` to the scalar.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn exp(&self) -> Result<Self> {
+        self.map(f64::exp, Tensor::exp)
+    }
+
+    /// Its natural logarithm.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn ln(&self) -> Result<Self> {
+        self.map(f64::ln, Tensor::log)
+    }
+
+    /// The scalar, or `least` if that is larger.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn at_least(&self, least: f64) -> Result<Self> {
+        self.map(|x| x.max(least), |x| x.maximum(least))
+    }
+
+    /// A tensor `[1]`, f32.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+        match self {
+            Self::Host(value) => Tensor::new(&[*value as f32], device),
+            Self::Device(value) => value.reshape(1),
+        }
+    }
+
+    /// Its value; waits for the device.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn read(&self) -> Result<f64> {
+        match self {
+            Self::Host(value) => Ok(*value),
+            Self::Device(value) => read(value),
+        }
+    }
+}
+
+/// The values of scalars of one device, which is waited for once.
+///
+/// # Errors
+/// If one is no scalar.
+pub fn read_all(scalars: &[&Tensor]) -> Result<Vec<f64>> {
+    let Some(first) = scalars.first() else {
+        return Ok(Vec::new());
+    };
+    let (mut log, mut values) = (ScalarLog::new(first.device())?, Vec::new());
+    for part in scalars.chunks(ROOM) {
+        log.push(part)?;
+        values.append(&mut log.take()?);
+    }
+    Ok(values)
+}
+
+/// The value of a scalar of any shape; waits for the device.
+///
+/// # Errors
+/// If it is no scalar.
+pub fn read(scalar: &Tensor) -> Result<f64> {
+    scalar.to_dtype(DType::F64)?.reshape(())?.to_scalar()
+}
