@@ -4,7 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 3] = ["src/dense/dense.cu", "src/optim/optim.cu", "src/random.cu"];
+const SOURCES: [&str; 6] = [
+    "src/dense/dense.cu",
+    "src/ensemble/ensemble.cu",
+    "src/optim/optim.cu",
+    "src/random.cu",
+    "src/squashed/squashed.cu",
+    "src/waves/waves.cu",
+];
 
 fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -5,6 +5,7 @@
 
 use std::f64::consts::PI;
 
+use advect_kernels::waves::Waves;
 use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{D, DType, Result, Tensor};
 
@@ -85,15 +86,10 @@ impl TimeFeatures {
     /// # Errors
     /// If `t` is not a vector.
     pub fn value(&self, t: &Tensor) -> Result<Tensor> {
-        let phase = self.phase(t)?;
-        let parts = match self {
-            Self::Sinusoid { scale, .. } => {
-                vec![(phase.sin()? * *scale)?, (phase.cos()? * *scale)?]
-            }
-            Self::Fourier { .. } => vec![phase.sin()?, phase.cos()?, column(t)?],
-            Self::Raw => vec![phase],
-        };
-        Tensor::cat(&parts, 1)?.to_dtype(DType::F32)
+        match self.waves() {
+            Some(waves) => waves.value(&times(t)?),
+            None => times(t)?.unsqueeze(1),
+        }
     }
 
     /// The derivative of the features with respect to `t`.
@@ -104,44 +100,34 @@ impl TimeFeatures {
     /// # Errors
     /// If `t` is not a vector.
     pub fn derivative(&self, t: &Tensor) -> Result<Tensor> {
-        let phase = self.phase(t)?;
-        let ones = column(t)?.ones_like()?;
-        if *self == Self::Raw {
-            return ones.to_dtype(DType::F32);
+        match self.waves() {
+            Some(waves) => waves.derivative(&times(t)?),
+            None => times(t)?.unsqueeze(1)?.ones_like(),
         }
-        let rate = Tensor::new(self.frequencies(), t.device())?;
-        let scale = if let Self::Sinusoid { scale, .. } = self {
-            *scale
-        } else {
-            1.0
-        };
-        let mut parts = vec![
-            (phase.cos()?.broadcast_mul(&rate)? * scale)?,
-            (phase.sin()?.broadcast_mul(&rate)? * -scale)?,
-        ];
-        if let Self::Fourier { .. } = self {
-            parts.push(ones);
-        }
-        Tensor::cat(&parts, 1)?.to_dtype(DType::F32)
     }
 
-    fn frequencies(&self) -> Vec<f64> {
+    /// What all but the plain time are made of.
+    fn waves(&self) -> Option<Waves> {
         match self {
-            Self::Sinusoid { frequencies, .. } => frequencies.clone(),
-            Self::Fourier { n_freq } => (1..=*n_freq).map(|k| 2.0 * PI * k as f64).collect(),
-            Self::Raw => vec![1.0],
+            Self::Sinusoid { frequencies, scale } => Some(Waves {
+                frequencies: frequencies.clone(),
+                scale: *scale,
+                with_time: false,
+            }),
+            Self::Fourier { n_freq } => Some(Waves {
+                frequencies: (1..=*n_freq).map(|k| 2.0 * PI * k as f64).collect(),
+                scale: 1.0,
+                with_time: true,
+            }),
+            Self::Raw => None,
         }
-    }
-
-    /// `w t` in f64: a phase of `1000 t` in f32 has lost three digits before the sine is taken.
-    fn phase(&self, t: &Tensor) -> Result<Tensor> {
-        expect_rank("TimeFeatures", "t", t, 1)?;
-        column(t)?.broadcast_mul(&Tensor::new(self.frequencies(), t.device())?)
     }
 }
 
-fn column(t: &Tensor) -> Result<Tensor> {
-    t.detach().to_dtype(DType::F64)?.unsqueeze(1)
+/// A vector of times, constant.
+fn times(t: &Tensor) -> Result<Tensor> {
+    expect_rank("TimeFeatures", "t", t, 1)?;
+    t.detach().to_dtype(DType::F32)
 }
 
 /// Features of flow time followed by an optional MLP and an optional LayerNorm.

@@ -9,6 +9,7 @@ mod simd;
 #[cfg(test)]
 mod tests;
 
+pub mod ensemble;
 pub mod error;
 pub mod init;
 pub mod kernel_matrix;
@@ -20,9 +21,11 @@ pub mod random;
 pub mod residual;
 pub mod scalars;
 pub mod schedule;
+pub mod squashed;
 pub mod svgd;
 pub mod threads;
 pub mod truncnorm;
+pub mod waves;
 
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};

@@ -4,7 +4,7 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, random,
+    ResidualMlp, cuda, ensemble, random, scalars::read_all, squashed::Squashed, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -222,6 +222,88 @@ fn draws_have_the_bits_of_the_host() -> Result<()> {
         };
         assert!(draw(&gpu)? == draw(&Device::Cpu)?, "{len} values");
     }
+    Ok(())
+}
+
+#[test]
+fn a_gaussian_behind_a_tanh() -> Result<()> {
+    let gaussian = Squashed {
+        log_std: (-1.0, 0.5),
+    };
+    let inputs = [
+        &normal("head", &[ROWS, 2 * OUTPUTS])?,
+        &normal("eps", &[ROWS, OUTPUTS])?,
+    ];
+    agree("squashed", &inputs, |inputs| {
+        let (head, eps) = (inputs[0].as_tensor(), inputs[1].detach());
+        let (action, log_prob) = (gaussian.action(head, &eps)?, gaussian.log_prob(head, &eps)?);
+        let scaled = (&log_prob * 0.1)?;
+        let mut results = gradients(&action, &inputs[..1])?;
+        results.extend(gradients(&scaled, &inputs[..1])?);
+        Ok([vec![action, scaled], results].concat())
+    })
+}
+
+#[test]
+fn reductions_over_an_ensemble() -> Result<()> {
+    let inputs = [&normal("members", &[3, 300])?, &normal("targets", &[300])?];
+    agree("ensemble", &inputs, |inputs| {
+        let (x, y) = (inputs[0].as_tensor(), inputs[1].detach());
+        let (least, error) = (ensemble::minimum(x)?, ensemble::squared_error(x, &y)?);
+        let mut results = gradients(&least, &inputs[..1])?;
+        results.extend(gradients(&error, &inputs[..1])?);
+        Ok([vec![least, error], results].concat())
+    })
+}
+
+#[test]
+fn features_of_times() -> Result<()> {
+    let waves = Waves {
+        frequencies: (0..150).map(|i| 1.7 * f64::from(i)).collect(),
+        scale: 0.3,
+        with_time: true,
+    };
+    agree(
+        "features of times",
+        &[&normal("times", &[ROWS])?],
+        |inputs| {
+            let t = inputs[0].as_tensor();
+            let slope = (waves.derivative(t)? / 255.0)?;
+            Ok(vec![waves.value(t)?, slope])
+        },
+    )
+}
+
+#[test]
+fn scalars_are_read_together() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let scalars = (0..70).map(|i| match i % 2 {
+        0 => Tensor::new(i as f32, &gpu),
+        _ => Tensor::new(&[0.0, f64::from(i)], &gpu)?.get(1),
+    });
+    let scalars: Vec<Tensor> = scalars.collect::<Result<_>>()?;
+    let found = read_all(&scalars.iter().collect::<Vec<_>>())?;
+    let expected: Vec<f64> = (0..70).map(f64::from).collect();
+    assert_eq!(found, expected);
+    Ok(())
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_no_step() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let (_, layout) = mlp(Activation::Relu)?;
+    let params = Params::zeros(layout.clone(), None, &gpu)?;
+    let mut adam = Adam::new(&params, AdamConfig::default())?;
+    let grad = normal("gradient", &[layout.len()])?.to_device(&gpu)?;
+    adam.step(&params, &grad, 1e-2)?;
+    let before = (params.to_vec()?, adam.state()?);
+    let norm = adam.step(&params, &(&grad * f64::INFINITY)?, 1e-2)?;
+    assert!(!norm.to_scalar::<f64>()?.is_finite());
+    let after = adam.state()?;
+    assert_eq!(
+        (before.0, before.1.m, before.1.v),
+        (params.to_vec()?, after.m, after.v)
+    );
     Ok(())
 }
 

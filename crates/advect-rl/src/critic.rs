@@ -3,7 +3,7 @@
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Mlp, Params, Precision};
+use advect_kernels::{Mlp, Params, Precision, ensemble};
 use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
 
@@ -71,7 +71,7 @@ impl CriticNet {
     /// # Errors
     /// If the shapes do not fit.
     pub fn min_q(&self, params: &Tensor, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
-        self.q_values(params, obs, act)?.min(0)
+        ensemble::minimum(&self.q_values(params, obs, act)?)
     }
 
     /// `Q_e(obs_b, act_bk)` of `K` candidates per state, without gradient; the observation's share of the first layer
@@ -129,10 +129,7 @@ impl CriticNet {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn td_loss(q: &Tensor, y: &Tensor) -> Result<Tensor> {
-    q.broadcast_sub(&y.detach())?
-        .sqr()?
-        .mean(D::Minus1)?
-        .sum_all()
+    ensemble::squared_error(q, y)
 }
 
 /// `y = reward_scale reward + gamma (1 - terminated) value`: the target for a value of the next state, without gradient.

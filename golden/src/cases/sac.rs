@@ -31,11 +31,13 @@ fn policy(case: &Case) -> Result<(GaussianPolicy, Params)> {
 
 fn sample(case: &Case) -> Result<Outputs> {
     let (policy, params) = policy(case)?;
-    let sample = policy.sample(&params.detached(), &case.input("obs")?, &case.input("eps")?)?;
+    let (params, obs, eps) = (params.detached(), case.input("obs")?, case.input("eps")?);
+    let (mean, log_std) = policy.moments(&params, &obs)?;
+    let sample = policy.sample(&params, &obs, &eps)?;
     Ok(Outputs::new()
-        .with("mean", sample.mean)
-        .with("log_std", sample.log_std)
-        .with("pre_tanh", sample.pre_tanh)
+        .with("pre_tanh", (&mean + (log_std.exp()? * &eps)?)?)
+        .with("mean", mean)
+        .with("log_std", log_std)
         .with("action", sample.action)
         .with("log_prob", sample.log_prob))
 }

@@ -21,8 +21,6 @@ pub fn entropy(std: impl Into<Scalar>, d: usize) -> Result<Scalar> {
 mod tests {
     use std::f64::consts::{E, PI};
 
-    use super::*;
-
     fn entropy(std: f64, d: usize) -> f64 {
         super::entropy(std, d).unwrap().read().unwrap()
     }

@@ -1,6 +1,6 @@
 //! The tanh-squashed Gaussian policy.
 
-use advect_kernels::{Activation, Mlp, ParamLayout};
+use advect_kernels::{Activation, Mlp, ParamLayout, squashed as kernel};
 use candle_core::{Result, Tensor};
 
 use crate::gaussian;
@@ -8,7 +8,7 @@ use crate::imitation::{Student, halves};
 use crate::squash::{log_tanh_slope, unsquash};
 
 /// Bounds of `log sigma`.
-const LOG_STD: (f64, f64) = (-20.0, 2.0);
+const LOG_STD: (f32, f32) = (-20.0, 2.0);
 
 /// `a = tanh(mu(s) + sigma(s) eps)`; one head of width `2 d`, means first.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,16 +17,10 @@ pub struct GaussianPolicy {
     act_dim: usize,
 }
 
-/// A sampled action and what it was made of; all differentiable in the policy's parameters.
+/// A sampled action; differentiable in the policy's parameters.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// `mu` `[B, d]`.
-    pub mean: Tensor,
-    /// `log sigma` after the clip `[B, d]`.
-    pub log_std: Tensor,
-    /// `u = mu + sigma eps` `[B, d]`.
-    pub pre_tanh: Tensor,
-    /// `tanh u` `[B, d]`.
+    /// `tanh(mu + sigma eps)` `[B, d]`.
     pub action: Tensor,
     /// `log pi(action | s)` `[B]`.
     pub log_prob: Tensor,
@@ -73,17 +67,11 @@ impl GaussianPolicy {
     /// # Errors
     /// On a shape mismatch.
     pub fn sample(&self, params: &Tensor, obs: &Tensor, eps: &Tensor) -> Result<Sample> {
-        let (mean, log_std) = self.moments(params, obs)?;
-        let pre_tanh = (&mean + (log_std.exp()? * eps)?)?;
-        let gaussian = gaussian::log_density(eps, &log_std)?;
-        let log_prob = (gaussian - log_tanh_slope(&pre_tanh)?)?.sum(1)?;
-        let action = pre_tanh.tanh()?;
+        let head = self.mlp.forward(params, obs)?;
+        let gaussian = kernel::Squashed { log_std: LOG_STD };
         Ok(Sample {
-            mean,
-            log_std,
-            pre_tanh,
-            action,
-            log_prob,
+            action: gaussian.action(&head, eps)?,
+            log_prob: gaussian.log_prob(&head, eps)?,
         })
     }
 
