@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
     "src/optim/optim.cu",
     "src/random.cu",
     "src/squashed/squashed.cu",
+    "src/truncnorm/truncnorm.cu",
     "src/waves/waves.cu",
 ];
 

@@ -4,7 +4,8 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, ensemble, random, scalars::read_all, squashed::Squashed, waves::Waves,
+    ResidualMlp, cuda, ensemble, random, scalars::read_all, squashed::Squashed, truncnorm::propose,
+    waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -254,6 +255,35 @@ fn reductions_over_an_ensemble() -> Result<()> {
         results.extend(gradients(&error, &inputs[..1])?);
         Ok([vec![least, error], results].concat())
     })
+}
+
+/// Both tails, both sides of every branch, the same bits.
+#[test]
+fn proposals_have_the_hosts_bits() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let (rows, k, d) = (60, 7, 3);
+    let z = (normal("z", &[rows, d])? * 6.0)?;
+    let times: Vec<f32> = (0..rows).map(|i| (i as f32 + 0.3) / rows as f32).collect();
+    let t = Tensor::from_vec(times, rows, &Device::Cpu)?.to_dtype(candle_core::DType::F64)?;
+    let t = t.powf(3.0)?;
+    let levels = random::uniform(
+        &mut Stream::new(7, "levels"),
+        0.0,
+        1.0,
+        (rows, k, d),
+        &Device::Cpu,
+    )?;
+    let on = |device: &Device| -> Result<[Vec<f32>; 2]> {
+        let [z, levels] = [&z, &levels].map(|x| x.to_device(device));
+        let (c_a, c_eps) = (
+            t.affine(-1.0, 1.0)?.to_device(device)?,
+            t.to_device(device)?,
+        );
+        let (act, eps) = propose(&z?, &c_a, &c_eps, &levels?)?;
+        Ok([act.flatten_all()?.to_vec1()?, eps.flatten_all()?.to_vec1()?])
+    };
+    assert_eq!(on(&gpu)?, on(&Device::Cpu)?);
+    Ok(())
 }
 
 #[test]

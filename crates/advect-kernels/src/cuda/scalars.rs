@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor};
 
-use super::{OPTIM, WrapErr, count, elements, launch};
+use super::{OPTIM, count, elements, launch};
 
 /// Scalars of one launch (`optim.cu`).
 const MOST: usize = 32;

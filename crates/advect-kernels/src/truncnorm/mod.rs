@@ -1,5 +1,8 @@
 //! Proposals of FLAME: actions from the Gaussian posterior of a noised action, truncated to the action box.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use advect_rng::TruncatedNormal;
 use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
@@ -19,7 +22,8 @@ use crate::error::{KernelError, shape_error};
 /// `z [B, d]`, `c_a [B]`, `c_eps [B]` (f32 or f64), `u [B, K, d]` in (0, 1); returns `(a, eps)`, both `[B, K, d]` f32.
 ///
 /// # Errors
-/// If the shapes disagree, a coefficient is not positive and finite, or a value of `z` is not finite.
+/// If the shapes disagree, a coefficient is not positive and finite, or a value of `z` is not finite; on a CUDA device, which is not
+/// waited for, the latter two give NaN.
 pub fn propose(z: &Tensor, c_a: &Tensor, c_eps: &Tensor, u: &Tensor) -> Result<(Tensor, Tensor)> {
     let shape = u
         .dims3()
@@ -28,6 +32,10 @@ pub fn propose(z: &Tensor, c_a: &Tensor, c_eps: &Tensor, u: &Tensor) -> Result<(
     check_shape("z", z, &[rows, dim])?;
     check_shape("c_a", c_a, &[rows])?;
     check_shape("c_eps", c_eps, &[rows])?;
+    #[cfg(feature = "cuda")]
+    if u.device().is_cuda() {
+        return cuda::propose(z, c_a, c_eps, u);
+    }
     let inputs = Inputs {
         z: &read(z)?,
         c_a: &read(c_a)?,
