@@ -4,8 +4,7 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
-
-use std::f32::consts::{LN_2, PI};
+mod host;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -13,6 +12,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape
 
 use crate::error::shape_error;
 use crate::params::f32_slice;
+use host::Columns;
 
 /// What is computed of a draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,72 +83,6 @@ impl Squashed {
     }
 }
 
-/// One coordinate of a draw and what its derivatives are made of.
-struct Coordinate {
-    /// `tanh u`.
-    action: f32,
-    log_prob: f32,
-    /// `sigma eps`, the derivative of `u` in `log sigma`; 0 where that is clipped.
-    spread: f32,
-    /// The derivative of the clipped `log sigma` in the unbounded one.
-    free: f32,
-}
-
-/// `log(1 + e^x)` for any `x`.
-fn softplus(x: f32) -> f32 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-impl Coordinate {
-    fn at(mean: f32, log_std: f32, eps: f32, (low, high): (f32, f32)) -> Self {
-        let free = f32::from(u8::from(low <= log_std && log_std <= high));
-        let log_std = log_std.clamp(low, high);
-        let spread = log_std.exp() * eps;
-        let u = mean + spread;
-        let slope = 2.0 * (LN_2 - u - softplus(-2.0 * u));
-        let density = -0.5 * eps * eps - log_std - 0.5 * (2.0 * PI).ln();
-        Self {
-            action: u.tanh(),
-            log_prob: density - slope,
-            spread: spread * free,
-            free,
-        }
-    }
-
-    /// Derivatives of a loss in mean and `log sigma`, from that in the action or in the log-density.
-    fn derivative(&self, what: What, upstream: f32) -> (f32, f32) {
-        match what {
-            What::Action => {
-                let mean = upstream * (1.0 - self.action * self.action);
-                (mean, mean * self.spread)
-            }
-            // d/du of -log(1 - tanh(u)^2) is 2 tanh u
-            What::LogProb => {
-                let mean = upstream * 2.0 * self.action;
-                (mean, mean * self.spread - upstream * self.free)
-            }
-        }
-    }
-}
-
-/// Calls `visit` with row, coordinate and draw.
-fn each(
-    (head, eps, d): (&[f32], &[f32], usize),
-    bounds: (f32, f32),
-    mut visit: impl FnMut(usize, usize, Coordinate),
-) {
-    let width = d.max(1);
-    for (row, (head, eps)) in head
-        .chunks_exact(2 * width)
-        .zip(eps.chunks_exact(width))
-        .enumerate()
-    {
-        for (i, eps) in eps.iter().enumerate() {
-            visit(row, i, Coordinate::at(head[i], head[d + i], *eps, bounds));
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Draw {
     what: What,
@@ -176,16 +110,18 @@ impl CustomOp2 for Draw {
         eps: &CpuStorage,
         eps_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (head, values) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
         let (shape, d) = (self.shape(eps_layout), eps_layout.dims()[1]);
-        let mut out = vec![0.0; shape.elem_count()];
-        each((head, values, d), self.log_std, |row, i, draw| {
-            match self.what {
-                What::Action => out[row * d + i] = draw.action,
-                What::LogProb => out[row] += draw.log_prob,
+        let (head, eps) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
+        let columns = Columns::of(head, eps, d, self.log_std);
+        let values = match self.what {
+            What::Action => columns.actions(),
+            What::LogProb => {
+                let terms = columns.log_probs();
+                let rows = terms.chunks_exact(d.max(1));
+                rows.map(|row| row.iter().sum()).collect()
             }
-        });
-        Ok((CpuStorage::F32(out), shape))
+        };
+        Ok((CpuStorage::F32(values), shape))
     }
 
     #[cfg(feature = "cuda")]
@@ -229,19 +165,17 @@ impl CustomOp3 for Derivative {
         upstream: &CpuStorage,
         upstream_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let (head, eps) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
         let upstream = f32_slice(upstream, upstream_layout)?;
-        let (values, noise) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
         let d = eps_layout.dims()[1];
-        let mut out = vec![0.0; values.len()];
-        each((values, noise, d), self.0.log_std, |row, i, draw| {
-            let place = match self.0.what {
-                What::Action => row * d + i,
-                What::LogProb => row,
-            };
-            let (mean, log_std) = draw.derivative(self.0.what, upstream[place]);
-            out[2 * row * d + i] = mean;
-            out[(2 * row + 1) * d + i] = log_std;
-        });
+        let columns = Columns::of(head, eps, d, self.0.log_std);
+        let out = match self.0.what {
+            What::Action => columns.derivatives(What::Action, upstream.to_vec()),
+            What::LogProb => {
+                let spread = upstream.iter().flat_map(|x| std::iter::repeat_n(*x, d));
+                columns.derivatives(What::LogProb, spread.collect())
+            }
+        };
         Ok((CpuStorage::F32(out), head_layout.shape().clone()))
     }
 

@@ -8,7 +8,7 @@ struct Coordinate {
 };
 
 __device__ Coordinate draw_at(float mean, float log_std, float eps, float low, float high) {
-  float free = low <= log_std && log_std <= high ? 1.0f : 0.0f;
+  float free = low < log_std && log_std < high ? 1.0f : 0.0f;
   log_std = fminf(fmaxf(log_std, low), high);
   float spread = expf(log_std) * eps, u = mean + spread, x = -2.0f * u;
   float softplus = fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x)));
