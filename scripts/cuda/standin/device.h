@@ -84,6 +84,7 @@ template <class T> T shuffled(T value, unsigned from) {
 constexpr int warpSize = 32;
 
 inline void __syncthreads() { standin::wait_block(); }
+inline void __threadfence() {}
 inline void __syncwarp(unsigned = 0xffffffff) { standin::wait_warp(); }
 template <class T> T __shfl_xor_sync(unsigned, T value, int lanes, int = 32) {
   return standin::shuffled(value, standin::thread_number() ^ lanes);

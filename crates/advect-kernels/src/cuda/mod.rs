@@ -11,9 +11,11 @@ use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{
     Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
 };
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, CudaViewMut, LaunchConfig};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaSlice, CudaView, CudaViewMut, DevicePtr, LaunchConfig,
+};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
-use candle_core::{Layout, Result};
+use candle_core::{DType, Layout, Result, Storage, Tensor};
 
 use crate::params::contiguous;
 
@@ -71,6 +73,37 @@ pub(crate) fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> Result<View
 pub(crate) fn view_mut<'a>(storage: &'a mut CudaStorage, layout: &Layout) -> Result<ViewMut<'a>> {
     let (start, end) = contiguous(layout)?;
     Ok(storage.as_cuda_slice_mut::<f32>()?.slice_mut(start..end))
+}
+
+/// Where a tensor's first value lies, f32 or f64. All work is on one stream: whoever frees it afterwards frees it behind the launches that were
+/// given it.
+///
+/// # Errors
+/// If it is not on a CUDA device, or of another type.
+pub(crate) fn address(tensor: &Tensor) -> Result<u64> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else {
+        return Err(candle_core::Error::Msg(
+            "a kernel is given a tensor of the host".into(),
+        ));
+    };
+    let (stream, start) = (storage.device().cuda_stream(), layout.start_offset());
+    Ok(match storage.dtype() {
+        DType::F64 => {
+            storage
+                .as_cuda_slice::<f64>()?
+                .slice(start..)
+                .device_ptr(&stream)
+                .0
+        }
+        _ => {
+            storage
+                .as_cuda_slice::<f32>()?
+                .slice(start..)
+                .device_ptr(&stream)
+                .0
+        }
+    })
 }
 
 /// The device and the values of an operation that changes `to` by `from`.

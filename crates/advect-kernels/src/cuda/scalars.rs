@@ -1,10 +1,10 @@
 //! Scalars from all over the device into one buffer.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
-use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor};
+use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
+use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Tensor};
 
-use super::{OPTIM, count, elements, launch};
+use super::{OPTIM, address, count, elements, launch};
 
 /// Scalars of one launch (`optim.cu`).
 const MOST: usize = 32;
@@ -44,40 +44,10 @@ fn places(scalars: &[&Tensor]) -> Result<Places> {
             let problem = format!("{:?} is no scalar", scalar.dims());
             return Err(candle_core::Error::Msg(problem));
         }
-        let (storage, layout) = scalar.storage_and_layout();
-        let Storage::Cuda(storage) = &*storage else {
-            let problem = "a scalar of the host in a log of a device";
-            return Err(candle_core::Error::Msg(problem.into()));
-        };
-        places.pointers[i] = address(storage, layout.start_offset())?;
-        places.doubles |= u32::from(storage.dtype() == DType::F64) << i;
+        places.pointers[i] = address(scalar)?;
+        places.doubles |= u32::from(scalar.dtype() == DType::F64) << i;
     }
     Ok(places)
-}
-
-/// Where the value at `offset` lies. All work is on one stream, so whoever frees it afterwards frees it behind the launch.
-fn address(storage: &CudaStorage, offset: usize) -> Result<u64> {
-    let stream = storage.device().cuda_stream();
-    Ok(match storage.dtype() {
-        DType::F32 => {
-            storage
-                .as_cuda_slice::<f32>()?
-                .slice(offset..offset + 1)
-                .device_ptr(&stream)
-                .0
-        }
-        DType::F64 => {
-            storage
-                .as_cuda_slice::<f64>()?
-                .slice(offset..offset + 1)
-                .device_ptr(&stream)
-                .0
-        }
-        other => {
-            let problem = format!("a scalar of {other:?}: take f32 or f64");
-            return Err(candle_core::Error::Msg(problem));
-        }
-    })
 }
 
 struct Gather(Places);

@@ -1,7 +1,7 @@
 //! Adam's steps on a CUDA device. Nothing of a step comes back to the host: its norm is a tensor that somebody may read.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, LaunchConfig};
+use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
 use candle_core::{
     CpuStorage, CudaStorage, DType, Device, InplaceOp2, InplaceOp3, Layout, Result, Tensor,
 };
@@ -14,7 +14,7 @@ const SUM_BLOCKS: u32 = 128;
 const SUM_THREADS: u32 = 256;
 /// Places in the state (`optim.cu`).
 const NORM: usize = 1;
-const PARTIAL: usize = 5;
+const PARTIAL: usize = 6;
 
 /// Steps taken, the last gradient's norm and the step's factors, f64.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Clock {
         device.is_cuda().then(tensor).transpose()
     }
 
-    /// One step of contiguous tensors; the norm of the gradient `[]`, f64. Nothing moves if that is not finite.
+    /// One step of contiguous tensors, whose moments move too; the norm of the gradient `[]`, f64. Nothing moves if that is not finite.
     pub(super) fn step(
         &self,
         config: &AdamConfig,
@@ -44,8 +44,12 @@ impl Clock {
         lr: f64,
     ) -> Result<Tensor> {
         self.0.inplace_op2(grad, &Begin { config, lr })?;
-        moments.inplace_op3(grad, &self.0, &Moments(config))?;
-        params.inplace_op3(moments, &self.0, &Update { config, lr })?;
+        let step = Step {
+            config,
+            moments,
+            lr,
+        };
+        params.inplace_op3(grad, &self.0, &step)?;
         self.0.narrow(0, NORM, 1)?.copy()?.squeeze(0)
     }
 }
@@ -55,9 +59,20 @@ fn on_host() -> Result<()> {
     Err(candle_core::Error::Msg(problem.into()))
 }
 
-fn state(storage: &CudaStorage) -> Result<&CudaSlice<f64>> {
-    storage.as_cuda_slice::<f64>()
+/// Adam's constants, as the kernel declares them.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Constants {
+    beta1: f64,
+    beta2: f64,
+    /// 0 does not clip.
+    clip: f64,
+    lr: f64,
 }
+
+// SAFETY: numbers in C's layout.
+#[allow(unsafe_code)]
+unsafe impl DeviceRepr for Constants {}
 
 struct Begin<'a> {
     config: &'a AdamConfig,
@@ -83,71 +98,37 @@ impl InplaceOp2 for Begin<'_> {
         let device = grad.device().clone();
         let (clock, grad) = (clock.as_cuda_slice_mut::<f64>()?, view(grad, grad_layout)?);
         let n = count(grad.len())?;
-        let blocks = |blocks| LaunchConfig {
-            grid_dim: (blocks, 1, 1),
-            block_dim: (SUM_THREADS, 1, 1),
-            shared_mem_bytes: 0,
-        };
-        let parts = n.div_ceil(SUM_THREADS).clamp(1, SUM_BLOCKS);
-        launch!(device, OPTIM, "square_sums", blocks(parts); &mut *clock, &grad, &n);
         let AdamConfig {
             beta1,
             beta2,
             clip_norm,
             ..
-        } = self.config;
-        let clip = clip_norm.unwrap_or(0.0);
-        launch!(device, OPTIM, "adam_begin", blocks(1); clock, &parts, beta1, beta2, &clip, &self.lr);
+        } = *self.config;
+        let constants = Constants {
+            beta1,
+            beta2,
+            clip: clip_norm.unwrap_or(0.0),
+            lr: self.lr,
+        };
+        let blocks = LaunchConfig {
+            grid_dim: (n.div_ceil(SUM_THREADS).clamp(1, SUM_BLOCKS), 1, 1),
+            block_dim: (SUM_THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        launch!(device, OPTIM, "adam_begin", blocks; clock, &grad, &constants, &n);
         Ok(())
     }
 }
 
-struct Moments<'a>(&'a AdamConfig);
-
-impl InplaceOp3 for Moments<'_> {
-    fn name(&self) -> &'static str {
-        "adam-moments"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &mut CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        on_host()
-    }
-
-    fn cuda_fwd(
-        &self,
-        moments: &mut CudaStorage,
-        moments_layout: &Layout,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-        clock: &CudaStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        let device = grad.device().clone();
-        let (mut moments, grad) = (view_mut(moments, moments_layout)?, view(grad, grad_layout)?);
-        let n = count(grad.len())?;
-        let [toward1, toward2] = [self.0.beta1, self.0.beta2].map(|beta| (1.0 - beta) as f32);
-        launch!(device, OPTIM, "adam_moments", cuda::elements(n);
-            &mut moments, &grad, state(clock)?, &toward1, &toward2, &n);
-        Ok(())
-    }
-}
-
-struct Update<'a> {
+struct Step<'a> {
     config: &'a AdamConfig,
+    moments: &'a Tensor,
     lr: f64,
 }
 
-impl InplaceOp3 for Update<'_> {
+impl InplaceOp3 for Step<'_> {
     fn name(&self) -> &'static str {
-        "adam-update"
+        "adam-step"
     }
 
     fn cpu_fwd(
@@ -166,23 +147,27 @@ impl InplaceOp3 for Update<'_> {
         &self,
         params: &mut CudaStorage,
         params_layout: &Layout,
-        moments: &CudaStorage,
-        moments_layout: &Layout,
+        grad: &CudaStorage,
+        grad_layout: &Layout,
         clock: &CudaStorage,
         _: &Layout,
     ) -> Result<()> {
-        let device = moments.device().clone();
-        let (mut params, moments) = (
-            view_mut(params, params_layout)?,
-            view(moments, moments_layout)?,
-        );
-        let n = count(params.len())?;
-        let (eps, decay) = (
-            self.config.eps as f32,
-            (self.lr * self.config.weight_decay) as f32,
-        );
-        launch!(device, OPTIM, "adam_update", cuda::elements(n);
-            &mut params, &moments, state(clock)?, &eps, &decay, &n);
+        let device = grad.device().clone();
+        let (mut params, grad) = (view_mut(params, params_layout)?, view(grad, grad_layout)?);
+        let (n, clock) = (count(params.len())?, clock.as_cuda_slice::<f64>()?);
+        // an operation of candle's changes one tensor; the moments are the optimiser's own, and all work is on one stream
+        let moments = cuda::address(self.moments)?;
+        let AdamConfig {
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+            ..
+        } = *self.config;
+        let [toward1, toward2] = [beta1, beta2].map(|beta| (1.0 - beta) as f32);
+        let (eps, decay) = (eps as f32, (self.lr * weight_decay) as f32);
+        launch!(device, OPTIM, "adam_step", cuda::elements(n);
+            &mut params, &grad, clock, &moments, &toward1, &toward2, &eps, &decay, &n);
         Ok(())
     }
 }

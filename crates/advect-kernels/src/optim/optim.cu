@@ -6,8 +6,8 @@
 // Threads of a block that sums.
 #define SUM_THREADS 256
 
-// What a step keeps on the device, and behind it a partial sum of each block.
-enum Place { STEPS, NORM, SCALE, RATE, ROOT, PARTIAL };
+// What a step keeps on the device: behind its factors, how many blocks have summed, and the sum of each.
+enum Place { STEPS, NORM, SCALE, RATE, ROOT, SUMMED, PARTIAL };
 
 // The sum over a block's threads, in an order that the number of threads fixes; in thread 0.
 __device__ double block_sum(double own) {
@@ -21,15 +21,6 @@ __device__ double block_sum(double own) {
   return sums[0];
 }
 
-// A sum of squares for each block.
-extern "C" __global__ void square_sums(double *state, const float *x, unsigned n) {
-  double sum = 0;
-  FOR_EACH(i, n) sum += double(x[i]) * double(x[i]);
-  sum = block_sum(sum);
-  if (threadIdx.x == 0)
-    state[PARTIAL + blockIdx.x] = sum;
-}
-
 // base^exponent by repeated squaring, as the host computes it.
 __device__ double power(double base, unsigned long long exponent) {
   double result = 1;
@@ -39,43 +30,57 @@ __device__ double power(double base, unsigned long long exponent) {
   return result;
 }
 
-// The gradient's norm and the step's factors; a norm that is not finite is no step. One block.
-extern "C" __global__ void adam_begin(double *state, unsigned parts, double beta1, double beta2, double clip, double lr) {
-  double sum = block_sum(threadIdx.x < parts ? state[PARTIAL + threadIdx.x] : 0);
-  if (threadIdx.x > 0)
-    return;
-  double norm = sqrt(sum);
+// Adam's constants.
+struct Constants {
+  double beta1, beta2, clip, lr;
+};
+
+// The step's factors; a norm that is not finite is no step.
+__device__ void begin(double *state, double norm, Constants by) {
   state[NORM] = norm;
   if (!isfinite(norm))
     return;
   unsigned long long steps = (unsigned long long)state[STEPS] + 1;
   state[STEPS] = double(steps);
-  state[SCALE] = clip > 0 ? fmin(clip / norm, 1.0) : 1;
-  state[RATE] = lr / (1 - power(beta1, steps));
-  state[ROOT] = 1 / sqrt(1 - power(beta2, steps));
+  state[SCALE] = by.clip > 0 ? fmin(by.clip / norm, 1.0) : 1;
+  state[RATE] = by.lr / (1 - power(by.beta1, steps));
+  state[ROOT] = 1 / sqrt(1 - power(by.beta2, steps));
 }
 
-// Both moments `[2, n]` move towards the scaled gradient and its square.
-extern "C" __global__ void adam_moments(float *moments, const float *grad, const double *state, float toward1,
-                                        float toward2, unsigned n) {
-  if (!isfinite(state[NORM]))
+// The gradient's norm: a sum of squares for each block, added up in their order by the block that is last.
+extern "C" __global__ void adam_begin(double *state, const float *grad, Constants by, unsigned n) {
+  __shared__ bool last;
+  double sum = 0;
+  FOR_EACH(i, n) sum += double(grad[i]) * double(grad[i]);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) {
+    state[PARTIAL + blockIdx.x] = sum;
+    __threadfence();
+    last = atomicAdd((unsigned *)(state + SUMMED), 1u) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!last)
     return;
-  float scale = float(state[SCALE]);
-  FOR_EACH(i, n) {
-    float g = scale * grad[i];
-    moments[i] += toward1 * (g - moments[i]);
-    moments[n + i] += toward2 * (g * g - moments[n + i]);
+  const volatile double *parts = state + PARTIAL;
+  sum = block_sum(threadIdx.x < gridDim.x ? parts[threadIdx.x] : 0);
+  if (threadIdx.x == 0) {
+    *(unsigned *)(state + SUMMED) = 0;
+    begin(state, sqrt(sum), by);
   }
 }
 
+// Both moments `[2, n]` move towards the scaled gradient and its square, and then
 // p -= rate m / (sqrt(v) root + eps) + decay p.
-extern "C" __global__ void adam_update(float *params, const float *moments, const double *state, float eps, float decay,
-                                       unsigned n) {
+extern "C" __global__ void adam_step(float *params, const float *grad, const double *state, float *moments, float toward1,
+                                     float toward2, float eps, float decay, unsigned n) {
   if (!isfinite(state[NORM]))
     return;
-  float rate = float(state[RATE]), root = float(state[ROOT]);
+  float scale = float(state[SCALE]), rate = float(state[RATE]), root = float(state[ROOT]);
   FOR_EACH(i, n) {
-    float direction = rate * (moments[i] / (sqrtf(moments[n + i]) * root + eps));
+    float g = scale * grad[i], m = moments[i], v = moments[n + i];
+    moments[i] = m += toward1 * (g - m);
+    moments[n + i] = v += toward2 * (g * g - v);
+    float direction = rate * (m / (sqrtf(v) * root + eps));
     params[i] -= direction + decay * params[i];
   }
 }
