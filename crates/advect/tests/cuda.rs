@@ -88,6 +88,55 @@ fn a_report_compares_algorithms_with_the_cpu() {
     }
 }
 
+/// The lines of a run's log.
+fn logged(device: &str, libraries: &Path) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let train = ["train", "sac", "--env", "Pendulum-v1", "--steps", "220"];
+    let small = [
+        "hidden=[16, 16]",
+        "batch_size=16",
+        "warmup_transitions=40",
+        "log_every=90",
+        "eval_episodes=1",
+    ];
+    let settings = small.iter().flat_map(|setting| ["--set", setting]);
+    let args: Vec<&str> = train.into_iter().chain(settings).collect();
+    let mut command = advect(&args, Some(libraries));
+    command
+        .args(["--device", device, "--out"])
+        .arg(folder.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let path = folder.path().join("sac-Pendulum-v1-s0/metrics.jsonl");
+    let log = std::fs::read_to_string(path).unwrap();
+    log.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// More updates than metrics wait for, at intervals that are no multiple of it.
+#[test]
+fn a_run_logs_what_it_logs_on_the_cpu() {
+    let Some(libraries) = standin() else { return };
+    let (found, expected) = (logged("cuda", &libraries), logged("cpu", &libraries));
+    assert_eq!(found.len(), expected.len());
+    let mut compared = 0;
+    for (found, expected) in found.iter().zip(&expected) {
+        let (found, expected) = (found.as_object().unwrap(), expected.as_object().unwrap());
+        assert!(found.keys().eq(expected.keys()), "{found:?} {expected:?}");
+        for (name, value) in expected {
+            let (found, value) = (found[name].as_f64().unwrap(), value.as_f64().unwrap());
+            let error = (found - value).abs();
+            assert!(
+                error < 1e-2 * value.abs().max(1.0),
+                "{name}: {found} and {value}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
 /// Calls of `updates` updates.
 fn calls(algo: &str, updates: &str, libraries: &Path) -> Value {
     let folder = tempfile::tempdir().unwrap();
