@@ -47,10 +47,10 @@ impl ScalarLog {
         ROOM - self.used
     }
 
-    /// Puts scalars of f32 or f64 behind the others; a CUDA device is not waited for.
+    /// Puts the means of tensors of f32 or f64, which scalars are of themselves, behind the others; a CUDA device is not waited for.
     ///
     /// # Errors
-    /// If they do not fit, or if one is no scalar.
+    /// If they do not fit, or if one is empty or not contiguous.
     pub fn push(&mut self, scalars: &[&Tensor]) -> Result<()> {
         if scalars.len() > self.room() {
             let problem = "the log of scalars is full: take them first";
@@ -63,7 +63,7 @@ impl ScalarLog {
             return Ok(());
         }
         for scalar in scalars {
-            self.host.push(read(scalar)?);
+            self.host.push(read(&scalar.mean_all()?)?);
         }
         self.used += scalars.len();
         Ok(())
@@ -203,10 +203,10 @@ impl Scalar {
     }
 }
 
-/// The values of scalars of one device, which is waited for once.
+/// The means of tensors of one device, which is waited for once; scalars are their own.
 ///
 /// # Errors
-/// If one is no scalar.
+/// If one is empty or not contiguous.
 pub fn read_all(scalars: &[&Tensor]) -> Result<Vec<f64>> {
     let Some(first) = scalars.first() else {
         return Ok(Vec::new());

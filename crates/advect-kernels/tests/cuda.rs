@@ -315,6 +315,8 @@ fn scalars_are_read_together() -> Result<()> {
     let found = read_all(&scalars.iter().collect::<Vec<_>>())?;
     let expected: Vec<f64> = (0..70).map(f64::from).collect();
     assert_eq!(found, expected);
+    let long = Tensor::from_vec((0..999).map(|i| i as f32).collect(), 999, &gpu)?;
+    assert_eq!(read_all(&[&long, &scalars[3]])?, [499.0, 3.0]);
     Ok(())
 }
 

@@ -63,8 +63,24 @@ impl Metrics {
         value: &Tensor,
     ) -> Result<()> {
         match value.device().is_cuda() {
-            true => self.unread.push((name.into(), value.detach())),
+            true => self.unread.push((name.into(), value.detach().reshape(())?)),
             false => self.insert(name, scalars::read(value)?),
+        }
+        Ok(())
+    }
+
+    /// Sets one metric to the mean of a contiguous tensor, without waiting for a CUDA device.
+    ///
+    /// # Errors
+    /// If the tensor is empty.
+    pub fn insert_mean(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        values: &Tensor,
+    ) -> Result<()> {
+        match values.device().is_cuda() {
+            true => self.unread.push((name.into(), values.detach())),
+            false => self.insert(name, scalars::read(&values.mean_all()?)?),
         }
         Ok(())
     }

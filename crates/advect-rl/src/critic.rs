@@ -267,8 +267,8 @@ impl TwinCritic {
         let gradient = self.gradient(&loss)?;
         metrics.insert_tensor("critic/grad_norm", &self.step(&gradient, lr)?)?;
         metrics.insert_tensor("critic/loss", &loss)?;
-        metrics.insert_tensor("critic/q", &q.mean_all()?)?;
-        metrics.insert_tensor("critic/target", &y.mean_all()?)?;
+        metrics.insert_mean("critic/q", &q)?;
+        metrics.insert_mean("critic/target", y)?;
         Ok(gradient)
     }
 

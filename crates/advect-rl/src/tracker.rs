@@ -52,7 +52,9 @@ impl MeanMetrics {
     /// If the tensor is no scalar.
     pub fn add_tensor(&mut self, name: &str, value: &Tensor) -> candle_core::Result<()> {
         match value.device().is_cuda() {
-            true => self.unread.push((name.to_owned(), value.detach())),
+            true => self
+                .unread
+                .push((name.to_owned(), value.detach().reshape(())?)),
             false => self.add(name, scalars::read(value)?),
         }
         Ok(())

@@ -336,7 +336,7 @@ impl Fmer {
 fn latent_metrics(latent: &Tensor, metrics: &mut Metrics) -> Result<()> {
     let size = latent.abs()?;
     let saturated = size.ge(SATURATED.atanh())?.to_dtype(DType::F32)?;
-    metrics.insert_tensor("policy/latent_mean", &size.mean_all()?)?;
+    metrics.insert_mean("policy/latent_mean", &size)?;
     metrics.insert_tensor("policy/latent_max", &size.max_all()?)?;
-    metrics.insert_tensor("policy/saturated", &saturated.mean_all()?)
+    metrics.insert_mean("policy/saturated", &saturated)
 }

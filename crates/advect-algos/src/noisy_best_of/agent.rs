@@ -259,7 +259,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             }
         };
         if let Some(entropy) = entropy {
-            metrics.insert_tensor("temperature/entropy", &entropy.mean_all()?)?;
+            metrics.insert_mean("temperature/entropy", &entropy)?;
             if self.temperature_due(updates) {
                 let target = target_entropy(self.config.target_entropy_scale, dims);
                 let gradient = entropy_gradient(&entropy, target)?;

@@ -112,7 +112,7 @@ impl<P: Regress> Objective<P> for Mirror {
         let score = self.moments.score(&q, self.config.value_score)?;
         let weights = mirror_weights(&score, self.config.score_clip, inputs.alpha)?;
         metrics.insert_tensor("policy/weight_ess", &effective_rows(&weights)?)?;
-        metrics.insert_tensor("policy/weight_mean", &weights.mean_all()?)?;
+        metrics.insert_mean("policy/weight_mean", &weights)?;
         metrics.insert("policy/q_mean", self.moments.mean);
         metrics.insert("policy/q_std", self.moments.std);
         policy.weighted_loss(inputs.params, inputs.obs, inputs.act, &weights, stream)

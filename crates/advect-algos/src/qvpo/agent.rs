@@ -123,7 +123,7 @@ impl Qvpo {
         let uniform = random::uniform(stream, -1.0, 1.0, shape, obs.device())?;
         let omega = weights::advantage(&ranked.score)?;
         let entropy_coef = self.config.entropy_coefficient(parts.updates);
-        metrics.insert_tensor("policy/advantage", &omega.mean_all()?)?;
+        metrics.insert_mean("policy/advantage", &omega)?;
         metrics.insert("policy/entropy_coef", entropy_coef);
         let weights = weights::of_rows(&omega, entropy_coef, m)?;
         Ok((actions(&ranked.action, &uniform)?, weights))

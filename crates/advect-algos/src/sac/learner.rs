@@ -169,7 +169,7 @@ impl Learner {
     }
 
     fn update_temperature(&mut self, log_prob: &Tensor, metrics: &mut Metrics) -> Result<()> {
-        metrics.insert_tensor("temperature/entropy", &log_prob.mean_all()?.neg()?)?;
+        metrics.insert_mean("temperature/entropy", &log_prob.neg()?)?;
         if !self.config.fix_alpha {
             let target = target_entropy(self.config.target_entropy_scale, self.dims.act);
             let gradient = sac_gradient(log_prob, target)?;

@@ -90,16 +90,22 @@ extern "C" __global__ void lerp_towards(float *target, const float *source, floa
   FOR_EACH(i, n) target[i] = tau == 1.0f ? source[i] : (1.0f - tau) * target[i] + tau * source[i];
 }
 
-// Where scalars lie, and which of them are doubles.
+// Where tensors lie, how long they are, and which of them are doubles.
 struct Places {
   const void *pointers[32];
+  unsigned lengths[32];
   unsigned doubles;
 };
 
-// out[i] = the scalar at places i.
-extern "C" __global__ void gather_scalars(double *out, Places places, unsigned n) {
-  FOR_EACH(i, n) {
-    const void *place = places.pointers[i];
-    out[i] = places.doubles >> i & 1 ? *(const double *)place : double(*(const float *)place);
-  }
+// out[i] = the mean of the tensor at place i; a block for each.
+extern "C" __global__ void gather_means(double *out, Places places) {
+  const void *place = places.pointers[blockIdx.x];
+  unsigned length = places.lengths[blockIdx.x];
+  bool is_double = places.doubles >> blockIdx.x & 1;
+  double sum = 0;
+  for (unsigned i = threadIdx.x; i < length; i += blockDim.x)
+    sum += is_double ? ((const double *)place)[i] : double(((const float *)place)[i]);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0)
+    out[blockIdx.x] = sum / length;
 }
