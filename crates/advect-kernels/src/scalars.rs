@@ -2,6 +2,9 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+#[cfg(feature = "cuda")]
+use crate::cuda::scalars::gather;
+
 /// Scalars that fit.
 const ROOM: usize = 4096;
 
@@ -20,7 +23,6 @@ const ROOM: usize = 4096;
 pub struct ScalarLog {
     host: Vec<f64>,
     /// `[ROOM]`, f64, on a CUDA device.
-    #[cfg(feature = "cuda")]
     device: Option<Tensor>,
     used: usize,
 }
@@ -31,12 +33,9 @@ impl ScalarLog {
     /// # Errors
     /// If the device has no room.
     pub fn new(device: &Device) -> Result<Self> {
-        let _unused_without_cuda = device;
-        #[cfg(feature = "cuda")]
         let zeros = || Tensor::zeros(ROOM, DType::F64, device);
         Ok(Self {
             host: Vec::new(),
-            #[cfg(feature = "cuda")]
             device: device.is_cuda().then(zeros).transpose()?,
             used: 0,
         })
@@ -56,14 +55,13 @@ impl ScalarLog {
             let problem = "the log of scalars is full: take them first";
             return Err(candle_core::Error::Msg(problem.into()));
         }
-        #[cfg(feature = "cuda")]
-        if let Some(values) = &self.device {
-            crate::cuda::scalars::gather(values, self.used, scalars)?;
-            self.used += scalars.len();
-            return Ok(());
-        }
-        for scalar in scalars {
-            self.host.push(read(&scalar.mean_all()?)?);
+        match &self.device {
+            Some(values) => gather(values, self.used, scalars)?,
+            None => {
+                for scalar in scalars {
+                    self.host.push(read(&scalar.mean_all()?)?);
+                }
+            }
         }
         self.used += scalars.len();
         Ok(())
@@ -74,14 +72,16 @@ impl ScalarLog {
     /// # Errors
     /// If the device fails.
     pub fn take(&mut self) -> Result<Vec<f64>> {
-        let used = std::mem::take(&mut self.used);
-        #[cfg(feature = "cuda")]
-        if let (Some(values), 1..) = (&self.device, used) {
-            return values.narrow(0, 0, used)?.to_vec1();
+        match (&self.device, std::mem::take(&mut self.used)) {
+            (Some(values), used @ 1..) => values.narrow(0, 0, used)?.to_vec1(),
+            _ => Ok(std::mem::take(&mut self.host)),
         }
-        let _unused_on_the_host = used;
-        Ok(std::mem::take(&mut self.host))
     }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gather(_: &Tensor, _: usize, _: &[&Tensor]) -> Result<()> {
+    Err(candle_core::Error::NotCompiledWithCudaSupport)
 }
 
 /// A number of an equation: one of the host, or one of a CUDA device that the host does not wait for.

@@ -1,11 +1,9 @@
 //! Proposals on a CUDA device. A coefficient or an action that is not finite gives NaN there, which the next metric shows.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::CudaView;
-use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor};
+use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Tensor};
 
-use crate::cuda::{Module, count, elements, launch, view, view_mut};
-use crate::params::contiguous;
+use crate::cuda::{Module, address, count, elements, launch, view_mut};
 
 const TRUNCNORM: Module = Module {
     name: "advect_truncnorm",
@@ -35,29 +33,12 @@ pub(super) fn propose(
     Ok((out.get(0)?, out.get(1)?))
 }
 
+/// Contiguous inputs, coefficients in f64.
 struct Propose {
     z: Tensor,
     c_a: Tensor,
     c_eps: Tensor,
     levels: Tensor,
-}
-
-/// What is behind a tensor of the device.
-fn on_device(storage: &Storage) -> Result<&CudaStorage> {
-    match storage {
-        Storage::Cuda(storage) => Ok(storage),
-        _ => Err(candle_core::Error::Msg(
-            "proposals of a device from a tensor of the host".into(),
-        )),
-    }
-}
-
-/// The contiguous f64 values behind a tensor.
-fn doubles<'a>(storage: &'a Storage, layout: &Layout) -> Result<CudaView<'a, f64>> {
-    let (start, end) = contiguous(layout)?;
-    Ok(on_device(storage)?
-        .as_cuda_slice::<f64>()?
-        .slice(start..end))
 }
 
 impl InplaceOp1 for Propose {
@@ -81,13 +62,8 @@ impl InplaceOp1 for Propose {
             count(layout.shape().elem_count() / 2)?,
         );
         let mut out = view_mut(out, layout)?;
-        let [z, c_a, c_eps, levels] =
-            [&self.z, &self.c_a, &self.c_eps, &self.levels].map(Tensor::storage_and_layout);
-        let (c_a, c_eps) = (doubles(&c_a.0, c_a.1)?, doubles(&c_eps.0, c_eps.1)?);
-        let (z, levels) = (
-            view(on_device(&z.0)?, z.1)?,
-            view(on_device(&levels.0)?, levels.1)?,
-        );
+        let (z, levels) = (address(&self.z)?, address(&self.levels)?);
+        let (c_a, c_eps) = (address(&self.c_a)?, address(&self.c_eps)?);
         launch!(device, TRUNCNORM, "propose", elements(n);
             &z, &c_a, &c_eps, &levels, &mut out, &k, &d, &n);
         Ok(())
