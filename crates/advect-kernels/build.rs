@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What several of them include.
+const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
+    "src/graph/graph.cu",
     "src/optim/optim.cu",
-    "src/random.cu",
+    "src/random/random.cu",
+    "src/rows/rows.cu",
     "src/squashed/squashed.cu",
     "src/truncnorm/truncnorm.cu",
     "src/waves/waves.cu",
@@ -21,6 +25,9 @@ fn main() -> Result<(), String> {
     }
     println!("cargo::rerun-if-env-changed=NVCC");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    for header in HEADERS {
+        println!("cargo::rerun-if-changed={header}");
+    }
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
         compile(Path::new(source), &out)?;

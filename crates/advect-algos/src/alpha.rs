@@ -33,7 +33,6 @@ impl AlphaState {
     }
 
     fn refresh(&mut self) -> Result<()> {
-        self.alpha = self.temperature.alpha()?;
-        Ok(())
+        self.alpha.assign(self.temperature.alpha()?)
     }
 }

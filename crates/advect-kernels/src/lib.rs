@@ -11,6 +11,7 @@ mod tests;
 
 pub mod ensemble;
 pub mod error;
+pub mod graph;
 pub mod init;
 pub mod kernel_matrix;
 pub mod mlp;
@@ -19,6 +20,7 @@ pub mod optim;
 pub mod params;
 pub mod random;
 pub mod residual;
+pub mod rows;
 pub mod scalars;
 pub mod schedule;
 pub mod squashed;

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 #[cfg(feature = "cuda")]
 use crate::cuda::scalars::gather;
+use crate::graph::Position;
 
 /// Scalars that fit.
 const ROOM: usize = 4096;
@@ -22,9 +23,11 @@ const ROOM: usize = 4096;
 #[derive(Debug)]
 pub struct ScalarLog {
     host: Vec<f64>,
-    /// `[ROOM]`, f64, on a CUDA device.
+    /// A ring `[ROOM]`, f64, on a CUDA device.
     device: Option<Tensor>,
-    used: usize,
+    /// Scalars ever taken, and ever put.
+    taken: u64,
+    put: u64,
 }
 
 impl ScalarLog {
@@ -37,13 +40,28 @@ impl ScalarLog {
         Ok(Self {
             host: Vec::new(),
             device: device.is_cuda().then(zeros).transpose()?,
-            used: 0,
+            taken: 0,
+            put: 0,
         })
     }
 
     /// How many more fit before they must be taken.
     pub fn room(&self) -> usize {
-        ROOM - self.used
+        ROOM - self.len()
+    }
+
+    fn len(&self) -> usize {
+        (self.put - self.taken) as usize
+    }
+
+    /// How many were ever put: what a graph that puts some moves.
+    pub fn position(&self) -> Position {
+        Position::named("advect/scalars", self.put)
+    }
+
+    /// Counts scalars that a launch of a graph puts.
+    pub fn advance(&mut self, scalars: usize) {
+        self.put += scalars as u64;
     }
 
     /// Puts the means of tensors of f32 or f64, which scalars are of themselves, behind the others; a CUDA device is not waited for.
@@ -56,14 +74,14 @@ impl ScalarLog {
             return Err(candle_core::Error::Msg(problem.into()));
         }
         match &self.device {
-            Some(values) => gather(values, self.used, scalars)?,
+            Some(values) => gather(values, self.position(), scalars)?,
             None => {
                 for scalar in scalars {
                     self.host.push(read(&scalar.mean_all()?)?);
                 }
             }
         }
-        self.used += scalars.len();
+        self.advance(scalars.len());
         Ok(())
     }
 
@@ -72,15 +90,25 @@ impl ScalarLog {
     /// # Errors
     /// If the device fails.
     pub fn take(&mut self) -> Result<Vec<f64>> {
-        match (&self.device, std::mem::take(&mut self.used)) {
-            (Some(values), used @ 1..) => values.narrow(0, 0, used)?.to_vec1(),
-            _ => Ok(std::mem::take(&mut self.host)),
-        }
+        let (first, len) = (self.taken as usize % ROOM, self.len());
+        let values = match &self.device {
+            Some(ring) if len > 0 => {
+                let before_end = len.min(ROOM - first);
+                let mut values: Vec<f64> = ring.narrow(0, first, before_end)?.to_vec1()?;
+                if before_end < len {
+                    values.append(&mut ring.narrow(0, 0, len - before_end)?.to_vec1()?);
+                }
+                values
+            }
+            _ => std::mem::take(&mut self.host),
+        };
+        self.taken = self.put;
+        Ok(values)
     }
 }
 
 #[cfg(not(feature = "cuda"))]
-fn gather(_: &Tensor, _: usize, _: &[&Tensor]) -> Result<()> {
+fn gather(_: &Tensor, _: Position, _: &[&Tensor]) -> Result<()> {
     Err(candle_core::Error::NotCompiledWithCudaSupport)
 }
 
@@ -188,6 +216,20 @@ impl Scalar {
         match self {
             Self::Host(value) => Tensor::new(&[*value as f32], device),
             Self::Device(value) => value.reshape(1),
+        }
+    }
+
+    /// Takes the value of `other`; a tensor of the device stays where it is.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn assign(&mut self, other: Self) -> Result<()> {
+        match (&*self, &other) {
+            (Self::Device(to), Self::Device(from)) => to.slice_set(&from.detach(), 0, 0),
+            _ => {
+                *self = other;
+                Ok(())
+            }
         }
     }
 

@@ -4,8 +4,8 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, ensemble, random, scalars::read_all, squashed::Squashed, truncnorm::propose,
-    waves::Waves,
+    ResidualMlp, cuda, ensemble, graph::Recorder, random, rows::DeviceRows, scalars::ScalarLog,
+    scalars::read_all, squashed::Squashed, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -367,5 +367,113 @@ fn steps_of_adam_and_averages() -> Result<()> {
         let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
         assert!(differences.fold(0.0, f32::max) < 1e-6);
     }
+    Ok(())
+}
+
+/// Draws of two streams, of which one also moves between two launches; the log of what they are is a ring that the graph goes round.
+#[test]
+fn a_graph_draws_what_its_streams_draw() -> Result<()> {
+    const SHAPE: (usize, usize) = (3, 5);
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let Some(mut recorder) = Recorder::new(&gpu)? else {
+        return Err(candle_core::Error::Msg("a GPU does not record".into()));
+    };
+    let mut log = ScalarLog::new(&gpu)?;
+    let (mut noise, mut times) = (Stream::new(1, "noise"), Stream::new(1, "times"));
+    let (mut same_noise, mut same_times) = (noise.clone(), times.clone());
+    let sum = Var::zeros(SHAPE, candle_core::DType::F32, &gpu)?;
+    let step = |noise: &mut Stream, times: &mut Stream, log: &mut ScalarLog| -> Result<()> {
+        let x = random::normal(noise, SHAPE, &gpu)?;
+        let y = random::uniform(times, 0.0, 2.0, SHAPE, &gpu)?;
+        let z = random::normal(noise, SHAPE, &gpu)?;
+        let added = ((x.mul(&y)? + z.sum_keepdim(1)?.broadcast_as(SHAPE)?)? + sum.as_tensor())?;
+        sum.set(&added)?;
+        log.push(&[&added, &y])
+    };
+    let mut expected = Vec::new();
+    for i in 0..4u64 {
+        recorder.rehearse(|| step(&mut same_noise, &mut same_times, &mut log))?;
+        same_times.skip(i);
+        expected.extend(log.take()?);
+    }
+    sum.set(&sum.zeros_like()?)?;
+    let at = |noise: &Stream, times: &Stream, log: &ScalarLog| {
+        vec![noise.into(), log.position(), times.into()]
+    };
+    let from = at(&noise, &times, &log);
+    let (graph, ()) = recorder.record(&from, || {
+        step(&mut noise, &mut times, &mut log)?;
+        Ok(((), at(&noise, &times, &log)))
+    })?;
+    assert_eq!(graph.moves(), [8, 2, 4]);
+    recorder.launch(&graph, &from)?;
+    let mut found = log.take()?;
+    for i in 0..3 {
+        times.skip(i);
+        recorder.launch(&graph, &at(&noise, &times, &log))?;
+        noise.skip(graph.moves()[0]);
+        log.advance(2);
+        times.skip(graph.moves()[2]);
+        found.extend(log.take()?);
+    }
+    times.skip(3);
+    assert_eq!(found, expected);
+    assert_eq!((noise, times), (same_noise, same_times));
+    Ok(())
+}
+
+#[test]
+fn a_recording_refuses_what_it_cannot_repeat() -> Result<()> {
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let mut recorder = Recorder::new(&gpu)?.into_iter().next();
+    let Some(recorder) = &mut recorder else {
+        return Err(candle_core::Error::Msg("a GPU does not record".into()));
+    };
+    let mut stream = Stream::new(1, "foreign");
+    let foreign = recorder.record(&[], || {
+        random::normal(&mut stream, 3, &gpu)?;
+        Ok(((), Vec::new()))
+    });
+    let message = foreign.err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(message.contains("does not own"), "{message}");
+    let x = Tensor::zeros(4, candle_core::DType::F32, &gpu)?;
+    let read = recorder.record(&[], || Ok((x.to_vec1::<f32>()?, Vec::new())));
+    assert!(read.is_err());
+    let uploaded = recorder.record(&[], || {
+        Tensor::new(&[0.125f32, 7.0], &gpu)?;
+        Ok(((), Vec::new()))
+    });
+    assert!(uploaded.is_err());
+    // and the device still works
+    assert_eq!(x.affine(1.0, 2.0)?.to_vec1::<f32>()?, [2.0; 4]);
+    Ok(())
+}
+
+#[test]
+fn rows_are_those_at_the_stream_s_indices() -> Result<()> {
+    const WIDTHS: [usize; 3] = [3, 1, 2];
+    const WIDTH: usize = 6;
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let Some(mut table) = DeviceRows::new(11, &WIDTHS, &gpu)? else {
+        return Err(candle_core::Error::Msg("a GPU keeps no rows".into()));
+    };
+    let row = |slot: usize| (0..WIDTH).map(move |column| (10 * slot + column) as f32);
+    let rows = |slots: std::ops::Range<usize>| slots.flat_map(row).collect::<Vec<f32>>();
+    let mut stream = Stream::new(1, "rows");
+    table.write(0, &rows(0..4), 4)?;
+    for len in [4, 7] {
+        table.write(len - 3, &rows(len - 3..len), len)?;
+        let mut slots = vec![0; 9];
+        stream.clone().fill_indices(len as u32, &mut slots);
+        let fields = table.sample(&mut stream, slots.len())?;
+        let mut begin = 0;
+        for (field, width) in fields.iter().zip(WIDTHS) {
+            let of_slot = |slot: &u32| row(*slot as usize).skip(begin).take(width).collect();
+            let expected: Vec<Vec<f32>> = slots.iter().map(of_slot).collect();
+            assert_eq!(field.to_vec2::<f32>()?, expected);
+            begin += width;
+        }
+    }
+    assert!(table.write(9, &rows(0..3), 7).is_err());
     Ok(())
 }

@@ -11,6 +11,7 @@ use candle_core::{Result, Tensor};
 use crate::batch::Batch;
 use crate::demonstrations::Demonstrations;
 use crate::error::TrainError;
+use crate::graphs::Repeats;
 use crate::settings::LoopSettings;
 use crate::state::{StateDict, StateError};
 
@@ -232,6 +233,13 @@ pub trait Agent: Send {
     /// # Errors
     /// What a tensor operation reports.
     fn update(&mut self, batch: &Batch) -> Result<Metrics>;
+
+    /// What an update moves on the host, if it launches the same work each time and never waits for a CUDA device: such an update is
+    /// recorded as a graph. Numbers of the host that reach the device must then be the same in every update of a kind, or come from
+    /// the streams; tensors that outlive an update must be changed in place. By default it is not.
+    fn repeats(&mut self) -> Option<Repeats<'_>> {
+        None
+    }
 
     /// Writes everything that a bit-exact continuation needs: parameters, optimisers, streams, counters.
     ///

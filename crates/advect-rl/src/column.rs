@@ -30,6 +30,11 @@ impl Column {
         Self { width, values }
     }
 
+    /// Whether rows are frames.
+    pub(crate) fn holds_frames(&self) -> bool {
+        matches!(self.values, Values::Frames(_))
+    }
+
     /// Bytes of a row in [`Column::put`].
     pub(crate) fn row_bytes(&self) -> usize {
         match self.values {

@@ -84,6 +84,8 @@ pub struct RunConfig {
     pub steps: u64,
     /// `auto`, `cpu` or `cuda`.
     pub device: String,
+    /// Whether updates on a CUDA device are recorded as graphs and launched by one call; the results are the same. Yes.
+    pub graphs: bool,
     /// Python that runs `gym:` environments; empty takes `$ADVECT_PYTHON`, else `python3`.
     pub python: String,
     /// Threads; 0 takes all cores available. Results do not depend on it.
@@ -110,6 +112,7 @@ impl Default for RunConfig {
             seed: 0,
             steps: 1_000_000,
             device: "auto".into(),
+            graphs: true,
             python: String::new(),
             threads: 0,
             log_every: 1_000,

@@ -178,6 +178,11 @@ impl Replay {
         self.act.width
     }
 
+    /// Whether observations are frames, a byte a number.
+    pub fn holds_frames(&self) -> bool {
+        self.obs.holds_frames()
+    }
+
     /// Values of one transition, `2 o + d + 2`.
     pub fn row_len(&self) -> usize {
         2 * self.obs.width + self.act.width + 2
@@ -251,9 +256,23 @@ impl Replay {
         if self.is_empty() {
             return Err(ReplayError::Empty);
         }
+        let slots = self.sampled_slots(stream, batch_size);
+        Ok(self.gather(&slots, batch_size, device)?)
+    }
+
+    fn sampled_slots(&self, stream: &mut Stream, batch_size: usize) -> Vec<u32> {
         let mut slots = vec![0; batch_size];
         stream.fill_indices(self.len() as u32, &mut slots);
-        Ok(self.gather(&slots, batch_size, device)?)
+        slots
+    }
+
+    /// Numbers of the transitions that [`Replay::sample`] draws from that stream.
+    pub(crate) fn sampled_numbers(&self, mut stream: Stream, batch_size: usize) -> Vec<u64> {
+        self.numbers_in(&self.sampled_slots(&mut stream, batch_size))
+    }
+
+    fn numbers_in(&self, slots: &[u32]) -> Vec<u64> {
+        slots.iter().map(|slot| self.number_in(*slot)).collect()
     }
 
     /// Whether it holds whole rollouts of `rows` transitions: as many came in since the last time that this was so.
@@ -299,7 +318,7 @@ impl Replay {
             next_obs: matrix(&self.next_obs)?,
             terminated: flags(is_terminated)?,
             truncated: flags(is_truncated)?,
-            numbers: slots.iter().map(|slot| self.number_in(*slot)).collect(),
+            numbers: self.numbers_in(slots),
             num_envs,
         })
     }

@@ -8,13 +8,15 @@ use advect_envs::{StepBuffers, VecEnv};
 use candle_core::{Device, Tensor};
 
 use crate::acting::{bound_actions, choose, scale_actions};
-use crate::agent::{ActMode, Agent};
+use crate::agent::{ActMode, Agent, Metrics};
 use crate::batch::Batch;
 use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest};
 use crate::config::RunConfig;
 use crate::demonstrations::Demonstrations;
+use crate::device_replay::{DeviceReplay, Minibatches};
 use crate::error::{RunError, TrainError};
 use crate::eval::{EnvFactory, EvalReport, evaluate};
+use crate::graphs::Graphs;
 use crate::loop_state::{Counters, LoopState};
 use crate::metrics::MetricsWriter;
 use crate::progress::{Progress, Snapshot};
@@ -63,6 +65,8 @@ pub struct Trainer {
     log: MetricsWriter,
     state: LoopState,
     unread: Unread,
+    device_replay: Option<DeviceReplay>,
+    graphs: Option<Graphs>,
     saved_at: Option<u64>,
 }
 
@@ -114,8 +118,19 @@ impl Trainer {
         // nothing of the run is changed before everything of the checkpoint is read
         checkpoint::discard_after(run.path(), step)?;
         let log = MetricsWriter::open(run.storage(), run.path(), logs)?;
+        let is_replay = matches!(settings.data, Data::Replay(_));
+        let device_replay = match is_replay {
+            true => DeviceReplay::new(&replay, &device)?,
+            false => None,
+        };
+        let graphs = match run.config().graphs {
+            true => Graphs::new(&device)?,
+            false => None,
+        };
         let trainer = Self {
             unread: Unread::new(&device)?,
+            device_replay,
+            graphs,
             run,
             agent,
             settings,
@@ -258,19 +273,90 @@ impl Trainer {
     /// The updates that are due after a vector step.
     fn learn(&mut self) -> Result<(), TrainError> {
         match self.settings.data {
-            Data::Replay(replay) => (0..replay.updates_per_vector_step).try_for_each(|_| {
-                let stream = &mut self.state.sample;
-                let batch = self
-                    .replay
-                    .sample(stream, replay.batch_size, &self.device)?;
-                self.update(batch)
-            }),
+            Data::Replay(replay) => {
+                if let Some(device_replay) = &mut self.device_replay {
+                    device_replay.follow(&self.replay)?;
+                }
+                (0..replay.updates_per_vector_step)
+                    .try_for_each(|_| self.update_from_replay(replay.batch_size))
+            }
             Data::Rollout { .. } if self.replay.is_complete(self.settings.rollout_rows()) => {
                 let (rows, envs) = (self.settings.rollout_rows(), self.settings.num_envs);
                 let batch = self.replay.rollouts(rows, envs, &self.device)?;
                 self.update(batch)
             }
             Data::Rollout { .. } | Data::Demonstrations { .. } => Ok(()),
+        }
+    }
+
+    /// One update on a minibatch: as a graph where the agent's updates are repeatable and the transitions lie on the device.
+    fn update_from_replay(&mut self, batch_size: usize) -> Result<(), TrainError> {
+        if self.launch_update(batch_size)? {
+            return Ok(());
+        }
+        let stream = &mut self.state.sample;
+        let batch = match &self.device_replay {
+            Some(device_replay) => {
+                let numbers = self.replay.sampled_numbers(stream.clone(), batch_size);
+                let batch = device_replay.sample(stream, batch_size)?;
+                Batch { numbers, ..batch }
+            }
+            None => self.replay.sample(stream, batch_size, &self.device)?,
+        };
+        self.update(batch)
+    }
+
+    /// Whether there was a graph of the update, or a rehearsal for one.
+    fn launch_update(&mut self, batch_size: usize) -> Result<bool, TrainError> {
+        let (Some(graphs), Some(replay)) = (&mut self.graphs, &self.device_replay) else {
+            return Ok(false);
+        };
+        let stream = &mut self.state.sample;
+        let mut source = Minibatches {
+            replay,
+            stream,
+            batch_size,
+        };
+        let log = self.unread.log();
+        let updated = graphs.update(self.agent.as_mut(), &mut source, log);
+        let update = self.state.counters.updates + 1;
+        let failed = self.failed_update(update);
+        let Some(updated) = updated.map_err(failed)? else {
+            return Ok(false);
+        };
+        self.state.counters.updates = update;
+        let read = self.read_of(updated.metrics);
+        let full = match updated.logged.is_empty() {
+            true => self.unread.push(read).map_err(failed)?,
+            false => self.unread.push_logged(read, updated.logged),
+        };
+        if full {
+            self.read_metrics()?;
+        }
+        Ok(true)
+    }
+
+    /// Metrics of the last update.
+    fn read_of(&self, metrics: Metrics) -> Read {
+        let Counters {
+            env_steps, updates, ..
+        } = self.state.counters;
+        Read {
+            env_steps,
+            updates,
+            metrics,
+        }
+    }
+
+    fn failed_update(
+        &self,
+        update: u64,
+    ) -> impl Fn(candle_core::Error) -> TrainError + Copy + use<> {
+        let env_steps = self.state.counters.env_steps;
+        move |source| TrainError::Update {
+            env_steps,
+            update,
+            source,
         }
     }
 
@@ -301,22 +387,13 @@ impl Trainer {
 
     fn update(&mut self, batch: Batch) -> Result<(), TrainError> {
         self.state.counters.updates += 1;
-        let (env_steps, update) = (self.state.counters.env_steps, self.state.counters.updates);
-        let failed = |source| TrainError::Update {
-            env_steps,
-            update,
-            source,
-        };
+        let failed = self.failed_update(self.state.counters.updates);
         let batch = match self.agent.takes_frames() {
             true => batch,
             false => batch.with_numbers().map_err(failed)?,
         };
         let metrics = self.agent.update(&batch).map_err(failed)?;
-        let read = Read {
-            env_steps,
-            updates: update,
-            metrics,
-        };
+        let read = self.read_of(metrics);
         match self.unread.push(read).map_err(failed)? {
             true => self.read_metrics(),
             false => Ok(()),

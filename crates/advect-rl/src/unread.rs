@@ -41,13 +41,23 @@ impl Unread {
         })
     }
 
+    /// Where a graph's launches put scalars.
+    pub(crate) fn log(&mut self) -> &mut ScalarLog {
+        &mut self.log
+    }
+
     /// Keeps an update's metrics; whether it is time to read them, which on the host is always.
     pub(crate) fn push(&mut self, mut read: Read) -> Result<bool> {
         self.log.push(&read.metrics.unread())?;
         let names = read.metrics.names_unread();
+        Ok(self.push_logged(read, names))
+    }
+
+    /// The same of an update whose scalars `names` are in the log already.
+    pub(crate) fn push_logged(&mut self, read: Read, names: Vec<Cow<'static, str>>) -> bool {
         let (settled, most) = (names.is_empty(), names.len());
         self.rows.push(Row { read, names });
-        Ok(settled || self.rows.len() >= UPDATES || self.log.room() < most)
+        settled || self.rows.len() >= UPDATES || self.log.room() < most
     }
 
     /// All metrics since the last call; waits for the device.

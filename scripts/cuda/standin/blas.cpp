@@ -1,7 +1,5 @@
 // libcublas and libcurand for machines without a GPU: plain loops, column-major as theirs.
-#include <cstddef>
-
-void standin_count(const char *name);
+#include "graph.h"
 
 namespace {
 enum Operation { Plain = 0, Transposed = 1 };
@@ -27,37 +25,41 @@ constexpr int F32 = 0;
 } // namespace
 
 extern "C" {
-int cublasCreate_v2(void **handle) { return *handle = reinterpret_cast<void *>(5), 0; }
-int cublasDestroy_v2(void *) { return 0; }
-int cublasSetStream_v2(void *, void *) { return 0; }
+// A handle is the place of its stream.
+int cublasCreate_v2(void ***handle) { return *handle = new void *(nullptr), 0; }
+int cublasDestroy_v2(void **stream) { return delete stream, 0; }
+int cublasSetStream_v2(void **stream, void *to) { return *stream = to, 0; }
 int cublasSetMathMode(void *, int) { return 0; }
 int cublasSetWorkspace_v2(void *, void *, size_t) { return 0; }
 
-int cublasSgemmStridedBatched(void *, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a,
+int cublasSgemmStridedBatched(void **stream, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a,
                               int lda, long long stride_a, const float *b, int ldb, long long stride_b,
                               const float *beta, float *c, int ldc, long long stride_c, int batch) {
-  standin_count("cublasSgemmStridedBatched");
-  for (long long e = 0; e < batch; e++)
-    multiply(op_a, op_b, m, n, k, *alpha, a + e * stride_a, lda, b + e * stride_b, ldb, *beta, c + e * stride_c, ldc);
+  standin::call(*stream, "cublasSgemmStridedBatched", 0, [=, alpha = *alpha, beta = *beta] {
+    for (long long e = 0; e < batch; e++)
+      multiply(op_a, op_b, m, n, k, alpha, a + e * stride_a, lda, b + e * stride_b, ldb, beta, c + e * stride_c, ldc);
+  });
   return 0;
 }
-int cublasSgemm_v2(void *, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a, int lda,
+int cublasSgemm_v2(void **stream, int op_a, int op_b, int m, int n, int k, const float *alpha, const float *a, int lda,
                    const float *b, int ldb, const float *beta, float *c, int ldc) {
-  standin_count("cublasSgemm");
-  multiply(op_a, op_b, m, n, k, *alpha, a, lda, b, ldb, *beta, c, ldc);
+  standin::call(*stream, "cublasSgemm", 0, [=, alpha = *alpha, beta = *beta] {
+    multiply(op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  });
   return 0;
 }
-int cublasGemmStridedBatchedEx(void *, int op_a, int op_b, int m, int n, int k, const void *alpha, const void *a,
+int cublasGemmStridedBatchedEx(void **stream, int op_a, int op_b, int m, int n, int k, const void *alpha, const void *a,
                                int type_a, int lda, long long stride_a, const void *b, int type_b, int ldb,
                                long long stride_b, const void *beta, void *c, int type_c, int ldc, long long stride_c,
                                int batch, int, int) {
-  standin_count("cublasGemmStridedBatchedEx");
   if (type_a != F32 || type_b != F32 || type_c != F32)
     return 15; // not supported
-  for (long long e = 0; e < batch; e++)
-    multiply(op_a, op_b, m, n, k, *static_cast<const float *>(alpha), static_cast<const float *>(a) + e * stride_a, lda,
-             static_cast<const float *>(b) + e * stride_b, ldb, *static_cast<const float *>(beta),
-             static_cast<float *>(c) + e * stride_c, ldc);
+  float by = *static_cast<const float *>(alpha), with = *static_cast<const float *>(beta);
+  standin::call(*stream, "cublasGemmStridedBatchedEx", 0, [=] {
+    for (long long e = 0; e < batch; e++)
+      multiply(op_a, op_b, m, n, k, by, static_cast<const float *>(a) + e * stride_a, lda,
+               static_cast<const float *>(b) + e * stride_b, ldb, with, static_cast<float *>(c) + e * stride_c, ldc);
+  });
   return 0;
 }
 

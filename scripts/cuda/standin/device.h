@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #define __CUDA_ARCH__ 520
 #define __CUDACC_VER_MAJOR__ 13
@@ -51,9 +52,15 @@ unsigned thread_number();
 void *dynamic_shared();
 
 using Launcher = void (*)(void **arguments);
-struct Register {
-  Register(const char *name, Launcher launcher);
+// How a kernel is called, and the bytes of each of its arguments.
+struct Kernel {
+  Launcher launcher;
+  std::vector<size_t> arguments;
 };
+struct Register {
+  Register(const char *name, Kernel kernel);
+};
+template <class... A> std::vector<size_t> sizes(void (*)(A...)) { return {sizeof(std::remove_reference_t<A>)...}; }
 
 // Calls a kernel with the arguments that the driver is given.
 template <class... A, size_t... I>
@@ -75,7 +82,7 @@ template <class T> T shuffled(T value, unsigned from) {
 
 #define STANDIN_KERNEL(name)                                                                       \
   static standin::Register registered_##name(                                                      \
-      #name, [](void **arguments) { standin::call(&name, arguments); });
+      #name, {[](void **arguments) { standin::call(&name, arguments); }, standin::sizes(&name)});
 
 #define threadIdx standin::thread_index
 #define blockIdx standin::block_index

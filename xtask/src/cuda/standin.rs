@@ -22,6 +22,7 @@ pub fn build() -> Result<PathBuf> {
         sources: root.join("scripts/cuda/standin"),
         candle: candle_sources()?,
         out: out.clone(),
+        headers: headers(&root)?,
     };
     let mut objects = Vec::new();
     for part in ["threads", "driver", "blas"] {
@@ -72,18 +73,31 @@ struct Compiler {
     sources: PathBuf,
     candle: PathBuf,
     out: PathBuf,
+    /// What sources may include; each is compiled anew when one of these is.
+    headers: Vec<PathBuf>,
+}
+
+fn headers(root: &Path) -> Result<Vec<PathBuf>> {
+    let sources = root.join("scripts/cuda/standin");
+    let mut headers = ["device.h", "graph.h", "threads.h"]
+        .map(|name| sources.join(name))
+        .to_vec();
+    for (path, _) in workspace::texts(&root.join("crates"), "cuh")? {
+        headers.push(root.join("crates").join(path));
+    }
+    Ok(headers)
 }
 
 impl Compiler {
-    fn header(&self) -> PathBuf {
-        self.sources.join("device.h")
+    fn is_made(&self, object: &Path, source: &Path) -> bool {
+        newer(object, source) && self.headers.iter().all(|header| newer(object, header))
     }
 
     /// A part of the driver itself.
     fn part(&self, name: &str) -> Result<PathBuf> {
         let source = self.sources.join(name).with_extension("cpp");
         let object = self.out.join(name).with_extension("o");
-        if !newer(&object, &[&source, &self.header()]) {
+        if !self.is_made(&object, &source) {
             let flags = ["-std=c++17", "-O2", "-fPIC", "-Wall", "-Werror", "-c"];
             run(Command::new("g++")
                 .args(flags)
@@ -102,7 +116,7 @@ impl Compiler {
             .to_string_lossy()
             .into_owned();
         let object = self.out.join(format!("kernels-{name}.o"));
-        if newer(&object, &[source, &self.header()]) {
+        if self.is_made(&object, source) {
             return Ok(object);
         }
         let (bare, table) = (
@@ -133,7 +147,7 @@ impl Compiler {
         ]);
         compiler.arg("-I").arg(self.sources.join("include"));
         compiler.arg("-I").arg(&self.candle);
-        compiler.arg("-include").arg(self.header());
+        compiler.arg("-include").arg(self.sources.join("device.h"));
         run(compiler.arg("-c").arg(source).arg("-o").arg(object))
     }
 }
@@ -144,14 +158,9 @@ fn kernel_name(line: &str) -> Option<&str> {
     (!name.starts_with("_Z")).then_some(name)
 }
 
-fn newer(made: &Path, of: &[&Path]) -> bool {
+fn newer(made: &Path, of: &Path) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    match time(made) {
-        Some(made) => of
-            .iter()
-            .all(|source| time(source).is_some_and(|t| t < made)),
-        None => false,
-    }
+    time(made) > time(of)
 }
 
 fn run(command: &mut Command) -> Result {

@@ -1,6 +1,6 @@
 //! The agent of the training loop: a learner on the environment's rewards.
 
-use advect_rl::{ActMode, Agent, Batch, LoopSettings, Metrics, StateDict, StateError};
+use advect_rl::{ActMode, Agent, Batch, LoopSettings, Metrics, Repeats, StateDict, StateError};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
@@ -55,6 +55,10 @@ impl Agent for SacAgent {
 
     fn update(&mut self, batch: &Batch) -> Result<Metrics> {
         self.learner.update(batch, &mut |_| Ok(None))
+    }
+
+    fn repeats(&mut self) -> Option<Repeats<'_>> {
+        Some(self.learner.repeats())
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {

@@ -6,7 +6,9 @@ use advect_kernels::scalars::Scalar;
 use advect_kernels::{Activation, Params, random};
 use advect_rl::critic::{soft_value, td_target};
 use advect_rl::temperature::{sac_gradient, target_entropy};
-use advect_rl::{ActMode, Batch, Learned, Metrics, StateDict, StateError, Temperature, TwinCritic};
+use advect_rl::{
+    ActMode, Batch, Learned, Metrics, Repeats, StateDict, StateError, Temperature, TwinCritic,
+};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
@@ -121,6 +123,15 @@ impl Learner {
         metrics.insert_scalar("temperature/alpha", &alpha)?;
         self.updates += 1;
         Ok(metrics)
+    }
+
+    /// All updates launch the same work.
+    pub fn repeats(&mut self) -> Repeats<'_> {
+        Repeats {
+            kind: 0,
+            streams: vec![&mut self.learn],
+            updates: &mut self.updates,
+        }
     }
 
     fn noise(&mut self, rows: usize) -> Result<Tensor> {

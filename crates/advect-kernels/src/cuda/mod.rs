@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // launches and uninitialised buffers
 
 mod open;
-pub(crate) mod random;
 pub(crate) mod scalars;
 
 pub use open::{CudaMissing, Library, describe, libraries, open};

@@ -5,6 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
 use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Tensor};
 
 use super::{OPTIM, address, count, elements, launch};
+use crate::graph::{Place, Position, place};
 use crate::params::contiguous;
 
 /// Tensors of one launch (`optim.cu`).
@@ -13,44 +14,53 @@ const MOST: usize = 32;
 /// Where tensors lie, how long they are, and which of them are f64 (a bit each).
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Places {
+struct Tensors {
     pointers: [u64; MOST],
     lengths: [u32; MOST],
     doubles: u32,
 }
 
 // SAFETY: integers in C's layout, as the kernel declares them.
-unsafe impl DeviceRepr for Places {}
+unsafe impl DeviceRepr for Tensors {}
 
-/// `values[first..]` are the means of tensors.
+/// The means of tensors come to the places from `first` on of the ring `values`.
 ///
 /// # Errors
 /// If a tensor is not f32 or f64, not contiguous, or not on the device.
-pub(crate) fn gather(values: &Tensor, first: usize, tensors: &[&Tensor]) -> Result<()> {
+pub(crate) fn gather(values: &Tensor, first: Position, tensors: &[&Tensor]) -> Result<()> {
+    let first = place(first)?;
     for (i, tensors) in tensors.chunks(MOST).enumerate() {
-        let first = first + i * MOST;
-        let out = values.narrow(0, first, tensors.len())?;
-        out.inplace_op1(&Gather(places(tensors)?))?;
+        let (first, len) = (first.behind((i * MOST) as u64), tensors.len());
+        let tensors = gathered(tensors)?;
+        values.inplace_op1(&Gather {
+            first,
+            len,
+            tensors,
+        })?;
     }
     Ok(())
 }
 
-fn places(tensors: &[&Tensor]) -> Result<Places> {
-    let mut places = Places {
+fn gathered(tensors: &[&Tensor]) -> Result<Tensors> {
+    let mut gathered = Tensors {
         pointers: [0; MOST],
         lengths: [0; MOST],
         doubles: 0,
     };
     for (i, tensor) in tensors.iter().enumerate() {
         contiguous(tensor.layout())?;
-        places.pointers[i] = address(tensor)?;
-        places.lengths[i] = count(tensor.elem_count())?;
-        places.doubles |= u32::from(tensor.dtype() == DType::F64) << i;
+        gathered.pointers[i] = address(tensor)?;
+        gathered.lengths[i] = count(tensor.elem_count())?;
+        gathered.doubles |= u32::from(tensor.dtype() == DType::F64) << i;
     }
-    Ok(places)
+    Ok(gathered)
 }
 
-struct Gather(Places);
+struct Gather {
+    first: Place,
+    len: usize,
+    tensors: Tensors,
+}
 
 impl InplaceOp1 for Gather {
     fn name(&self) -> &'static str {
@@ -64,15 +74,13 @@ impl InplaceOp1 for Gather {
 
     fn cuda_fwd(&self, out: &mut CudaStorage, layout: &Layout) -> Result<()> {
         let device = out.device().clone();
-        let (first, len) = (layout.start_offset(), layout.shape().elem_count());
+        let room = count(layout.shape().elem_count())?;
         let blocks = LaunchConfig {
-            grid_dim: (count(len)?, 1, 1),
+            grid_dim: (count(self.len)?, 1, 1),
             ..elements(1)
         };
-        let out = &mut out
-            .as_cuda_slice_mut::<f64>()?
-            .slice_mut(first..first + len);
-        launch!(device, OPTIM, "gather_means", blocks; out, &self.0);
+        let out = out.as_cuda_slice_mut::<f64>()?;
+        launch!(device, OPTIM, "gather_means", blocks; out, &room, &self.first, &self.tensors);
         Ok(())
     }
 }

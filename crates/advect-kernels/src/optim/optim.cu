@@ -1,5 +1,7 @@
 // One pass each over flat buffers: Adam's norm, moments and update, and the moving average.
 
+#include "../graph/place.cuh"
+
 #define FOR_EACH(i, n)                                                                             \
   for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
 
@@ -7,7 +9,7 @@
 #define SUM_THREADS 256
 
 // What a step keeps on the device: behind its factors, how many blocks have summed, and the sum of each.
-enum Place { STEPS, NORM, SCALE, RATE, ROOT, SUMMED, PARTIAL };
+enum Kept { STEPS, NORM, SCALE, RATE, ROOT, SUMMED, PARTIAL };
 
 // The sum over a block's threads, in an order that the number of threads fixes; in thread 0.
 __device__ double block_sum(double own) {
@@ -91,21 +93,21 @@ extern "C" __global__ void lerp_towards(float *target, const float *source, floa
 }
 
 // Where tensors lie, how long they are, and which of them are doubles.
-struct Places {
+struct Tensors {
   const void *pointers[32];
   unsigned lengths[32];
   unsigned doubles;
 };
 
-// out[i] = the mean of the tensor at place i; a block for each.
-extern "C" __global__ void gather_means(double *out, Places places) {
-  const void *place = places.pointers[blockIdx.x];
-  unsigned length = places.lengths[blockIdx.x];
-  bool is_double = places.doubles >> blockIdx.x & 1;
+// The means of tensors to a ring's places from `first` on; a block for each.
+extern "C" __global__ void gather_means(double *ring, unsigned room, Place first, Tensors tensors) {
+  const void *tensor = tensors.pointers[blockIdx.x];
+  unsigned length = tensors.lengths[blockIdx.x];
+  bool is_double = tensors.doubles >> blockIdx.x & 1;
   double sum = 0;
   for (unsigned i = threadIdx.x; i < length; i += blockDim.x)
-    sum += is_double ? ((const double *)place)[i] : double(((const float *)place)[i]);
+    sum += is_double ? ((const double *)tensor)[i] : double(((const float *)tensor)[i]);
   sum = block_sum(sum);
   if (threadIdx.x == 0)
-    out[blockIdx.x] = sum / length;
+    ring[(number_at(first) + blockIdx.x) % room] = sum / length;
 }

@@ -3,9 +3,12 @@
 //! A stream gives the same numbers whatever the device: they are drawn where they are used, or on the host.
 
 #[cfg(feature = "cuda")]
-use crate::cuda::random::{self as cuda, Law};
+pub(crate) mod cuda;
+
 use advect_rng::Stream;
 use candle_core::{Device, Result, Shape, Tensor, WithDType};
+#[cfg(feature = "cuda")]
+use cuda::Law;
 
 /// Draws a tensor with `fill`, row-major.
 fn draw<T: WithDType>(

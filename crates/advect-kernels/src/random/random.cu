@@ -1,36 +1,10 @@
 // Draws of a stream on a GPU, the same bits as `advect-rng`'s fills: Philox 4x32-10 and the same IEEE operations in the same order.
 // Compiled without contraction into fused multiply-adds.
 
+#include "philox.cuh"
+
 #define FOR_EACH(i, n)                                                                             \
   for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
-
-// A stream's key, the high half of its counter, and the first block of a fill.
-struct Origin {
-  unsigned key0, key1;
-  unsigned long long stream, counter;
-};
-
-struct Words {
-  unsigned at[4];
-};
-
-// Salmon, Moraes, Dror, Shaw 2011.
-__device__ __forceinline__ Words philox(Origin origin, unsigned long long block) {
-  unsigned long long position = origin.counter + block;
-  unsigned c0 = (unsigned)position, c1 = (unsigned)(position >> 32);
-  unsigned c2 = (unsigned)origin.stream, c3 = (unsigned)(origin.stream >> 32);
-  unsigned k0 = origin.key0, k1 = origin.key1;
-  for (int round = 0; round < 10; round++) {
-    unsigned long long p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
-    c0 = (unsigned)(p1 >> 32) ^ c1 ^ k0;
-    c1 = (unsigned)p1;
-    c2 = (unsigned)(p0 >> 32) ^ c3 ^ k1;
-    c3 = (unsigned)p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return {{c0, c1, c2, c3}};
-}
 
 __device__ __forceinline__ float ln_f32(float u) {
   int exponent = (int)(__float_as_uint(u) - 0x3f3504f3u) >> 23;
@@ -75,10 +49,9 @@ __device__ __forceinline__ void store4(float *out, unsigned block, unsigned n, c
 }
 
 // Four values of each block.
-extern "C" __global__ void fill_normal(float *out, unsigned key0, unsigned key1, unsigned long long stream,
-                                       unsigned long long counter, unsigned n) {
+extern "C" __global__ void fill_normal(float *out, Origin origin, unsigned n) {
   FOR_EACH(block, (n + 3) / 4) {
-    Words words = philox({key0, key1, stream, counter}, block);
+    Words words = philox(origin, block);
     Turn first = box_muller(words.at[0], words.at[1]), second = box_muller(words.at[2], words.at[3]);
     float values[4] = {first.sine, first.cosine, second.sine, second.cosine};
     store4(out, block, n, values);
@@ -86,10 +59,9 @@ extern "C" __global__ void fill_normal(float *out, unsigned key0, unsigned key1,
 }
 
 // low + width u.
-extern "C" __global__ void fill_uniform(float *out, unsigned key0, unsigned key1, unsigned long long stream,
-                                        unsigned long long counter, float low, float width, unsigned n) {
+extern "C" __global__ void fill_uniform(float *out, Origin origin, float low, float width, unsigned n) {
   FOR_EACH(block, (n + 3) / 4) {
-    Words words = philox({key0, key1, stream, counter}, block);
+    Words words = philox(origin, block);
     float values[4];
     for (int j = 0; j < 4; j++)
       values[j] = low + width * (((float)(words.at[j] >> 9) + 0.5f) * (1.0f / 8388608.0f));
@@ -98,20 +70,13 @@ extern "C" __global__ void fill_uniform(float *out, unsigned key0, unsigned key1
 }
 
 // A sign for each bit.
-extern "C" __global__ void fill_rademacher(float *out, unsigned key0, unsigned key1, unsigned long long stream,
-                                           unsigned long long counter, unsigned n) {
+extern "C" __global__ void fill_rademacher(float *out, Origin origin, unsigned n) {
   FOR_EACH(i, n) {
-    unsigned word = philox({key0, key1, stream, counter}, i / 128).at[i / 32 % 4];
+    unsigned word = philox(origin, i / 128).at[i / 32 % 4];
     out[i] = word >> (i % 32) & 1 ? -1.0f : 1.0f;
   }
 }
 
-// floor(range r / 2^64) for 64 bits r.
-extern "C" __global__ void fill_indices(unsigned *out, unsigned key0, unsigned key1, unsigned long long stream,
-                                        unsigned long long counter, unsigned range, unsigned n) {
-  FOR_EACH(i, n) {
-    Words words = philox({key0, key1, stream, counter}, i / 2);
-    unsigned long long low = words.at[i % 2 * 2], high = words.at[i % 2 * 2 + 1];
-    out[i] = (unsigned)((high * range + (low * range >> 32)) >> 32);
-  }
+extern "C" __global__ void fill_indices(unsigned *out, Origin origin, unsigned range, unsigned n) {
+  FOR_EACH(i, n) out[i] = index_of(origin, range, i);
 }

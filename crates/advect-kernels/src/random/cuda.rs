@@ -2,11 +2,13 @@
 
 use advect_rng::{Stream, StreamState};
 use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
 use candle_core::{
     CpuStorage, CudaStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor,
 };
 
-use super::{Module, count, elements, launch, view_mut};
+use crate::cuda::{Module, count, elements, launch, view_mut};
+use crate::graph::{Place, Position, place};
 use crate::params::contiguous;
 
 const RANDOM: Module = Module {
@@ -45,13 +47,45 @@ impl Law {
     }
 }
 
+/// Where a fill begins, as the kernels declare it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    key: [u32; 2],
+    stream: u64,
+    counter: Place,
+}
+
+// SAFETY: integers in C's layout.
+#[allow(unsafe_code)]
+unsafe impl DeviceRepr for Origin {}
+
+impl Origin {
+    /// Where the stream is, which moves past `blocks` blocks.
+    ///
+    /// # Errors
+    /// In the recording of a graph that does not own the stream.
+    pub(crate) fn take(stream: &mut Stream, blocks: u64) -> Result<Self> {
+        let StreamState {
+            key, stream: high, ..
+        } = stream.state();
+        let counter = place(Position::from(&*stream))?;
+        stream.skip(blocks);
+        Ok(Self {
+            key,
+            stream: high,
+            counter,
+        })
+    }
+}
+
 /// A tensor of draws; the stream moves as by a fill on the host.
 ///
 /// # Errors
 /// If the device fails.
 pub(crate) fn draw(stream: &mut Stream, law: Law, shape: Shape, device: &Device) -> Result<Tensor> {
-    let (from, len) = (stream.state(), shape.elem_count());
-    stream.skip((len as u64).div_ceil(law.per_block()));
+    let len = shape.elem_count();
+    let from = Origin::take(stream, (len as u64).div_ceil(law.per_block()))?;
     // SAFETY: the kernel writes every value.
     #[allow(unsafe_code)]
     let out = unsafe { Tensor::empty(shape, law.dtype(), device) }?;
@@ -63,7 +97,7 @@ pub(crate) fn draw(stream: &mut Stream, law: Law, shape: Shape, device: &Device)
 
 struct Fill {
     law: Law,
-    from: StreamState,
+    from: Origin,
 }
 
 impl InplaceOp1 for Fill {
@@ -79,32 +113,28 @@ impl InplaceOp1 for Fill {
         let device = out.device().clone();
         let (start, end) = contiguous(layout)?;
         let n = count(end - start)?;
-        let StreamState {
-            key: [key0, key1],
-            stream,
-            counter,
-        } = self.from;
+        let from = &self.from;
         let config = elements(n);
         match self.law {
             Law::Normal => {
                 let out = &mut view_mut(out, layout)?;
                 launch!(device, RANDOM, "fill_normal", config;
-                    out, &key0, &key1, &stream, &counter, &n);
+                    out, from, &n);
             }
             Law::Uniform { low, width } => {
                 let out = &mut view_mut(out, layout)?;
                 launch!(device, RANDOM, "fill_uniform", config;
-                    out, &key0, &key1, &stream, &counter, &low, &width, &n);
+                    out, from, &low, &width, &n);
             }
             Law::Rademacher => {
                 let out = &mut view_mut(out, layout)?;
                 launch!(device, RANDOM, "fill_rademacher", config;
-                    out, &key0, &key1, &stream, &counter, &n);
+                    out, from, &n);
             }
             Law::Indices(range) => {
                 let out = &mut out.as_cuda_slice_mut::<u32>()?.slice_mut(start..end);
                 launch!(device, RANDOM, "fill_indices", config;
-                    out, &key0, &key1, &stream, &counter, &range, &n);
+                    out, from, &range, &n);
             }
         }
         Ok(())

@@ -1,0 +1,190 @@
+//! Updates as CUDA graphs: recorded once for each kind, then launched by one call.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use advect_kernels::graph::{Graph, Position, Recorder};
+use advect_kernels::scalars::ScalarLog;
+use advect_rng::Stream;
+use candle_core::{Device, Result};
+
+use crate::agent::{Agent, Metrics};
+use crate::batch::Batch;
+
+/// Updates of a kind that are launched kernel by kernel before one is recorded: libraries choose their algorithms in them, and what
+/// candle uploads is kept.
+const REHEARSALS: u32 = 2;
+
+/// What an update moves on the host where it otherwise launches the same work each time.
+#[derive(Debug)]
+pub struct Repeats<'a> {
+    /// Updates of one kind launch the same work; a delayed update of the policy is another kind.
+    pub kind: u64,
+    /// The streams that updates draw from, in the same order every time.
+    pub streams: Vec<&'a mut Stream>,
+    /// The count of updates.
+    pub updates: &'a mut u64,
+}
+
+/// An update that is not recorded: the metrics that it returns, and what its launches put into the log of scalars.
+#[derive(Debug)]
+pub struct Updated {
+    /// Metrics of the host, and of the device where they are not in the log.
+    pub metrics: Metrics,
+    /// Names of the scalars that are in the log already.
+    pub logged: Vec<Cow<'static, str>>,
+}
+
+/// The graphs of a run.
+#[derive(Debug)]
+pub struct Graphs {
+    recorder: Recorder,
+    kinds: BTreeMap<u64, Kind>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Rehearsed(u32),
+    Recorded(Recorded),
+}
+
+#[derive(Debug)]
+struct Recorded {
+    graph: Graph,
+    metrics: Metrics,
+    logged: Vec<Cow<'static, str>>,
+}
+
+/// Where the updates' transitions come from: minibatches that are drawn on the device.
+pub trait Source {
+    /// The stream that they are drawn with.
+    fn stream(&mut self) -> &mut Stream;
+
+    /// A minibatch.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn sample(&mut self) -> Result<Batch>;
+}
+
+impl Graphs {
+    /// No graph yet; nothing for a device that has none.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(device: &Device) -> Result<Option<Self>> {
+        let recorder = Recorder::new(device)?;
+        Ok(recorder.map(|recorder| Self {
+            recorder,
+            kinds: BTreeMap::new(),
+        }))
+    }
+
+    /// One update of an agent; nothing if that agent's updates are not repeatable.
+    ///
+    /// # Errors
+    /// What the agent reports; and in the recording of a graph, if the update waits for the device or uploads something new.
+    pub fn update(
+        &mut self,
+        agent: &mut dyn Agent,
+        source: &mut dyn Source,
+        log: &mut ScalarLog,
+    ) -> Result<Option<Updated>> {
+        let Some(kind) = agent.repeats().map(|repeats| repeats.kind) else {
+            return Ok(None);
+        };
+        let state = self.kinds.entry(kind).or_insert(Kind::Rehearsed(0));
+        match state {
+            Kind::Rehearsed(REHEARSALS) => {
+                let recorded = record(&mut self.recorder, agent, source, log)?;
+                let updated = recorded.updated();
+                *state = Kind::Recorded(recorded);
+                Ok(Some(updated))
+            }
+            Kind::Rehearsed(times) => {
+                *times += 1;
+                let rehearsed = || agent.update(&source.sample()?);
+                let metrics = self.recorder.rehearse(rehearsed)?;
+                let logged = Vec::new();
+                Ok(Some(Updated { metrics, logged }))
+            }
+            Kind::Recorded(recorded) => {
+                launch(&mut self.recorder, recorded, agent, source, log)?;
+                Ok(Some(recorded.updated()))
+            }
+        }
+    }
+}
+
+impl Recorded {
+    fn updated(&self) -> Updated {
+        Updated {
+            metrics: self.metrics.clone(),
+            logged: self.logged.clone(),
+        }
+    }
+}
+
+/// Records an update and launches it.
+fn record(
+    recorder: &mut Recorder,
+    agent: &mut dyn Agent,
+    source: &mut dyn Source,
+    log: &mut ScalarLog,
+) -> Result<Recorded> {
+    let from = positions(agent, source, log);
+    let work = || {
+        let mut metrics = agent.update(&source.sample()?)?;
+        log.push(&metrics.unread())?;
+        let logged = metrics.names_unread();
+        Ok(((metrics, logged), positions(agent, source, log)))
+    };
+    let recorded = recorder.record(&from, work);
+    let (graph, (metrics, logged)) = recorded.map_err(|e| {
+        let fix = "set `graphs = false` to launch kernel by kernel";
+        candle_core::Error::Msg(format!(
+            "the update cannot be recorded as a graph: {e}; {fix}"
+        ))
+    })?;
+    recorder.launch(&graph, &from)?;
+    Ok(Recorded {
+        graph,
+        metrics,
+        logged,
+    })
+}
+
+/// Launches a recorded update, and moves on the host what it moves on the device.
+fn launch(
+    recorder: &mut Recorder,
+    recorded: &Recorded,
+    agent: &mut dyn Agent,
+    source: &mut dyn Source,
+    log: &mut ScalarLog,
+) -> Result<()> {
+    let from = positions(agent, source, log);
+    recorder.launch(&recorded.graph, &from)?;
+    log.advance(recorded.logged.len());
+    if let Some(repeats) = agent.repeats() {
+        *repeats.updates += 1;
+        let drawn_from = std::iter::once(source.stream()).chain(repeats.streams);
+        for (stream, blocks) in drawn_from.zip(&recorded.graph.moves()[1..]) {
+            stream.skip(*blocks);
+        }
+    }
+    Ok(())
+}
+
+/// What a graph of the agent's update moves: the log, the stream of minibatches, the agent's own streams.
+fn positions(agent: &mut dyn Agent, source: &mut dyn Source, log: &ScalarLog) -> Vec<Position> {
+    let mut positions = vec![log.position(), Position::from(&*source.stream())];
+    if let Some(repeats) = agent.repeats() {
+        positions.extend(
+            repeats
+                .streams
+                .iter()
+                .map(|stream| Position::from(&**stream)),
+        );
+    }
+    positions
+}
