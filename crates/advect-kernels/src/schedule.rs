@@ -51,6 +51,12 @@ pub enum Schedule {
     },
 }
 
+impl From<f64> for Schedule {
+    fn from(lr: f64) -> Self {
+        Self::Constant { lr }
+    }
+}
+
 impl Schedule {
     /// The rate at `step`.
     ///

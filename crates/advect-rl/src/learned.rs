@@ -1,7 +1,8 @@
 //! Parameters with their optimiser, and with a slowly moving copy.
 
-use advect_kernels::Params;
 use advect_kernels::optim::{Adam, AdamConfig};
+use advect_kernels::scalars::Scalar;
+use advect_kernels::{Params, Schedule};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor};
 
@@ -29,7 +30,7 @@ impl Learned {
         &self.params
     }
 
-    /// Optimiser steps made.
+    /// Optimiser steps made, see [`Adam::steps`].
     pub fn steps(&self) -> u64 {
         self.adam.steps()
     }
@@ -57,11 +58,19 @@ impl Learned {
         gradients.get(self.params.var()).cloned().ok_or_else(unused)
     }
 
+    /// Learning rate of the last step, see [`Adam::rate`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn rate(&self) -> Result<Scalar> {
+        self.adam.rate()
+    }
+
     /// One Adam step; returns the gradient's norm before clipping, a scalar of f64.
     ///
     /// # Errors
     /// If the gradient has another shape.
-    pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<Tensor> {
+    pub fn step(&mut self, gradient: &Tensor, lr: impl Into<Schedule>) -> Result<Tensor> {
         self.adam.step(&self.params, gradient, lr)
     }
 
@@ -69,7 +78,7 @@ impl Learned {
     ///
     /// # Errors
     /// If the loss does not depend on the parameters.
-    pub fn descend(&mut self, loss: &Tensor, lr: f64) -> Result<Tensor> {
+    pub fn descend(&mut self, loss: &Tensor, lr: impl Into<Schedule>) -> Result<Tensor> {
         let gradient = self.gradient(loss)?;
         self.step(&gradient, lr)
     }

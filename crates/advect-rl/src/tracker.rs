@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use advect_envs::{EnvError, EnvSpec, EpisodeStats, StepBuffers};
-use advect_kernels::scalars;
+use advect_kernels::scalars::{self, Scalar};
 use candle_core::Tensor;
 
 use crate::agent::Metrics;
@@ -56,6 +56,18 @@ impl MeanMetrics {
                 .unread
                 .push((name.to_owned(), value.detach().reshape(())?)),
             false => self.add(name, scalars::read(value)?),
+        }
+        Ok(())
+    }
+
+    /// Counts a scalar, without waiting for a CUDA device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn add_scalar(&mut self, name: &str, value: &Scalar) -> candle_core::Result<()> {
+        match value {
+            Scalar::Host(value) => self.add(name, *value),
+            Scalar::Device(value) => self.add_tensor(name, value)?,
         }
         Ok(())
     }

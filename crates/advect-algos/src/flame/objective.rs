@@ -155,6 +155,10 @@ impl Reweighted {
 }
 
 impl Objective<FlowPolicy> for Reweighted {
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn states(&self) -> States {
         States::Replayed
     }

@@ -166,12 +166,12 @@ impl Agent for FlowBcAgent {
     fn update(&mut self, batch: &Batch) -> Result<Metrics> {
         let mut metrics = Metrics::new();
         let loss = self.loss(batch)?;
-        let lr = self.config.schedule().at(self.policy.online.steps());
-        let norm = self.policy.online.descend(&loss, lr)?;
+        let schedule = self.config.schedule();
+        let norm = self.policy.online.descend(&loss, schedule)?;
         self.update_average()?;
         metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert_tensor("policy/grad_norm", &norm)?;
-        metrics.insert("policy/lr", lr);
+        metrics.insert_scalar("policy/lr", &self.policy.online.rate()?)?;
         Ok(metrics)
     }
 

@@ -150,6 +150,10 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         act + self.std()?.times(&noise)?
     }
 
+    fn policy_due(&self, updates: u64) -> bool {
+        updates.is_multiple_of(self.config.delay_update)
+    }
+
     fn temperature_due(&self, updates: u64) -> bool {
         !self.config.fix_alpha && updates.is_multiple_of(self.config.delay_alpha_update)
     }
@@ -237,10 +241,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         let loss = self
             .objective
             .loss(&self.policy, &inputs, stream, metrics)?;
-        let schedule = self.config.policy_schedule();
-        let lr = schedule.at(parts.policy.online.steps());
-        metrics.insert("policy/lr", lr);
-        parts.descend(&loss, lr, metrics)
+        parts.descend(&loss, self.config.policy_schedule(), metrics)?;
+        metrics.insert_scalar("policy/lr", &parts.policy.online.rate()?)
     }
 
     /// Drives an entropy to its target (step 7).
@@ -298,7 +300,7 @@ impl<P: Policy, O: Objective<P>> OffPolicyAlgorithm for NoisyBestOf<P, O> {
         metrics: &mut Metrics,
     ) -> Result<()> {
         let (next_obs, act) = (&batch.next_obs, &batch.act);
-        let policy_due = parts.updates.is_multiple_of(self.config.delay_update);
+        let policy_due = self.policy_due(parts.updates);
         let (next_act, entropy) = self.next(parts, next_obs)?;
         self.update_critic(parts, batch, (&next_act, entropy.as_ref()), metrics)?;
         if policy_due {
@@ -311,6 +313,12 @@ impl<P: Policy, O: Objective<P>> OffPolicyAlgorithm for NoisyBestOf<P, O> {
             parts.update_averages(self.ema_tau)?;
         }
         Ok(())
+    }
+
+    fn kind(&self, updates: u64) -> Option<u64> {
+        let due = [self.policy_due(updates), self.temperature_due(updates)];
+        let [policy, temperature] = due.map(u64::from);
+        self.objective.repeats().then_some(2 * policy + temperature)
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {

@@ -156,6 +156,11 @@ pub trait Objective<P>: Debug + Send {
         Ok(())
     }
 
+    /// Whether all updates of a kind launch the same work, see [`advect_rl::Agent::repeats`]; not by default.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// Writes what it remembers; nothing by default.
     fn save(&self, _out: &mut StateDict) {}
 

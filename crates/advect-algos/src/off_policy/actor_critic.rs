@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use advect_kernels::init::Init;
 use advect_kernels::optim::AdamConfig;
-use advect_kernels::{Activation, ParamLayout, Params, Precision};
+use advect_kernels::{Activation, ParamLayout, Params, Precision, Schedule};
 use advect_rl::{Averaged, Metrics, StateDict, StateError, TwinCritic};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
@@ -115,7 +115,12 @@ impl ActorCritic {
     ///
     /// # Errors
     /// If the loss does not depend on the policy.
-    pub fn descend(&mut self, loss: &Tensor, lr: f64, metrics: &mut Metrics) -> Result<()> {
+    pub fn descend(
+        &mut self,
+        loss: &Tensor,
+        lr: impl Into<Schedule>,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
         let norm = self.policy.online.descend(loss, lr)?;
         metrics.insert_tensor("policy/grad_norm", &norm)?;
         metrics.insert_tensor("policy/loss", loss)

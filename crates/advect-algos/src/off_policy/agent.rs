@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use advect_kernels::Params;
 use advect_rl::{
-    ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, Metrics, StateDict, StateError,
-    TrainError, TwinCritic,
+    ActMode, Agent, Batch, Demonstrations, EnvSpec, LoopSettings, Metrics, Repeats, StateDict,
+    StateError, TrainError, TwinCritic,
 };
 use advect_rng::Stream;
 use candle_core::{Result, Tensor};
@@ -52,6 +52,12 @@ pub trait OffPolicyAlgorithm: Debug + Send {
         batch: &Batch,
         metrics: &mut Metrics,
     ) -> Result<()>;
+
+    /// The kind of the next update, after `updates` others, if updates of one kind launch the same work, see [`Agent::repeats`]; nothing
+    /// by default.
+    fn kind(&self, _updates: u64) -> Option<u64> {
+        None
+    }
 
     /// Writes what it remembers beside its parts; nothing by default.
     ///
@@ -182,6 +188,15 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
             .update(&mut self.parts, batch, &mut metrics)?;
         self.parts.updates += 1;
         Ok(metrics)
+    }
+
+    fn repeats(&mut self) -> Option<Repeats<'_>> {
+        let kind = self.algorithm.kind(self.parts.updates)?;
+        Some(Repeats {
+            kind,
+            streams: self.parts.streams.of_updates(),
+            updates: &mut self.parts.updates,
+        })
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {

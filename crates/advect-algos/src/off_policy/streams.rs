@@ -28,6 +28,11 @@ impl Streams {
         }
     }
 
+    /// Those that an update draws from.
+    pub(crate) fn of_updates(&mut self) -> Vec<&mut Stream> {
+        vec![&mut self.next_action, &mut self.entropy, &mut self.policy]
+    }
+
     pub(crate) fn save(&self, out: &mut StateDict) {
         out.put_stream("streams/explore", &self.explore);
         out.put_stream("streams/next_action", &self.next_action);

@@ -251,10 +251,9 @@ impl Rldt {
         let loss = self.policy_loss(parts, shown)?;
         let total = loss.terms.total()?;
         let schedule = self.config.policy_schedule();
-        let lr = schedule.at(parts.policy.online.steps());
-        let norm = parts.policy.online.descend(&total, lr)?;
+        let norm = parts.policy.online.descend(&total, schedule)?;
         means.add_tensor("policy/grad_norm", &norm)?;
-        means.add("policy/lr", lr);
+        means.add_scalar("policy/lr", &parts.policy.online.rate()?)?;
         means.add_tensor("policy/loss", &total)?;
         means.add_tensor("policy/transport_loss", &loss.terms.transport)?;
         means.add_tensor("policy/consistency_loss", &loss.terms.consistency)?;

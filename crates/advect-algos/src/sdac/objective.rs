@@ -20,6 +20,10 @@ pub struct ReverseSampling {
 }
 
 impl Objective<DiffusionPolicy> for ReverseSampling {
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn states(&self) -> States {
         States::Current
     }

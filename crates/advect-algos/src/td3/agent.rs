@@ -63,6 +63,10 @@ impl Td3 {
         td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)
     }
 
+    fn policy_due(&self, updates: u64) -> bool {
+        (updates + 1).is_multiple_of(self.config.delay_update)
+    }
+
     fn update_actor(
         &self,
         parts: &mut ActorCritic,
@@ -104,10 +108,14 @@ impl OffPolicyAlgorithm for Td3 {
         parts
             .critic
             .learn(batch, &y, self.config.critic_lr, metrics)?;
-        if (parts.updates + 1).is_multiple_of(self.config.delay_update) {
+        if self.policy_due(parts.updates) {
             self.update_actor(parts, &batch.obs, metrics)?;
             parts.update_averages(self.config.off_policy.ema_tau)?;
         }
         Ok(())
+    }
+
+    fn kind(&self, updates: u64) -> Option<u64> {
+        Some(u64::from(self.policy_due(updates)))
     }
 }

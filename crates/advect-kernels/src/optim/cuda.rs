@@ -8,13 +8,15 @@ use candle_core::{
 
 use super::AdamConfig;
 use crate::cuda::{self, OPTIM, count, launch, view, view_mut};
+use crate::schedule::Schedule;
 
 /// Blocks that sum squares, at most, and the threads of each (`optim.cu`).
 const SUM_BLOCKS: u32 = 128;
 const SUM_THREADS: u32 = 256;
 /// Places in the state (`optim.cu`).
 const NORM: usize = 1;
-const PARTIAL: usize = 6;
+const LEARNING_RATE: usize = 5;
+const PARTIAL: usize = 7;
 
 /// Steps taken, the last gradient's norm and the step's factors, f64.
 #[derive(Debug)]
@@ -28,12 +30,20 @@ impl Clock {
         device.is_cuda().then(zeros).transpose()
     }
 
-    /// After that many steps.
-    pub(super) fn at(steps: u64, device: &Device) -> Result<Option<Self>> {
-        let mut state = vec![0.0; PARTIAL + SUM_BLOCKS as usize];
-        state[0] = steps as f64;
-        let tensor = || Tensor::new(state, device).map(Self);
-        device.is_cuda().then(tensor).transpose()
+    /// Puts the count of steps where it lies.
+    pub(super) fn set_steps(&self, steps: u64) -> Result<()> {
+        let steps = Tensor::new(&[steps as f64], self.0.device())?;
+        self.0.slice_set(&steps, 0, 0)
+    }
+
+    /// Steps taken; waits for the device.
+    pub(super) fn steps(&self) -> Result<u64> {
+        Ok(self.0.get(0)?.to_scalar::<f64>()? as u64)
+    }
+
+    /// The last step's learning rate `[]`, f64.
+    pub(super) fn rate(&self) -> Result<Tensor> {
+        self.0.narrow(0, LEARNING_RATE, 1)?.copy()?.squeeze(0)
     }
 
     /// One step of contiguous tensors, whose moments move too; the norm of the gradient `[]`, f64. Nothing moves if that is not finite.
@@ -41,14 +51,10 @@ impl Clock {
         &self,
         config: &AdamConfig,
         (params, moments, grad): (&Tensor, &Tensor, &Tensor),
-        lr: f64,
+        schedule: Schedule,
     ) -> Result<Tensor> {
-        self.0.inplace_op2(grad, &Begin { config, lr })?;
-        let step = Step {
-            config,
-            moments,
-            lr,
-        };
+        self.0.inplace_op2(grad, &Begin { config, schedule })?;
+        let step = Step { config, moments };
         params.inplace_op3(grad, &self.0, &step)?;
         self.0.narrow(0, NORM, 1)?.copy()?.squeeze(0)
     }
@@ -67,7 +73,52 @@ struct Constants {
     beta2: f64,
     /// 0 does not clip.
     clip: f64,
+    schedule: Rates,
+}
+
+/// A schedule, as the kernel declares it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Rates {
     lr: f64,
+    last: f64,
+    begin: u64,
+    length: u64,
+    kind: u64,
+}
+
+impl From<Schedule> for Rates {
+    fn from(schedule: Schedule) -> Self {
+        let (kind, [lr, last], [begin, length]) = match schedule {
+            Schedule::Constant { lr } => (0, [lr; 2], [0; 2]),
+            Schedule::Linear {
+                lr,
+                lr_end,
+                begin,
+                duration,
+            } => (1, [lr, lr_end], [begin, duration]),
+            Schedule::Warmup { lr, warmup } => (2, [lr; 2], [warmup, 0]),
+            Schedule::WarmupCosine {
+                lr,
+                lr_end,
+                warmup,
+                total,
+            } => (3, [lr, lr_end], [warmup, total]),
+            Schedule::CosineCycles {
+                lr,
+                lr_min,
+                warmup,
+                period,
+            } => (4, [lr, lr_min], [warmup, period]),
+        };
+        Self {
+            lr,
+            last,
+            begin,
+            length,
+            kind,
+        }
+    }
 }
 
 // SAFETY: numbers in C's layout.
@@ -76,7 +127,7 @@ unsafe impl DeviceRepr for Constants {}
 
 struct Begin<'a> {
     config: &'a AdamConfig,
-    lr: f64,
+    schedule: Schedule,
 }
 
 impl InplaceOp2 for Begin<'_> {
@@ -108,7 +159,7 @@ impl InplaceOp2 for Begin<'_> {
             beta1,
             beta2,
             clip: clip_norm.unwrap_or(0.0),
-            lr: self.lr,
+            schedule: self.schedule.into(),
         };
         let blocks = LaunchConfig {
             grid_dim: (n.div_ceil(SUM_THREADS).clamp(1, SUM_BLOCKS), 1, 1),
@@ -123,7 +174,6 @@ impl InplaceOp2 for Begin<'_> {
 struct Step<'a> {
     config: &'a AdamConfig,
     moments: &'a Tensor,
-    lr: f64,
 }
 
 impl InplaceOp3 for Step<'_> {
@@ -165,9 +215,9 @@ impl InplaceOp3 for Step<'_> {
             ..
         } = *self.config;
         let [toward1, toward2] = [beta1, beta2].map(|beta| (1.0 - beta) as f32);
-        let (eps, decay) = (eps as f32, (self.lr * weight_decay) as f32);
+        let eps = eps as f32;
         launch!(device, OPTIM, "adam_step", cuda::elements(n);
-            &mut params, &grad, clock, &moments, &toward1, &toward2, &eps, &decay, &n);
+            &mut params, &grad, clock, &moments, &toward1, &toward2, &eps, &weight_decay, &n);
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ use candle_core::{DType, Device, Result, Storage, Tensor};
 
 use crate::error::{KernelError, shape_error};
 use crate::params::{ParamLayout, Params, f32_slice};
+use crate::scalars::Scalar;
+use crate::schedule::Schedule;
 use crate::simd::dispatch;
 use host::{Moments, SquareSum, Update};
 
@@ -96,6 +98,7 @@ pub struct Adam {
     config: AdamConfig,
     layout: Arc<ParamLayout>,
     step: u64,
+    rate: f64,
     /// `[2, number of values]`: first moments, second moments.
     moments: Tensor,
     #[cfg(feature = "cuda")]
@@ -116,6 +119,7 @@ impl Adam {
             config,
             layout: params.layout().clone(),
             step: 0,
+            rate: 0.0,
             moments: Tensor::zeros((2, values), DType::F32, device)?,
         })
     }
@@ -125,35 +129,53 @@ impl Adam {
         &self.config
     }
 
-    /// Steps taken.
+    /// Steps taken; those of a graph's launches are only in [`Adam::state`].
     pub fn steps(&self) -> u64 {
         self.step
     }
 
-    /// Moves `params` against `grad` (same shape) and returns the norm of the gradient before clipping, a scalar of f64 where the
+    /// Learning rate of the last step, 0 before the first; a CUDA device is not waited for.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn rate(&self) -> Result<Scalar> {
+        #[cfg(feature = "cuda")]
+        if let Some(clock) = &self.clock {
+            return Ok(Scalar::Device(clock.rate()?));
+        }
+        Ok(Scalar::Host(self.rate))
+    }
+
+    /// Moves `params` against `grad` (same shape), at the learning rate of this step in the schedule, and returns the norm of the gradient before clipping, a scalar of f64 where the
     /// parameters are.
     ///
     /// # Errors
     /// If the shapes differ, or a value of the gradient is not finite: [`KernelError::NonFinite`] names the first one and its
     /// parameter, and neither parameters nor state have changed. A CUDA device is not waited for: there it is the norm that is not
     /// finite, and nothing has changed either.
-    pub fn step(&mut self, params: &Params, grad: &Tensor, lr: f64) -> Result<Tensor> {
+    pub fn step(
+        &mut self,
+        params: &Params,
+        grad: &Tensor,
+        lr: impl Into<Schedule>,
+    ) -> Result<Tensor> {
         self.check_shapes(params, grad)?;
+        let schedule = lr.into();
         let grad = grad.contiguous()?;
         #[cfg(feature = "cuda")]
         if let Some(clock) = &self.clock {
             self.step += 1;
             let tensors = (&params.detached(), &self.moments, &grad);
-            return clock.step(&self.config, tensors, lr);
+            return clock.step(&self.config, tensors, schedule);
         }
         let norm = self.finite_norm(&grad)?;
         let scale = self.config.clip_norm.map_or(1.0, |c| (c / norm).min(1.0));
-        let t = self.step + 1;
+        let (t, lr) = (self.step + 1, schedule.at(self.step));
         self.moments
             .inplace_op2(&grad, &Moments::new(&self.config, scale))?;
         let update = Update::new(&self.config, lr, t);
         params.detached().inplace_op2(&self.moments, &update)?;
-        self.step = t;
+        (self.step, self.rate) = (t, lr);
         Tensor::new(norm, &Device::Cpu)
     }
 
@@ -206,13 +228,22 @@ impl Adam {
     pub fn state(&self) -> Result<AdamState> {
         let read = |row: usize| self.moments.get(row)?.to_vec1();
         Ok(AdamState {
-            step: self.step,
+            step: self.counted_steps()?,
             m: read(0)?,
             v: read(1)?,
         })
     }
 
-    /// Continues from a saved state.
+    /// Steps taken, those of graphs too.
+    fn counted_steps(&self) -> Result<u64> {
+        #[cfg(feature = "cuda")]
+        if let Some(clock) = &self.clock {
+            return clock.steps();
+        }
+        Ok(self.step)
+    }
+
+    /// Continues from a saved state; moments and count stay where they lie.
     ///
     /// # Errors
     /// If the number of moments is not that of the parameters.
@@ -224,10 +255,11 @@ impl Adam {
             return Err(shape_error("Adam::load_state", "m, v", &found, expected));
         }
         let both = [state.m.as_slice(), &state.v].concat();
-        self.moments = Tensor::from_vec(both, (2, wanted), self.moments.device())?;
+        let moments = Tensor::from_vec(both, (2, wanted), self.moments.device())?;
+        self.moments.slice_set(&moments, 0, 0)?;
         #[cfg(feature = "cuda")]
-        {
-            self.clock = cuda::Clock::at(state.step, self.moments.device())?;
+        if let Some(clock) = &self.clock {
+            clock.set_steps(state.step)?;
         }
         self.step = state.step;
         Ok(())

@@ -9,7 +9,7 @@
 #define SUM_THREADS 256
 
 // What a step keeps on the device: behind its factors, how many blocks have summed, and the sum of each.
-enum Kept { STEPS, NORM, SCALE, RATE, ROOT, SUMMED, PARTIAL };
+enum Kept { STEPS, NORM, SCALE, RATE, ROOT, LEARNING_RATE, SUMMED, PARTIAL };
 
 // The sum over a block's threads, in an order that the number of threads fixes; in thread 0.
 __device__ double block_sum(double own) {
@@ -32,9 +32,49 @@ __device__ double power(double base, unsigned long long exponent) {
   return result;
 }
 
+// A learning rate as a function of the step (`schedule.rs`).
+enum Kind { CONSTANT, LINEAR, WARMUP, WARMUP_COSINE, COSINE_CYCLES };
+struct Schedule {
+  double lr, last;
+  unsigned long long begin, length, kind;
+};
+
+__device__ double fraction(unsigned long long step, unsigned long long begin, unsigned long long duration) {
+  if (step < begin)
+    return 0;
+  return duration == 0 ? 1 : fmin(double(step - begin) / double(duration), 1.0);
+}
+
+__device__ double half_cosine(double first, double last, double phase) {
+  return last + (first - last) * 0.5 * (1.0 + cos(3.141592653589793 * phase));
+}
+
+__device__ double ramp(unsigned long long step, unsigned long long warmup) {
+  return step >= warmup ? 1.0 : double(step + 1) / double(warmup);
+}
+
+__device__ double rate_at(Schedule by, unsigned long long step) {
+  unsigned long long rest = by.length > by.begin ? by.length - by.begin : 0;
+  switch (by.kind) {
+  case LINEAR:
+    return by.lr + (by.last - by.lr) * fraction(step, by.begin, by.length);
+  case WARMUP:
+    return by.lr * ramp(step, by.begin);
+  case WARMUP_COSINE:
+    return step < by.begin ? by.lr * ramp(step, by.begin) : half_cosine(by.lr, by.last, fraction(step, by.begin, rest));
+  case COSINE_CYCLES:
+    step %= by.length > 1 ? by.length : 1;
+    return step < by.begin ? by.last + (by.lr - by.last) * fraction(step, 0, by.begin)
+                           : half_cosine(by.lr, by.last, fraction(step, by.begin, rest));
+  default:
+    return by.lr;
+  }
+}
+
 // Adam's constants.
 struct Constants {
-  double beta1, beta2, clip, lr;
+  double beta1, beta2, clip;
+  Schedule schedule;
 };
 
 // The step's factors; a norm that is not finite is no step.
@@ -42,10 +82,12 @@ __device__ void begin(double *state, double norm, Constants by) {
   state[NORM] = norm;
   if (!isfinite(norm))
     return;
+  double lr = rate_at(by.schedule, (unsigned long long)state[STEPS]);
   unsigned long long steps = (unsigned long long)state[STEPS] + 1;
   state[STEPS] = double(steps);
+  state[LEARNING_RATE] = lr;
   state[SCALE] = by.clip > 0 ? fmin(by.clip / norm, 1.0) : 1;
-  state[RATE] = by.lr / (1 - power(by.beta1, steps));
+  state[RATE] = lr / (1 - power(by.beta1, steps));
   state[ROOT] = 1 / sqrt(1 - power(by.beta2, steps));
 }
 
@@ -74,10 +116,11 @@ extern "C" __global__ void adam_begin(double *state, const float *grad, Constant
 // Both moments `[2, n]` move towards the scaled gradient and its square, and then
 // p -= rate m / (sqrt(v) root + eps) + decay p.
 extern "C" __global__ void adam_step(float *params, const float *grad, const double *state, float *moments, float toward1,
-                                     float toward2, float eps, float decay, unsigned n) {
+                                     float toward2, float eps, double weight_decay, unsigned n) {
   if (!isfinite(state[NORM]))
     return;
   float scale = float(state[SCALE]), rate = float(state[RATE]), root = float(state[ROOT]);
+  float decay = float(state[LEARNING_RATE] * weight_decay);
   FOR_EACH(i, n) {
     float g = scale * grad[i], m = moments[i], v = moments[n + i];
     moments[i] = m += toward1 * (g - m);
