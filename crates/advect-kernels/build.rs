@@ -6,10 +6,11 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
     "src/graph/graph.cu",
+    "src/logdet/logdet.cu",
     "src/optim/optim.cu",
     "src/random/random.cu",
     "src/rows/rows.cu",

@@ -14,6 +14,7 @@ pub mod error;
 pub mod graph;
 pub mod init;
 pub mod kernel_matrix;
+pub mod logdet;
 pub mod mlp;
 pub mod ode;
 pub mod optim;

@@ -4,8 +4,9 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, ensemble, graph::Recorder, random, rows::DeviceRows, scalars::ScalarLog,
-    scalars::read_all, squashed::Squashed, truncnorm::propose, waves::Waves,
+    ResidualMlp, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, random,
+    rows::DeviceRows, scalars::ScalarLog, scalars::read_all, squashed::Squashed,
+    truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -475,5 +476,23 @@ fn rows_are_those_at_the_stream_s_indices() -> Result<()> {
         }
     }
     assert!(table.write(9, &rows(0..3), 7).is_err());
+    Ok(())
+}
+
+#[test]
+fn volumes_of_steps() -> Result<()> {
+    let jacobians = normal("jacobians", &[ROWS, 6, 6])?;
+    agree("log det", &[&jacobians], |x| {
+        Ok(vec![
+            log_abs_det_step(&x[0], 0.25)?,
+            log_abs_det_step(&x[0], -0.5)?,
+        ])
+    })?;
+    let singular = Tensor::zeros((2, 3, 3), candle_core::DType::F32, &Device::Cpu)?;
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let minus_eye = (singular
+        - Tensor::eye(3, candle_core::DType::F32, &Device::Cpu)?.broadcast_as((2, 3, 3))?)?;
+    let volume = log_abs_det_step(&minus_eye.to_device(&gpu)?, 1.0)?.to_vec1::<f32>()?;
+    assert_eq!(volume, [f32::NEG_INFINITY; 2]);
     Ok(())
 }

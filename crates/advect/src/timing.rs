@@ -4,6 +4,8 @@
 //! would report one kind only. Times are therefore taken over blocks of updates (two by default) and divided by the
 //! block's length: every figure is seconds per update, averaged over the delay's cycle.
 
+use advect_kernels::scalars::ScalarLog;
+use advect_rl::graphs::{Graphs, Source};
 use advect_rl::{Agent, Batch, Demonstrations, LoopSettings};
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
@@ -12,6 +14,10 @@ use std::time::Instant;
 
 /// How many different minibatches the updates cycle through.
 const BATCHES: usize = 8;
+/// Updates before graphs are timed: some of each kind.
+const UPDATES_TO_RECORD: u32 = 16;
+/// Scalars that an update may log.
+const LOG_ROOM: usize = 64;
 /// Share of synthetic transitions that terminate.
 const TERMINATED: f32 = 0.01;
 
@@ -58,11 +64,71 @@ pub fn time_updates(
 ) -> Result<UpdateTiming> {
     let batches = synthetic_batches(&agent.loop_settings(), plan, device)?;
     let mut next = batches.iter().cycle();
+    time_blocks(plan, device, || {
+        let batch = next.next().into_iter();
+        batch
+            .map(|batch| agent.update(batch))
+            .try_for_each(|m| m.map(drop))
+    })
+}
+
+/// The same with updates as CUDA graphs, after as many more as they need to be recorded; nothing for another device, and for an agent
+/// whose updates do not repeat.
+///
+/// # Errors
+/// As [`time_updates`].
+pub fn time_graphs(
+    agent: &mut dyn Agent,
+    plan: &TimingPlan,
+    device: &Device,
+) -> Result<Option<UpdateTiming>> {
+    let Some(mut graphs) = Graphs::new(device)? else {
+        return Ok(None);
+    };
+    let mut source = OneBatch {
+        batch: synthetic_batches(&agent.loop_settings(), plan, device)?.swap_remove(0),
+        stream: Stream::new(plan.seed, "advect/timing/unused"),
+    };
+    let mut log = ScalarLog::new(device)?;
+    let mut update = || -> Result<bool> {
+        let updated = graphs.update(agent, &mut source, &mut log)?;
+        if log.room() < LOG_ROOM {
+            log.take()?;
+        }
+        Ok(updated.is_some())
+    };
+    for _ in 0..UPDATES_TO_RECORD {
+        if !update()? {
+            return Ok(None);
+        }
+    }
+    time_blocks(plan, device, || update().map(drop)).map(Some)
+}
+
+/// A minibatch that stays where it is.
+struct OneBatch {
+    batch: Batch,
+    stream: Stream,
+}
+
+impl Source for OneBatch {
+    fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn sample(&mut self) -> Result<Batch> {
+        Ok(self.batch.clone())
+    }
+}
+
+fn time_blocks(
+    plan: &TimingPlan,
+    device: &Device,
+    mut update: impl FnMut() -> Result<()>,
+) -> Result<UpdateTiming> {
     let mut block = || -> Result<f64> {
         let start = Instant::now();
-        for batch in next.by_ref().take(plan.block as usize) {
-            agent.update(batch)?;
-        }
+        (0..plan.block).try_for_each(|_| update())?;
         device.synchronize()?;
         Ok(start.elapsed().as_secs_f64() / f64::from(plan.block))
     };

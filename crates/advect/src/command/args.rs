@@ -261,6 +261,9 @@ pub struct BenchArgs {
     /// Seed of the parameters and of the data
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,
+    /// Launch updates kernel by kernel on a CUDA device, not as graphs
+    #[arg(long)]
+    pub no_graphs: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

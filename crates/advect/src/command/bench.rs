@@ -7,7 +7,9 @@ use advect::compose;
 use advect::device;
 use advect::machine::Machine;
 use advect::presets;
-use advect::timing::{TimingPlan, UpdateTiming, synthetic_demonstrations, time_updates};
+use advect::timing::{
+    TimingPlan, UpdateTiming, synthetic_demonstrations, time_graphs, time_updates,
+};
 use serde::Serialize;
 
 /// What `--json` prints.
@@ -19,6 +21,7 @@ struct Report<'a> {
     parameter_hash: String,
     threads: usize,
     device: &'static str,
+    graphs: bool,
     plan: TimingPlan,
     batch_size: usize,
     settings: &'a toml::Table,
@@ -40,13 +43,22 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let mut agent = registry::make(&args.algo, &config, dims, args.seed, &device)?;
     let plan = plan(args);
     agent.demonstrate(synthetic_demonstrations(&agent.loop_settings(), &plan))?;
-    let timing = time_updates(agent.as_mut(), &plan, &device)?;
+    let graphs = match args.no_graphs {
+        true => None,
+        false => time_graphs(agent.as_mut(), &plan, &device)?,
+    };
+    let as_graphs = graphs.is_some();
+    let timing = match graphs {
+        Some(timing) => timing,
+        None => time_updates(agent.as_mut(), &plan, &device)?,
+    };
     let report = Report {
         algo: &args.algo,
         timing,
         parameter_hash: format!("{:016x}", agent.parameter_hash()?),
         threads,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
+        graphs: as_graphs,
         plan,
         batch_size: agent.loop_settings().batch_rows(),
         settings: &agent.config_toml(),
