@@ -6,7 +6,7 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
     "src/graph/graph.cu",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 10] = [
     "src/random/random.cu",
     "src/rows/rows.cu",
     "src/squashed/squashed.cu",
+    "src/targets/targets.cu",
     "src/truncnorm/truncnorm.cu",
     "src/waves/waves.cu",
 ];

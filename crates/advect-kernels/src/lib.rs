@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod columns;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod dense;
@@ -26,10 +27,13 @@ pub mod scalars;
 pub mod schedule;
 pub mod squashed;
 pub mod svgd;
+pub mod targets;
 pub mod threads;
 pub mod truncnorm;
 pub mod waves;
 
+pub use columns::side_by_side;
+pub use dense::Pullback;
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};
 pub use optim::{Adam, AdamConfig, AdamState};

@@ -5,8 +5,8 @@ use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
     ResidualMlp, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, random,
-    rows::DeviceRows, scalars::ScalarLog, scalars::read_all, squashed::Squashed,
-    truncnorm::propose, waves::Waves,
+    rows::DeviceRows, scalars::ScalarLog, scalars::read_all, side_by_side, squashed::Squashed,
+    targets, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -238,7 +238,7 @@ fn a_gaussian_behind_a_tanh() -> Result<()> {
     ];
     agree("squashed", &inputs, |inputs| {
         let (head, eps) = (inputs[0].as_tensor(), inputs[1].detach());
-        let (action, log_prob) = (gaussian.action(head, &eps)?, gaussian.log_prob(head, &eps)?);
+        let (action, log_prob) = gaussian.sample(head, &eps)?;
         let scaled = (&log_prob * 0.1)?;
         let mut results = gradients(&action, &inputs[..1])?;
         results.extend(gradients(&scaled, &inputs[..1])?);
@@ -254,7 +254,45 @@ fn reductions_over_an_ensemble() -> Result<()> {
         let (least, error) = (ensemble::minimum(x)?, ensemble::squared_error(x, &y)?);
         let mut results = gradients(&least, &inputs[..1])?;
         results.extend(gradients(&error, &inputs[..1])?);
-        Ok([vec![least, error], results].concat())
+        let (error_at_once, errors) = ensemble::squared_error_with_gradient(x, &y)?;
+        let actor = ensemble::pessimistic_loss(x, &y, &0.3.into())?;
+        results.extend([least, error, error_at_once, errors]);
+        results.extend([actor.loss, actor.outputs, actor.penalty]);
+        Ok(results)
+    })
+}
+
+#[test]
+fn targets_of_critics() -> Result<()> {
+    let columns = ["q", "log_prob", "reward"].map(|name| normal(name, &[ROWS]));
+    let [q, log_prob, reward] = columns;
+    let terminated = q.as_ref().map_or_else(
+        |_| Tensor::zeros(ROWS, candle_core::DType::F32, &Device::Cpu),
+        |q| q.gt(0.8)?.to_dtype(candle_core::DType::F32),
+    )?;
+    agree("targets", &[&q?, &log_prob?, &reward?, &terminated], |x| {
+        let value = targets::soft_value(&x[0], &x[1], &0.3.into())?;
+        let y = targets::td_target(&x[2], &x[3], &value, 0.5, 0.99)?;
+        Ok(vec![value, y])
+    })
+}
+
+/// Gradients on demand are those of candle's graph, and columns side by side are what candle concatenates.
+#[test]
+fn pullbacks() -> Result<()> {
+    let (mlp, layout) = mlp(Activation::Mish)?;
+    let params = drawn(&layout, Some(3))?;
+    let inputs = [
+        &params,
+        &normal("left", &[ROWS, 3])?,
+        &normal("right", &[ROWS, INPUTS - 3])?,
+    ];
+    agree("pullback", &inputs, |inputs| {
+        let x = side_by_side(&inputs[1], &inputs[2])?;
+        let (y, pullback) = mlp.forward_with_pullback(&inputs[0], &x)?;
+        let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
+        let (_, again) = mlp.forward_with_pullback(&inputs[0], &x)?;
+        Ok(vec![y, pullback.params(&weight)?, again.input(&weight)?, x])
     })
 }
 

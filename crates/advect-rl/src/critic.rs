@@ -3,7 +3,7 @@
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Mlp, Params, Precision, ensemble};
+use advect_kernels::{Mlp, Params, Precision, Pullback, ensemble, side_by_side, targets};
 use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
 
@@ -59,8 +59,30 @@ impl CriticNet {
     /// # Errors
     /// If the shapes do not fit.
     pub fn q_values(&self, params: &Tensor, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
-        let x = Tensor::cat(&[obs, act], D::Minus1)?;
+        let x = match obs.track_op() || act.track_op() {
+            true => Tensor::cat(&[obs, act], D::Minus1)?,
+            false => side_by_side(obs, act)?,
+        };
         self.mlp.forward(params, &x)?.squeeze(D::Minus1)
+    }
+
+    /// `Q_e(obs, act)` of every member, and its gradients on demand.
+    ///
+    /// # Shapes
+    /// `params [E, P]`, `obs [B, o]`, `act [B, d]` -> `[E, B]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn q_values_with_pullback(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        act: &Tensor,
+    ) -> Result<(Tensor, QPullback)> {
+        let x = side_by_side(obs, act)?;
+        let (q, pullback) = self.mlp.forward_with_pullback(params, &x)?;
+        let obs_dim = self.obs_dim;
+        Ok((q.squeeze(D::Minus1)?, QPullback { pullback, obs_dim }))
     }
 
     /// `min_e Q_e(obs, act)`; differentiable in all arguments.
@@ -113,6 +135,32 @@ impl CriticNet {
     }
 }
 
+/// From a cotangent `[E, B]` of `Q` to one of the parameters or of the actions.
+#[derive(Debug)]
+pub struct QPullback {
+    pullback: Pullback,
+    obs_dim: usize,
+}
+
+impl QPullback {
+    /// The gradient in the parameters `[E, P]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn params(self, cotangent: &Tensor) -> Result<Tensor> {
+        self.pullback.params(cotangent)
+    }
+
+    /// The gradient in the actions `[B, d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn act(self, cotangent: &Tensor) -> Result<Tensor> {
+        let x = self.pullback.input(cotangent)?;
+        x.narrow(1, self.obs_dim, x.dim(1)? - self.obs_dim)
+    }
+}
+
 /// `sum_e mean_b (Q_e - y)^2`, without a factor 1/2; `y` is a constant.
 ///
 /// # Shapes
@@ -146,12 +194,10 @@ pub fn td_target(
     reward_scale: f64,
     gamma: f64,
 ) -> Result<Tensor> {
-    let discount = terminated.affine(-gamma, gamma)?;
-    let y = ((reward * reward_scale)? + (discount * value)?)?;
-    Ok(y.detach())
+    targets::td_target(reward, terminated, value, reward_scale, gamma)
 }
 
-/// `V = Q - alpha log pi(a | s)`: the value of a maximum-entropy policy from one action of it.
+/// `V = Q - alpha log pi(a | s)`: the value of a maximum-entropy policy from one action of it, without gradient.
 ///
 /// # Shapes
 /// `q` and `log_prob [B]` -> `[B]`.
@@ -159,7 +205,7 @@ pub fn td_target(
 /// # Errors
 /// If the shapes do not fit.
 pub fn soft_value(q: &Tensor, log_prob: &Tensor, alpha: impl Into<Scalar>) -> Result<Tensor> {
-    q - alpha.into().times(log_prob)?
+    targets::soft_value(q, log_prob, &alpha.into())
 }
 
 /// The online critics `[E, P]`, their targets and their optimiser.
@@ -260,11 +306,12 @@ impl TwinCritic {
         lr: f64,
         metrics: &mut Metrics,
     ) -> Result<Tensor> {
-        let q = self
+        let online = self.online().tensor();
+        let (q, pullback) = self
             .net
-            .q_values(self.online().tensor(), &batch.obs, &batch.act)?;
-        let loss = td_loss(&q, y)?;
-        let gradient = self.gradient(&loss)?;
+            .q_values_with_pullback(online, &batch.obs, &batch.act)?;
+        let (loss, errors) = ensemble::squared_error_with_gradient(&q, y)?;
+        let gradient = pullback.params(&errors)?;
         metrics.insert_tensor("critic/grad_norm", &self.step(&gradient, lr)?)?;
         metrics.insert_tensor("critic/loss", &loss)?;
         metrics.insert_mean("critic/q", &q)?;

@@ -1,11 +1,12 @@
 //! `sac.*`: soft actor-critic.
 
 use advect_algos::sac::{GaussianPolicy, SacConfig, actor};
+use advect_kernels::ensemble::minimum;
 use advect_kernels::{Activation, Params};
 use advect_rl::critic::{soft_value, td_loss, td_target};
 use advect_rl::temperature::{sac_gradient, target_entropy};
 
-use super::critics::{Critics, gradient};
+use super::critics::Critics;
 use crate::case::Case;
 use crate::error::GoldenError;
 use crate::outputs::{Gradients, Outputs};
@@ -70,16 +71,21 @@ fn actor_loss(case: &Case) -> Result<Outputs> {
     let (policy, params) = policy(case)?;
     let critics = Critics::of(case, ["q1", "q2"], Activation::Relu)?;
     let obs = case.input("obs")?;
-    let sample = policy.sample(params.tensor(), &obs, &case.input("eps")?)?;
-    let q = critics.min_q(&obs, &sample.action)?;
-    let loss = actor::loss(&sample.log_prob, &q, case.config::<f64>("alpha")?)?;
-    let gradient = gradient(&loss, &params, "actor")?;
-    let gradients = Gradients::new().with("actor", &policy.layout(), &gradient)?;
+    let (eps, alpha) = (case.input("eps")?, case.config::<f64>("alpha")?);
+    let critic = (&critics.net, critics.online.tensor());
+    let actor = actor::loss(
+        (&policy, params.tensor()),
+        critic,
+        &obs,
+        &eps,
+        &alpha.into(),
+    )?;
+    let gradients = Gradients::new().with("actor", &policy.layout(), &actor.gradient)?;
     Ok(Outputs::new()
-        .with("q", q)
-        .with("log_prob", sample.log_prob)
+        .with("q", minimum(&actor.q)?)
+        .with("log_prob", actor.sample.log_prob)
         .with("grad", case.flat_gradient(&gradients)?)
-        .with("loss", loss))
+        .with("loss", actor.loss))
 }
 
 fn temperature(case: &Case) -> Result<Outputs> {

@@ -165,18 +165,22 @@ impl Learner {
         metrics: &mut Metrics,
     ) -> Result<Tensor> {
         let eps = self.noise(obs.dim(0)?)?;
-        let sample = self
-            .policy
-            .sample(self.actor.params().tensor(), obs, &eps)?;
-        let q = self.critic.min_q(obs, &sample.action)?;
-        let mut loss = actor::loss(&sample.log_prob, &q, alpha)?;
+        let policy = (&self.policy, self.actor.params().tensor());
+        let critic = (self.critic.net(), self.critic.online().tensor());
+        let actor::ActorLoss {
+            sample,
+            mut loss,
+            mut gradient,
+            ..
+        } = actor::loss(policy, critic, obs, &eps, alpha)?;
         if let Some(extra) = extra(self.policy())? {
+            gradient = (gradient + self.actor.gradient(&extra)?)?;
             loss = (loss + extra)?;
         }
-        let norm = self.actor.descend(&loss, self.config.actor_lr)?;
+        let norm = self.actor.step(&gradient, self.config.actor_lr)?;
         metrics.insert_tensor("policy/loss", &loss)?;
         metrics.insert_tensor("policy/grad_norm", &norm)?;
-        Ok(sample.log_prob.detach())
+        Ok(sample.log_prob)
     }
 
     fn update_temperature(&mut self, log_prob: &Tensor, metrics: &mut Metrics) -> Result<()> {

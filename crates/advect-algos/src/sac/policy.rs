@@ -1,6 +1,6 @@
 //! The tanh-squashed Gaussian policy.
 
-use advect_kernels::{Activation, Mlp, ParamLayout, squashed as kernel};
+use advect_kernels::{Activation, Mlp, ParamLayout, Pullback, squashed as kernel};
 use candle_core::{Result, Tensor};
 
 use crate::gaussian;
@@ -9,6 +9,7 @@ use crate::squash::{log_tanh_slope, unsquash};
 
 /// Bounds of `log sigma`.
 const LOG_STD: (f32, f32) = (-20.0, 2.0);
+const GAUSSIAN: kernel::Squashed = kernel::Squashed { log_std: LOG_STD };
 
 /// `a = tanh(mu(s) + sigma(s) eps)`; one head of width `2 d`, means first.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,25 @@ pub struct Sample {
     pub action: Tensor,
     /// `log pi(action | s)` `[B]`.
     pub log_prob: Tensor,
+}
+
+/// From cotangents of actions and log-densities to one of the policy's parameters.
+#[derive(Debug)]
+pub struct SamplePullback {
+    network: Pullback,
+    head: Tensor,
+    eps: Tensor,
+}
+
+impl SamplePullback {
+    /// The gradient in the parameters `[N]`; `action` `[B, d]`, `log_prob` `[B]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn params(self, action: &Tensor, log_prob: &Tensor) -> Result<Tensor> {
+        let head = GAUSSIAN.gradient(&self.head, &self.eps, action, log_prob)?;
+        self.network.params(&head)
+    }
 }
 
 impl GaussianPolicy {
@@ -68,11 +88,25 @@ impl GaussianPolicy {
     /// On a shape mismatch.
     pub fn sample(&self, params: &Tensor, obs: &Tensor, eps: &Tensor) -> Result<Sample> {
         let head = self.mlp.forward(params, obs)?;
-        let gaussian = kernel::Squashed { log_std: LOG_STD };
-        Ok(Sample {
-            action: gaussian.action(&head, eps)?,
-            log_prob: gaussian.log_prob(&head, eps)?,
-        })
+        let (action, log_prob) = GAUSSIAN.sample(&head, eps)?;
+        Ok(Sample { action, log_prob })
+    }
+
+    /// The same, and the gradient in the parameters on demand.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn sample_with_pullback(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        eps: &Tensor,
+    ) -> Result<(Sample, SamplePullback)> {
+        let (head, network) = self.mlp.forward_with_pullback(params, obs)?;
+        let (action, log_prob) = GAUSSIAN.sample(&head, eps)?;
+        let eps = eps.clone();
+        let pullback = SamplePullback { network, head, eps };
+        Ok((Sample { action, log_prob }, pullback))
     }
 
     /// The action of an evaluation, `tanh mu` `[B, d]`.

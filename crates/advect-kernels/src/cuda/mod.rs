@@ -170,9 +170,9 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `[members, rows, width]`.
-    pub fn of_rows(values: &'a Buffer, rows: usize, width: usize) -> Self {
+    pub fn of_rows(values: View<'a>, rows: usize, width: usize) -> Self {
         Self {
-            values: values.as_view(),
+            values,
             ld: width,
             member_stride: rows * width,
         }

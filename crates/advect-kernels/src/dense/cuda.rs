@@ -182,7 +182,7 @@ impl Pass<'_> {
     /// Rows of a layer's input.
     fn rows<'a>(&self, x: &'a Input, value: Option<&'a Buffer>, width: usize) -> Matrix<'a> {
         match value {
-            Some(value) => Matrix::of_rows(value, x.rows, width),
+            Some(value) => Matrix::of_rows(value.as_view(), x.rows, width),
             None => Matrix {
                 values: x.values.slice(..),
                 ld: width,
@@ -256,7 +256,7 @@ impl Pass<'_> {
     }
 
     /// `x slope` where `per` rows of `x` share a row of slopes.
-    fn scaled(&self, x: &Buffer, slope: &Buffer, width: usize, per: u32) -> Result<Buffer> {
+    fn scaled(&self, x: &View, slope: &Buffer, width: usize, per: u32) -> Result<Buffer> {
         let (n, width) = (count(x.len())?, count(width)?);
         let mut out = buffer(self.device, x.len())?;
         launch!(self.device, DENSE, "scale_rows", elements(n);

@@ -126,19 +126,13 @@ extern "C" __global__ void unit_tangents(float *out, unsigned inputs, unsigned s
   FOR_EACH(i, n) out[i] = i % inputs == slot + i / inputs % width ? 1.0f : 0.0f;
 }
 
-// Sums over rows into a member's parameters at `offset`: of x, or of x y. One block for 32 columns of a member,
-// 8 threads for each column; the order of the sum is fixed.
-extern "C" __global__ void column_sums(const float *x, const float *y, int product, float *out, unsigned offset,
-                                       unsigned stride, unsigned rows, unsigned width) {
+// One block for 32 columns of a member, 8 threads for each column.
+#define COLUMN unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32
+
+// The eight threads' sums of a column, added in their order, to a member's parameters at `offset`.
+__device__ __forceinline__ void store_column(float sum, unsigned column, unsigned lane, float *out, unsigned offset,
+                                             unsigned stride, unsigned width) {
   __shared__ float part[8][33];
-  unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32;
-  size_t start = (size_t)blockIdx.y * rows * width;
-  float sum = 0.0f;
-  if (column < width)
-    for (unsigned row = lane; row < rows; row += 8) {
-      size_t i = start + (size_t)row * width + column;
-      sum += product ? x[i] * y[i] : x[i];
-    }
   part[lane][threadIdx.x % 32] = sum;
   __syncthreads();
   if (lane == 0 && column < width) {
@@ -146,6 +140,34 @@ extern "C" __global__ void column_sums(const float *x, const float *y, int produ
       sum += part[other][threadIdx.x];
     out[blockIdx.y * stride + offset + column] = sum;
   }
+}
+
+// Sums over rows into a member's parameters at `offset`: of x, or of x y.
+extern "C" __global__ void column_sums(const float *x, const float *y, int product, float *out, unsigned offset,
+                                       unsigned stride, unsigned rows, unsigned width) {
+  COLUMN;
+  size_t start = (size_t)blockIdx.y * rows * width;
+  float sum = 0.0f;
+  if (column < width)
+    for (unsigned row = lane; row < rows; row += 8) {
+      size_t i = start + (size_t)row * width + column;
+      sum += product ? x[i] * y[i] : x[i];
+    }
+  store_column(sum, column, lane, out, offset, stride, width);
+}
+
+// scaled = x slope, and its sums over rows into a member's parameters at `offset`.
+extern "C" __global__ void scale_to_bias(const float *x, const float *slope, float *scaled, float *out, unsigned offset,
+                                         unsigned stride, unsigned rows, unsigned width) {
+  COLUMN;
+  size_t start = (size_t)blockIdx.y * rows * width;
+  float sum = 0.0f;
+  if (column < width)
+    for (unsigned row = lane; row < rows; row += 8) {
+      size_t i = start + (size_t)row * width + column;
+      sum += scaled[i] = x[i] * slope[i];
+    }
+  store_column(sum, column, lane, out, offset, stride, width);
 }
 
 // Sum over a warp, the same bits in every lane.

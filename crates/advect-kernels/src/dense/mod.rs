@@ -6,6 +6,7 @@ mod cuda;
 mod layer;
 mod net;
 mod ops;
+mod pullback;
 mod split;
 mod stage;
 mod tangents;
@@ -13,10 +14,14 @@ mod weights;
 
 pub(crate) use check::{expect_candidates, expect_last, expect_tangent};
 #[cfg(feature = "cuda")]
+pub(crate) use cuda::ops::side_by_side as cuda_side_by_side;
+#[cfg(feature = "cuda")]
 pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
 pub(crate) use layer::Step;
 pub(crate) use net::{Form, Linear, Net, Packed, block_rows};
 pub(crate) use ops::{Fused, Gradients, Wanted, candidates, forward, jacobian, jvp, net};
+pub use pullback::Pullback;
+pub(crate) use pullback::forward_with_pullback;
 pub(crate) use split::{Candidates, RowRange, Split};
 pub(crate) use stage::Stage;
 pub(crate) use tangents::{Tangents, first_columns};

@@ -210,17 +210,46 @@ pub(crate) fn jacobian<N: Fused>(
 }
 
 /// What a forward pass kept, where it ran.
-enum Kept<S> {
+pub(super) enum Kept<S> {
     Cpu(S),
     #[cfg(feature = "cuda")]
     Cuda(CudaSaved),
 }
 
 /// `y` with gradients for parameters and input.
-struct ForwardOp<N: Fused> {
-    network: N,
-    keep: bool,
-    saved: Mutex<Option<Kept<N::Saved>>>,
+pub(super) struct ForwardOp<N: Fused> {
+    pub network: N,
+    pub keep: bool,
+    pub saved: Mutex<Option<Kept<N::Saved>>>,
+}
+
+impl<N: Fused> ForwardOp<N> {
+    /// The gradients that are wanted, of untracked parameters and input.
+    pub fn backward(
+        &self,
+        p: &Tensor,
+        x: &Tensor,
+        cotangent: &Tensor,
+        wanted: Wanted,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let saved = self.saved.lock().ok().and_then(|mut slot| slot.take());
+        let op = BackwardOp {
+            network: &self.network,
+            saved: Mutex::new(saved),
+            wanted,
+        };
+        let flat = p.apply_op3_no_bwd(x, &cotangent.contiguous()?, &op)?;
+        let mut at = 0;
+        let mut part = |is_wanted: bool, like: &Tensor| -> Result<Option<Tensor>> {
+            if !is_wanted {
+                return Ok(None);
+            }
+            let gradient = flat.narrow(0, at, like.elem_count())?;
+            at += like.elem_count();
+            Ok(Some(gradient.reshape(like.shape())?))
+        };
+        Ok((part(wanted.params, p)?, part(wanted.x, x)?))
+    }
 }
 
 impl<N: Fused> CustomOp2 for ForwardOp<N> {
@@ -272,31 +301,11 @@ impl<N: Fused> CustomOp2 for ForwardOp<N> {
         _y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let saved = self.saved.lock().ok().and_then(|mut slot| slot.take());
         let wanted = Wanted {
             params: p.track_op(),
             x: x.track_op(),
         };
-        let op = BackwardOp {
-            network: &self.network,
-            saved: Mutex::new(saved),
-            wanted,
-        };
-        let flat = p
-            .detach()
-            .apply_op3_no_bwd(&x.detach(), &grad.contiguous()?, &op)?;
-        let (at, params) = if wanted.params {
-            let len = p.elem_count();
-            (len, Some(flat.narrow(0, 0, len)?.reshape(p.shape())?))
-        } else {
-            (0, None)
-        };
-        let x = if wanted.x {
-            Some(flat.narrow(0, at, x.elem_count())?.reshape(x.shape())?)
-        } else {
-            None
-        };
-        Ok((params, x))
+        self.backward(&p.detach(), &x.detach(), grad, wanted)
     }
 }
 

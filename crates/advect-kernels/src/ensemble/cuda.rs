@@ -67,3 +67,28 @@ pub(super) fn error((x, layout): Operand<'_>, y: Operand<'_>, upstream: Operand<
         &values, &targets, &upstream, &mut out, &columns, &n);
     output(out, x, layout.shape())
 }
+
+pub(super) fn squared_error_with_gradient((x, layout): Operand<'_>, y: Operand<'_>) -> Output {
+    let (device, (members, columns)) = (x.device(), sizes(layout)?);
+    let (values, targets) = (view(x, layout)?, view(y.0, y.1)?);
+    let len = values.len() + 1;
+    let mut both = buffer(device, len)?;
+    launch!(device, ENSEMBLE, "ensemble_error_with_gradient", SUM;
+        &values, &targets, &mut both, &members, &columns);
+    output(both, x, len)
+}
+
+pub(super) fn pessimistic(
+    (x, layout): Operand<'_>,
+    penalty: Operand<'_>,
+    alpha: Operand<'_>,
+) -> Output {
+    let (device, (members, columns)) = (x.device(), sizes(layout)?);
+    let (values, penalty) = (view(x, layout)?, view(penalty.0, penalty.1)?);
+    let alpha = view(alpha.0, alpha.1)?;
+    let len = values.len() + 1 + penalty.len();
+    let mut both = buffer(device, len)?;
+    launch!(device, ENSEMBLE, "ensemble_pessimistic", SUM;
+        &values, &penalty, &alpha, &mut both, &members, &columns);
+    output(both, x, len)
+}

@@ -2,6 +2,9 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+mod losses;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -11,6 +14,8 @@ use candle_core::{
 
 use crate::error::shape_error;
 use crate::params::f32_slice;
+use crate::scalars::Scalar;
+use losses::{Pessimistic, WithGradient};
 
 /// `min_e x_e` of every column; differentiable, the first of equal members takes the gradient.
 ///
@@ -47,13 +52,80 @@ pub fn minimum(x: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn squared_error(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (_, y) = check_targets(x, y)?;
+    x.contiguous()?.apply_op2(&y, SquaredError)
+}
+
+/// [`squared_error`] and its gradient `2 (x_e - y) / B` in one pass.
+///
+/// # Shapes
+/// `x` `[E, B]`, `y` `[B]`, f32, to a scalar and `[E, B]`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn squared_error_with_gradient(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (x, y) = check_targets(x, y)?;
+    split(&x.apply_op2_no_bwd(&y, &WithGradient)?, x.shape())
+}
+
+/// A loss and its gradients in the ensemble's outputs and in the penalty.
+#[derive(Debug, Clone)]
+pub struct PessimisticLoss {
+    /// The loss `[]`.
+    pub loss: Tensor,
+    /// `-1/B` at the member with the minimum, else 0 `[E, B]`.
+    pub outputs: Tensor,
+    /// `alpha / B` `[B]`.
+    pub penalty: Tensor,
+}
+
+/// `mean_b (alpha p_b - min_e x_e)` with its gradients: the loss of an actor with entropies, `p` its log-densities.
+///
+/// # Shapes
+/// `x` `[E, B]`, `penalty` `[B]`, f32.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::ensemble::pessimistic_loss;
+/// use candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[[1f32, 5.0], [3.0, 4.0]], &Device::Cpu)?;
+/// let log_prob = Tensor::new(&[2f32, 4.0], &Device::Cpu)?;
+/// let found = pessimistic_loss(&x, &log_prob, &0.5.into())?;
+/// assert_eq!(found.loss.to_scalar::<f32>()?, 0.5 * 3.0 - 2.5);
+/// assert_eq!(found.outputs.to_vec2::<f32>()?, [[-0.5, 0.0], [0.0, -0.5]]);
+/// assert_eq!(found.penalty.to_vec1::<f32>()?, [0.25, 0.25]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn pessimistic_loss(x: &Tensor, penalty: &Tensor, alpha: &Scalar) -> Result<PessimisticLoss> {
+    let (x, penalty) = check_targets(x, penalty)?;
+    let alpha = alpha.to_tensor(x.device())?.detach();
+    let all = x.apply_op3_no_bwd(&penalty, &alpha, &Pessimistic)?;
+    let (loss, outputs) = split(&all, x.shape())?;
+    let penalty = all.narrow(0, x.elem_count() + 1, penalty.elem_count())?;
+    Ok(PessimisticLoss {
+        loss,
+        outputs,
+        penalty,
+    })
+}
+
+/// A gradient and, behind it, its loss.
+fn split(both: &Tensor, shape: &Shape) -> Result<(Tensor, Tensor)> {
+    let n = shape.elem_count();
+    let loss = both.narrow(0, n, 1)?.squeeze(0)?;
+    Ok((loss, both.narrow(0, 0, n)?.reshape(shape)?))
+}
+
+/// Untracked members and targets.
+fn check_targets(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
     check(x)?;
     if y.dims() != &x.dims()[1..] || y.dtype() != DType::F32 {
         let expected = format!("f32 {:?} (dtype here: {:?})", &x.dims()[1..], y.dtype());
-        return Err(shape_error("squared_error", "y", y.dims(), expected));
+        return Err(shape_error("ensemble", "y", y.dims(), expected));
     }
-    let y = y.detach().contiguous()?;
-    x.contiguous()?.apply_op2(&y, SquaredError)
+    Ok((x.detach().contiguous()?, y.detach().contiguous()?))
 }
 
 fn check(x: &Tensor) -> Result<()> {
@@ -224,66 +296,5 @@ impl CustomOp3 for Error {
     ) -> Result<(CudaStorage, Shape)> {
         let upstream = (upstream, upstream_layout);
         cuda::error((x, layout), (y, y_layout), upstream)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use candle_core::{Device, Var};
-
-    use super::*;
-
-    fn x() -> Result<Tensor> {
-        let rows = [
-            [1f32, -2.0, 0.5, 3.0],
-            [0.5, -1.0, 0.5, 4.0],
-            [2.0, -3.0, 7.0, 1.0],
-        ];
-        Tensor::new(&rows, &Device::Cpu)
-    }
-
-    fn gradient(loss: &Tensor, x: &Var) -> Result<Vec<f32>> {
-        let missing = || candle_core::Error::Msg("no gradient".into());
-        let gradients = loss.backward()?;
-        gradients
-            .get(x)
-            .ok_or_else(missing)?
-            .flatten_all()?
-            .to_vec1()
-    }
-
-    #[test]
-    fn the_minimum_and_its_gradient_are_the_composed_ones() -> Result<()> {
-        let weight = Tensor::new(&[1f32, 2.0, 3.0, 4.0], &Device::Cpu)?;
-        let x = Var::from_tensor(&x()?)?;
-        let found = minimum(&x)?;
-        assert_eq!(
-            found.to_vec1::<f32>()?,
-            x.as_tensor().min(0)?.to_vec1::<f32>()?
-        );
-        let gradient = gradient(&(found * weight)?.sum_all()?, &x)?;
-        let expected = [0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 4.0];
-        assert_eq!(gradient, expected);
-        Ok(())
-    }
-
-    #[test]
-    fn the_squared_error_and_its_gradient_are_the_composed_ones() -> Result<()> {
-        let (x, y) = (
-            Var::from_tensor(&x()?)?,
-            Tensor::new(&[0.3f32, 0.1, -1.0, 2.0], &Device::Cpu)?,
-        );
-        let composed = |x: &Var| x.as_tensor().broadcast_sub(&y)?.sqr()?.mean(1)?.sum_all();
-        let (found, expected) = (squared_error(&x, &y)?, composed(&x)?);
-        let error = (&found - &expected)?.abs()?.to_scalar::<f32>()?;
-        assert!(error < 1e-5, "{error}");
-        let pairs = gradient(&(found * 0.7)?, &x)?
-            .into_iter()
-            .zip(gradient(&(expected * 0.7)?, &x)?);
-        for (found, expected) in pairs {
-            assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
-        }
-        assert!(squared_error(&x, &y.narrow(0, 0, 2)?).is_err());
-        Ok(())
     }
 }

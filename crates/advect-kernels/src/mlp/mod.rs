@@ -19,7 +19,7 @@ use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
-use crate::dense::{self, Linear, expect_candidates, expect_last, expect_tangent};
+use crate::dense::{self, Linear, Pullback, expect_candidates, expect_last, expect_tangent};
 use crate::error::{KernelError, shape_error};
 use crate::params::ParamLayout;
 use tracked_op::TrackedJvpOp;
@@ -120,23 +120,8 @@ impl Mlp {
     /// # Errors
     /// If a shape does not fit.
     pub fn forward(&self, params: &Tensor, x: &Tensor) -> Result<Tensor> {
-        const OP: &str = "Mlp::forward";
-        self.check_params(OP, params)?;
-        expect_last(OP, "x", x, self.input_dim())?;
         let mut out_dims = x.dims().to_vec();
-        let x = match params.rank() {
-            1 => x.reshape(((), self.input_dim()))?,
-            _ if x.rank() == 2 || (x.rank() == 3 && x.dims()[0] == params.dims()[0]) => x.clone(),
-            _ => {
-                let expected = format!(
-                    "[rows, {0}] or [{1}, rows, {0}]",
-                    self.input_dim(),
-                    params.dims()[0]
-                );
-                return Err(shape_error(OP, "x", x.dims(), expected));
-            }
-        };
-        let y = dense::forward(self, params, &x)?;
+        let y = dense::forward(self, params, &self.rows("Mlp::forward", params, x)?)?;
         if params.rank() == 2 {
             return Ok(y);
         }
@@ -144,6 +129,38 @@ impl Mlp {
             *last = self.output_dim();
         }
         y.reshape(out_dims)
+    }
+
+    /// `y` and its gradients on demand, without candle's graph.
+    ///
+    /// # Shapes
+    /// `params [P]` and `x [rows, in]`, or an ensemble's as in [`Mlp::forward`].
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn forward_with_pullback(&self, params: &Tensor, x: &Tensor) -> Result<(Tensor, Pullback)> {
+        let x = self.rows("Mlp::forward_with_pullback", params, x)?;
+        dense::forward_with_pullback(self, params, &x)
+    }
+
+    /// `x` as rows, checked.
+    fn rows(&self, op: &'static str, params: &Tensor, x: &Tensor) -> Result<Tensor> {
+        self.check_params(op, params)?;
+        expect_last(op, "x", x, self.input_dim())?;
+        match params.rank() {
+            1 => x.reshape(((), self.input_dim())),
+            _ if x.rank() == 2 || (x.rank() == 3 && x.dims()[0] == params.dims()[0]) => {
+                Ok(x.clone())
+            }
+            _ => {
+                let expected = format!(
+                    "[rows, {0}] or [{1}, rows, {0}]",
+                    self.input_dim(),
+                    params.dims()[0]
+                );
+                Err(shape_error(op, "x", x.dims(), expected))
+            }
+        }
     }
 
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.

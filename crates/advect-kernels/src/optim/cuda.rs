@@ -53,8 +53,16 @@ impl Clock {
         (params, moments, grad): (&Tensor, &Tensor, &Tensor),
         schedule: Schedule,
     ) -> Result<Tensor> {
-        self.0.inplace_op2(grad, &Begin { config, schedule })?;
-        let step = Step { config, moments };
+        let constants = Constants::of(config, schedule);
+        let is_small = grad.elem_count() <= SUM_THREADS as usize;
+        if !is_small {
+            self.0.inplace_op2(grad, &Begin(constants))?;
+        }
+        let step = Step {
+            whole: is_small.then_some(constants),
+            moments,
+            by: Toward::of(config),
+        };
         params.inplace_op3(grad, &self.0, &step)?;
         self.0.narrow(0, NORM, 1)?.copy()?.squeeze(0)
     }
@@ -65,7 +73,7 @@ fn on_host() -> Result<()> {
     Err(candle_core::Error::Msg(problem.into()))
 }
 
-/// Adam's constants, as the kernel declares them.
+/// What a step begins with, as the kernel declares it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Constants {
@@ -74,6 +82,46 @@ struct Constants {
     /// 0 does not clip.
     clip: f64,
     schedule: Rates,
+}
+
+// SAFETY: numbers in C's layout.
+#[allow(unsafe_code)]
+unsafe impl DeviceRepr for Constants {}
+
+impl Constants {
+    fn of(config: &AdamConfig, schedule: Schedule) -> Self {
+        Self {
+            beta1: config.beta1,
+            beta2: config.beta2,
+            clip: config.clip_norm.unwrap_or(0.0),
+            schedule: schedule.into(),
+        }
+    }
+}
+
+/// What moves moments and parameters, as the kernel declares it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Toward {
+    toward1: f32,
+    toward2: f32,
+    eps: f32,
+    weight_decay: f64,
+}
+
+// SAFETY: numbers in C's layout.
+#[allow(unsafe_code)]
+unsafe impl DeviceRepr for Toward {}
+
+impl Toward {
+    fn of(config: &AdamConfig) -> Self {
+        Self {
+            toward1: (1.0 - config.beta1) as f32,
+            toward2: (1.0 - config.beta2) as f32,
+            eps: config.eps as f32,
+            weight_decay: config.weight_decay,
+        }
+    }
 }
 
 /// A schedule, as the kernel declares it.
@@ -121,16 +169,9 @@ impl From<Schedule> for Rates {
     }
 }
 
-// SAFETY: numbers in C's layout.
-#[allow(unsafe_code)]
-unsafe impl DeviceRepr for Constants {}
+struct Begin(Constants);
 
-struct Begin<'a> {
-    config: &'a AdamConfig,
-    schedule: Schedule,
-}
-
-impl InplaceOp2 for Begin<'_> {
+impl InplaceOp2 for Begin {
     fn name(&self) -> &'static str {
         "adam-begin"
     }
@@ -149,31 +190,21 @@ impl InplaceOp2 for Begin<'_> {
         let device = grad.device().clone();
         let (clock, grad) = (clock.as_cuda_slice_mut::<f64>()?, view(grad, grad_layout)?);
         let n = count(grad.len())?;
-        let AdamConfig {
-            beta1,
-            beta2,
-            clip_norm,
-            ..
-        } = *self.config;
-        let constants = Constants {
-            beta1,
-            beta2,
-            clip: clip_norm.unwrap_or(0.0),
-            schedule: self.schedule.into(),
-        };
         let blocks = LaunchConfig {
             grid_dim: (n.div_ceil(SUM_THREADS).clamp(1, SUM_BLOCKS), 1, 1),
             block_dim: (SUM_THREADS, 1, 1),
             shared_mem_bytes: 0,
         };
-        launch!(device, OPTIM, "adam_begin", blocks; clock, &grad, &constants, &n);
+        launch!(device, OPTIM, "adam_begin", blocks; clock, &grad, &self.0, &n);
         Ok(())
     }
 }
 
 struct Step<'a> {
-    config: &'a AdamConfig,
+    /// Begins the step too.
+    whole: Option<Constants>,
     moments: &'a Tensor,
+    by: Toward,
 }
 
 impl InplaceOp3 for Step<'_> {
@@ -207,17 +238,13 @@ impl InplaceOp3 for Step<'_> {
         let (n, clock) = (count(params.len())?, clock.as_cuda_slice::<f64>()?);
         // an operation of candle's changes one tensor; the moments are the optimiser's own, and all work is on one stream
         let moments = cuda::address(self.moments)?;
-        let AdamConfig {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            ..
-        } = *self.config;
-        let [toward1, toward2] = [beta1, beta2].map(|beta| (1.0 - beta) as f32);
-        let eps = eps as f32;
-        launch!(device, OPTIM, "adam_step", cuda::elements(n);
-            &mut params, &grad, clock, &moments, &toward1, &toward2, &eps, &weight_decay, &n);
+        let by = &self.by;
+        match &self.whole {
+            Some(constants) => launch!(device, OPTIM, "adam_small", cuda::elements(1);
+                &mut params, &grad, clock, &moments, constants, by, &n),
+            None => launch!(device, OPTIM, "adam_step", cuda::elements(n);
+                &mut params, &grad, clock, &moments, by, &n),
+        }
         Ok(())
     }
 }

@@ -113,21 +113,43 @@ extern "C" __global__ void adam_begin(double *state, const float *grad, Constant
   }
 }
 
+// What moves moments and parameters.
+struct Toward {
+  float toward1, toward2, eps;
+  double weight_decay;
+};
+
 // Both moments `[2, n]` move towards the scaled gradient and its square, and then
 // p -= rate m / (sqrt(v) root + eps) + decay p.
-extern "C" __global__ void adam_step(float *params, const float *grad, const double *state, float *moments, float toward1,
-                                     float toward2, float eps, double weight_decay, unsigned n) {
+__device__ void move_all(float *params, const float *grad, const double *state, float *moments, Toward by, unsigned n) {
   if (!isfinite(state[NORM]))
     return;
   float scale = float(state[SCALE]), rate = float(state[RATE]), root = float(state[ROOT]);
-  float decay = float(state[LEARNING_RATE] * weight_decay);
+  float decay = float(state[LEARNING_RATE] * by.weight_decay);
   FOR_EACH(i, n) {
     float g = scale * grad[i], m = moments[i], v = moments[n + i];
-    moments[i] = m += toward1 * (g - m);
-    moments[n + i] = v += toward2 * (g * g - v);
-    float direction = rate * (m / (sqrtf(v) * root + eps));
+    moments[i] = m += by.toward1 * (g - m);
+    moments[n + i] = v += by.toward2 * (g * g - v);
+    float direction = rate * (m / (sqrtf(v) * root + by.eps));
     params[i] -= direction + decay * params[i];
   }
+}
+
+extern "C" __global__ void adam_step(float *params, const float *grad, const double *state, float *moments, Toward by,
+                                     unsigned n) {
+  move_all(params, grad, state, moments, by, n);
+}
+
+// Both launches in one block, for few parameters.
+extern "C" __global__ void adam_small(float *params, const float *grad, double *state, float *moments,
+                                      Constants constants, Toward by, unsigned n) {
+  double sum = 0;
+  FOR_EACH(i, n) sum += double(grad[i]) * double(grad[i]);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0)
+    begin(state, sqrt(sum), constants);
+  __syncthreads();
+  move_all(params, grad, state, moments, by, n);
 }
 
 // target <- (1 - tau) target + tau source.

@@ -1,10 +1,10 @@
 //! The draws on a CUDA device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CudaStorage, Layout, Result, Shape};
+use candle_core::{CudaStorage, Layout, Result, Shape, Tensor};
 
-use super::{Draw, What};
-use crate::cuda::{Module, buffer, count, elements, launch, view};
+use super::Squashed;
+use crate::cuda::{Module, address, buffer, count, elements, launch, view};
 
 const SQUASHED: Module = Module {
     name: "advect_squashed",
@@ -12,36 +12,34 @@ const SQUASHED: Module = Module {
 };
 
 type Operand<'a> = (&'a CudaStorage, &'a Layout);
+type Output = Result<(CudaStorage, Shape)>;
 
-pub(super) fn draw(op: Draw, head: Operand<'_>, eps: Operand<'_>) -> Result<(CudaStorage, Shape)> {
-    let (device, d) = (head.0.device().clone(), count(eps.1.dims()[1])?);
+/// Actions `[B, d]` and, behind them, log-densities `[B]`.
+pub(super) fn sample(of: Squashed, head: Operand<'_>, eps: Operand<'_>) -> Output {
+    let (device, (rows, d)) = (head.0.device().clone(), eps.1.shape().dims2()?);
     let (head, noise) = (view(head.0, head.1)?, view(eps.0, eps.1)?);
-    let shape = op.shape(eps.1);
-    let mut out = buffer(&device, shape.elem_count())?;
-    let ((low, high), n) = (op.log_std, count(shape.elem_count())?);
-    match op.what {
-        What::Action => launch!(device, SQUASHED, "squashed_action", elements(n);
-            &head, &noise, &mut out, &low, &high, &d, &n),
-        What::LogProb => launch!(device, SQUASHED, "squashed_log_prob", elements(n);
-            &head, &noise, &mut out, &low, &high, &d, &n),
-    }
-    Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+    let len = rows * (d + 1);
+    let mut out = buffer(&device, len)?;
+    let ((low, high), d, rows) = (of.log_std, count(d)?, count(rows)?);
+    launch!(device, SQUASHED, "squashed_sample", elements(rows);
+        &head, &noise, &mut out, &low, &high, &d, &rows);
+    Ok((CudaStorage::wrap_cuda_slice(out, device), len.into()))
 }
 
-pub(super) fn derivative(
-    op: Draw,
+pub(super) fn gradient(
+    of: Squashed,
     head: Operand<'_>,
     eps: Operand<'_>,
-    upstream: Operand<'_>,
-) -> Result<(CudaStorage, Shape)> {
+    action: Operand<'_>,
+    log_prob: &Tensor,
+) -> Output {
     let (device, d) = (head.0.device().clone(), count(eps.1.dims()[1])?);
     let shape = head.1.shape().clone();
     let (head, noise) = (view(head.0, head.1)?, view(eps.0, eps.1)?);
-    let upstream = view(upstream.0, upstream.1)?;
+    let (action, log_prob) = (view(action.0, action.1)?, address(log_prob)?);
     let mut out = buffer(&device, shape.elem_count())?;
-    let ((low, high), n) = (op.log_std, count(noise.len())?);
-    let of_action = i32::from(op.what == What::Action);
-    launch!(device, SQUASHED, "squashed_derivative", elements(n);
-        &head, &noise, &upstream, &mut out, &low, &high, &of_action, &d, &n);
+    let ((low, high), n) = (of.log_std, count(noise.len())?);
+    launch!(device, SQUASHED, "squashed_gradient", elements(n);
+        &head, &noise, &action, &log_prob, &mut out, &low, &high, &d, &n);
     Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
 }

@@ -14,7 +14,7 @@ use crate::error::shape_error;
 use crate::params::f32_slice;
 use host::Columns;
 
-/// What is computed of a draw.
+/// What a pass over coordinates is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// `a` `[B, d]`.
@@ -31,8 +31,10 @@ enum What {
 /// let gaussian = Squashed { log_std: (-20.0, 2.0) };
 /// let head = Tensor::new(&[[0.5f32, 0.0]], &Device::Cpu)?; // mu = 0.5, sigma = 1
 /// let eps = Tensor::new(&[[0f32]], &Device::Cpu)?;
-/// let action = gaussian.action(&head, &eps)?.to_vec2::<f32>()?;
-/// assert!((action[0][0] - 0.5f32.tanh()).abs() < 1e-6);
+/// let (action, log_prob) = gaussian.sample(&head, &eps)?;
+/// let slope = 1.0 - 0.5f32.tanh().powi(2);
+/// assert!((action.to_vec2::<f32>()?[0][0] - 0.5f32.tanh()).abs() < 1e-6);
+/// assert!((log_prob.to_vec1::<f32>()?[0] + 0.918_938_5 + slope.ln()).abs() < 1e-5);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,61 +44,74 @@ pub struct Squashed {
 }
 
 impl Squashed {
-    /// `a = tanh(mu + sigma eps)`; differentiable in `head`.
-    ///
-    /// # Shapes
-    /// `head` `[B, 2 d]`, `eps` `[B, d]`, f32, to `[B, d]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub fn action(&self, head: &Tensor, eps: &Tensor) -> Result<Tensor> {
-        self.draw(What::Action, head, eps)
-    }
-
+    /// `a = tanh(mu + sigma eps)` and
     /// `log pi(a) = sum_i [-eps^2/2 - log sigma - log(2 pi)/2 - 2 (log 2 - u - softplus(-2 u))]`; differentiable in `head`.
     ///
     /// Source: Haarnoja et al., arXiv 1812.05905, appendix C, eq. (21), with `log(1 - tanh(u)^2)` in a form that is stable for any `u`.
     ///
     /// # Shapes
-    /// `head` `[B, 2 d]`, `eps` `[B, d]`, f32, to `[B]`.
+    /// `head` `[B, 2 d]`, `eps` `[B, d]`, f32, to `[B, d]` and `[B]`.
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub fn log_prob(&self, head: &Tensor, eps: &Tensor) -> Result<Tensor> {
-        self.draw(What::LogProb, head, eps)
+    pub fn sample(&self, head: &Tensor, eps: &Tensor) -> Result<(Tensor, Tensor)> {
+        check(head, eps)?;
+        let both = head
+            .contiguous()?
+            .apply_op2(&eps.contiguous()?, Draw(*self))?;
+        split(&both, eps)
     }
 
-    fn draw(&self, what: What, head: &Tensor, eps: &Tensor) -> Result<Tensor> {
-        let fits = match (head.dims(), eps.dims()) {
-            ([rows, both], [others, d]) => rows == others && *both == 2 * d,
-            _ => false,
-        };
-        if !fits || [head, eps].iter().any(|x| x.dtype() != DType::F32) {
-            let expected = format!("f32 [B, 2 d] for eps {:?}", eps.dims());
-            return Err(shape_error("Squashed", "head", head.dims(), expected));
+    /// The gradient in `head` of a loss whose gradients in actions and log-densities are these.
+    ///
+    /// # Shapes
+    /// `action` `[B, d]`, `log_prob` `[B]` to `[B, 2 d]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn gradient(
+        &self,
+        head: &Tensor,
+        eps: &Tensor,
+        action: &Tensor,
+        log_prob: &Tensor,
+    ) -> Result<Tensor> {
+        check(head, eps)?;
+        if action.dims() != eps.dims() || log_prob.dims() != &eps.dims()[..1] {
+            let expected = format!("{:?} for eps, and its rows", eps.dims());
+            return Err(shape_error("Squashed", "action", action.dims(), expected));
         }
-        let op = Draw {
-            what,
-            log_std: self.log_std,
+        let [head, eps, action, log_prob] =
+            [head, eps, action, log_prob].map(|x| x.detach().contiguous());
+        let op = Gradient {
+            of: *self,
+            log_prob: log_prob?,
         };
-        head.contiguous()?.apply_op2(&eps.contiguous()?, op)
+        head?.apply_op3_no_bwd(&eps?, &action?, &op)
     }
+}
+
+fn check(head: &Tensor, eps: &Tensor) -> Result<()> {
+    let fits = match (head.dims(), eps.dims()) {
+        ([rows, both], [others, d]) => rows == others && *both == 2 * d,
+        _ => false,
+    };
+    if !fits || [head, eps].iter().any(|x| x.dtype() != DType::F32) {
+        let expected = format!("f32 [B, 2 d] for eps {:?}", eps.dims());
+        return Err(shape_error("Squashed", "head", head.dims(), expected));
+    }
+    Ok(())
+}
+
+/// Actions `[B, d]` and, behind them, log-densities `[B]`.
+fn split(both: &Tensor, eps: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (rows, n) = (eps.dims()[0], eps.elem_count());
+    let action = both.narrow(0, 0, n)?.reshape(eps.shape())?;
+    Ok((action, both.narrow(0, n, rows)?))
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Draw {
-    what: What,
-    log_std: (f32, f32),
-}
-
-impl Draw {
-    fn shape(self, eps: &Layout) -> Shape {
-        match (self.what, eps.dims()) {
-            (What::LogProb, [rows, ..]) => Shape::from(*rows),
-            _ => eps.shape().clone(),
-        }
-    }
-}
+struct Draw(Squashed);
 
 impl CustomOp2 for Draw {
     fn name(&self) -> &'static str {
@@ -110,18 +125,15 @@ impl CustomOp2 for Draw {
         eps: &CpuStorage,
         eps_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (shape, d) = (self.shape(eps_layout), eps_layout.dims()[1]);
+        let d = eps_layout.dims()[1];
         let (head, eps) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
-        let columns = Columns::of(head, eps, d, self.log_std);
-        let values = match self.what {
-            What::Action => columns.actions(),
-            What::LogProb => {
-                let terms = columns.log_probs();
-                let rows = terms.chunks_exact(d.max(1));
-                rows.map(|row| row.iter().sum()).collect()
-            }
-        };
-        Ok((CpuStorage::F32(values), shape))
+        let columns = Columns::of(head, eps, d, self.0.log_std);
+        let mut values = columns.actions();
+        let terms = columns.log_probs();
+        let rows = terms.chunks_exact(d.max(1));
+        values.extend(rows.map(|row| row.iter().sum::<f32>()));
+        let len = values.len();
+        Ok((CpuStorage::F32(values), Shape::from(len)))
     }
 
     #[cfg(feature = "cuda")]
@@ -132,7 +144,7 @@ impl CustomOp2 for Draw {
         eps: &CudaStorage,
         eps_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        cuda::draw(*self, (head, head_layout), (eps, eps_layout))
+        cuda::sample(self.0, (head, head_layout), (eps, eps_layout))
     }
 
     fn bwd(
@@ -142,18 +154,21 @@ impl CustomOp2 for Draw {
         _: &Tensor,
         upstream: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (head, eps) = (head.detach(), eps.detach());
-        let gradient = head.apply_op3_no_bwd(&eps, &upstream.contiguous()?, &Derivative(*self))?;
+        let (action, log_prob) = split(upstream, eps)?;
+        let gradient = self.0.gradient(head, eps, &action, &log_prob)?;
         Ok((Some(gradient), None))
     }
 }
 
-/// The gradient in `head` from that in the result.
-struct Derivative(Draw);
+/// The gradient in `head` from those in actions and log-densities.
+struct Gradient {
+    of: Squashed,
+    log_prob: Tensor,
+}
 
-impl CustomOp3 for Derivative {
+impl CustomOp3 for Gradient {
     fn name(&self) -> &'static str {
-        "squashed-derivative"
+        "squashed-gradient"
     }
 
     fn cpu_fwd(
@@ -162,20 +177,18 @@ impl CustomOp3 for Derivative {
         head_layout: &Layout,
         eps: &CpuStorage,
         eps_layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
+        action: &CpuStorage,
+        action_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (head, eps) = (f32_slice(head, head_layout)?, f32_slice(eps, eps_layout)?);
-        let upstream = f32_slice(upstream, upstream_layout)?;
         let d = eps_layout.dims()[1];
-        let columns = Columns::of(head, eps, d, self.0.log_std);
-        let out = match self.0.what {
-            What::Action => columns.derivatives(What::Action, upstream.to_vec()),
-            What::LogProb => {
-                let spread = upstream.iter().flat_map(|x| std::iter::repeat_n(*x, d));
-                columns.derivatives(What::LogProb, spread.collect())
-            }
-        };
+        let columns = Columns::of(head, eps, d, self.of.log_std);
+        let action = f32_slice(action, action_layout)?.to_vec();
+        let log_prob = self.log_prob.to_vec1::<f32>()?;
+        let spread = log_prob.iter().flat_map(|x| std::iter::repeat_n(*x, d));
+        let mut out = columns.derivatives(What::Action, action);
+        let of_density = columns.derivatives(What::LogProb, spread.collect());
+        out.iter_mut().zip(of_density).for_each(|(x, y)| *x += y);
         Ok((CpuStorage::F32(out), head_layout.shape().clone()))
     }
 
@@ -186,11 +199,12 @@ impl CustomOp3 for Derivative {
         head_layout: &Layout,
         eps: &CudaStorage,
         eps_layout: &Layout,
-        upstream: &CudaStorage,
-        upstream_layout: &Layout,
+        action: &CudaStorage,
+        action_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let upstream = (upstream, upstream_layout);
-        cuda::derivative(self.0, (head, head_layout), (eps, eps_layout), upstream)
+        let action = (action, action_layout);
+        let (head, eps) = ((head, head_layout), (eps, eps_layout));
+        cuda::gradient(self.of, head, eps, action, &self.log_prob)
     }
 }
 
@@ -231,8 +245,9 @@ mod tests {
     #[test]
     fn actions_and_densities_are_those_of_the_definitions() -> Result<()> {
         let (head, eps) = (head()?, eps()?);
-        let actions = GAUSSIAN.action(&head, &eps)?.to_vec2::<f32>()?;
-        let log_prob = GAUSSIAN.log_prob(&head, &eps)?.to_vec1::<f32>()?;
+        let (action, log_prob) = GAUSSIAN.sample(&head, &eps)?;
+        let actions = action.to_vec2::<f32>()?;
+        let log_prob = log_prob.to_vec1::<f32>()?;
         let (head, eps) = (head.to_vec2::<f32>()?, eps.to_vec2::<f32>()?);
         for row in 0..2 {
             let (expected, density) = reference(&head[row], &eps[row]);
@@ -250,10 +265,9 @@ mod tests {
         let (values, eps) = (head()?.flatten_all()?.to_vec1::<f32>()?, eps()?);
         let weight = Tensor::new(&[[0.7f32, -0.3], [1.3, 0.2]], &Device::Cpu)?;
         let loss = |head: &Tensor| -> Result<Tensor> {
-            let action = (GAUSSIAN.action(head, &eps)? * &weight)?.sum_all()?;
-            let log_prob =
-                (GAUSSIAN.log_prob(head, &eps)? * weight.narrow(1, 0, 1)?.squeeze(1)?)?;
-            action + log_prob.sum_all()?
+            let (action, log_prob) = GAUSSIAN.sample(head, &eps)?;
+            let log_prob = (log_prob * weight.narrow(1, 0, 1)?.squeeze(1)?)?;
+            (action * &weight)?.sum_all()? + log_prob.sum_all()?
         };
         let var = Var::from_tensor(&head()?)?;
         let gradients = loss(var.as_tensor())?.backward()?;
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_head_of_another_width_is_refused() -> Result<()> {
-        let error = GAUSSIAN.action(&head()?.narrow(1, 0, 3)?, &eps()?);
+        let error = GAUSSIAN.sample(&head()?.narrow(1, 0, 3)?, &eps()?);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("`head` has shape [2, 3]"), "{error}");
         Ok(())

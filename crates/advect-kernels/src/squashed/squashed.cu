@@ -17,38 +17,32 @@ __device__ Coordinate draw_at(float mean, float log_std, float eps, float low, f
   return {tanhf(u), density - slope, spread * free, free};
 }
 
-// a = tanh(mu + sigma eps).
-extern "C" __global__ void squashed_action(const float *head, const float *eps, float *out, float low, float high,
-                                           unsigned d, unsigned n) {
-  FOR_EACH(i, n) {
-    const float *row = head + size_t(i / d) * 2 * d;
-    out[i] = draw_at(row[i % d], row[d + i % d], eps[i], low, high).action;
-  }
-}
-
-// log pi(a), a thread for a row.
-extern "C" __global__ void squashed_log_prob(const float *head, const float *eps, float *out, float low, float high,
-                                             unsigned d, unsigned n) {
-  FOR_EACH(row, n) {
+// a = tanh(mu + sigma eps) `[rows, d]` and, behind them, log pi(a) `[rows]`; a thread for a row.
+extern "C" __global__ void squashed_sample(const float *head, const float *eps, float *out, float low, float high,
+                                           unsigned d, unsigned rows) {
+  FOR_EACH(row, rows) {
     const float *from = head + size_t(row) * 2 * d, *noise = eps + size_t(row) * d;
     float sum = 0.0f;
-    for (unsigned i = 0; i < d; i++)
-      sum += draw_at(from[i], from[d + i], noise[i], low, high).log_prob;
-    out[row] = sum;
+    for (unsigned i = 0; i < d; i++) {
+      Coordinate draw = draw_at(from[i], from[d + i], noise[i], low, high);
+      out[size_t(row) * d + i] = draw.action;
+      sum += draw.log_prob;
+    }
+    out[size_t(rows) * d + row] = sum;
   }
 }
 
-// The gradient in the head from that in the actions, or in the log-densities.
-extern "C" __global__ void squashed_derivative(const float *head, const float *eps, const float *upstream, float *out,
-                                               float low, float high, int of_action, unsigned d, unsigned n) {
+// The gradient in the head from those in the actions and the log-densities.
+extern "C" __global__ void squashed_gradient(const float *head, const float *eps, const float *action,
+                                             const float *log_prob, float *out, float low, float high, unsigned d,
+                                             unsigned n) {
   FOR_EACH(i, n) {
     unsigned row = i / d, j = i % d;
     const float *from = head + size_t(row) * 2 * d;
     Coordinate draw = draw_at(from[j], from[d + j], eps[i], low, high);
-    float given = upstream[of_action ? i : row];
-    float mean = of_action ? given * (1.0f - draw.action * draw.action) : given * 2.0f * draw.action;
-    float log_std = of_action ? mean * draw.spread : mean * draw.spread - given * draw.free;
+    float density = log_prob[row];
+    float mean = action[i] * (1.0f - draw.action * draw.action) + density * 2.0f * draw.action;
     out[size_t(row) * 2 * d + j] = mean;
-    out[size_t(row) * 2 * d + d + j] = log_std;
+    out[size_t(row) * 2 * d + d + j] = mean * draw.spread - density * draw.free;
   }
 }

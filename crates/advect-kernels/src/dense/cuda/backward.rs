@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Result;
 use candle_core::cuda_backend::WrapErr;
 
-use super::{DENSE, Input, Pass, Saved};
+use super::{DENSE, Input, Pass, Saved, made};
 use crate::cuda::{self, Buffer, Form, Matrix, Sizes, View, buffer, count, launch, warps};
 use crate::dense::ops::Wanted;
 use crate::dense::stage::Stage;
@@ -26,28 +26,57 @@ impl Pass<'_> {
         wanted: Wanted,
     ) -> Result<Gradients> {
         let mut params = match wanted.params {
-            true => Some(self.device.alloc_zeros::<f32>(self.params.len())?),
+            true => Some(buffer(self.device, self.params.len())?),
             false => None,
         };
-        let mut delta = Arc::new(self.device.cuda_stream().clone_dtod(&cotangent).w()?);
-        let mut skip = delta.clone();
-        let mut x_grad = None;
-        for stage in self.program.stages.iter().rev() {
+        let stages = &self.program.stages;
+        // the cotangent, until a stage has made another
+        let mut delta: Option<Arc<Buffer>> = None;
+        let (mut skip, mut x_grad) = (None, None);
+        let mut bias_is_done = false;
+        for (at, stage) in stages.iter().enumerate().rev() {
+            let down = match &delta {
+                Some(delta) => delta.as_view(),
+                None => cotangent.slice(..),
+            };
             match *stage {
-                Stage::Add => skip = delta.clone(),
-                Stage::Enter => delta = Arc::new(self.add(&skip, &delta)?),
+                Stage::Add => {
+                    let kept = match &delta {
+                        Some(delta) => delta.clone(),
+                        None => Arc::new(self.device.cuda_stream().clone_dtod(&cotangent).w()?),
+                    };
+                    skip = Some(kept);
+                }
+                Stage::Enter => {
+                    let sum = self.add(made(&skip)?, made(&delta)?)?;
+                    delta = Some(Arc::new(sum));
+                }
                 Stage::Activate(index) => {
-                    let down = self.activate_backward(index, saved, &delta, params.as_mut())?;
-                    delta = Arc::new(down);
+                    let below = at.checked_sub(1).map(|below| stages[below]);
+                    let scaled = match (below, &mut params) {
+                        (Some(Stage::Linear(layer)), Some(params))
+                            if self.program.norms.is_empty() =>
+                        {
+                            bias_is_done = true;
+                            let slope = &saved.curved[index].slope;
+                            self.scaled_to_bias(layer, &down, slope, params, x.rows)?
+                        }
+                        (_, params) => {
+                            self.activate_backward(index, saved, &down, params.as_mut())?
+                        }
+                    };
+                    delta = Some(Arc::new(scaled));
                 }
                 Stage::Linear(layer) => {
                     if let Some(params) = &mut params {
-                        self.weight_gradient(layer, x, saved, &delta, params, x.rows)?;
+                        let bias_rows = (!bias_is_done).then_some(x.rows);
+                        self.weight_gradient(layer, x, saved, &down, params, bias_rows)?;
                     }
+                    bias_is_done = false;
                     if layer > 0 {
-                        delta = Arc::new(self.input_gradient(layer, &delta, x.rows)?);
+                        delta = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
                     } else if wanted.x {
-                        x_grad = Some(Arc::new(self.input_gradient(layer, &delta, x.rows)?));
+                        x_grad = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
                     }
                 }
             }
@@ -55,11 +84,30 @@ impl Pass<'_> {
         Ok(Gradients { params, x: x_grad })
     }
 
+    /// The cotangent times an activation's slopes, and its sums over rows: the gradient of the bias of the layer below.
+    fn scaled_to_bias(
+        &self,
+        layer: usize,
+        delta: &View,
+        slope: &Buffer,
+        params: &mut Buffer,
+        rows: usize,
+    ) -> Result<Buffer> {
+        let linear = self.linear(layer);
+        let (stride, offset) = (count(self.stride())?, count(linear.bias())?);
+        let (rows, width) = (count(rows)?, count(linear.outputs)?);
+        let config = cuda::columns(width, count(self.members)?);
+        let mut out = buffer(self.device, delta.len())?;
+        launch!(self.device, DENSE, "scale_to_bias", config;
+            delta, slope, &mut out, params, &offset, &stride, &rows, &width);
+        Ok(out)
+    }
+
     fn activate_backward(
         &self,
         index: usize,
         saved: &Saved,
-        delta: &Buffer,
+        delta: &View,
         params: Option<&mut Buffer>,
     ) -> Result<Buffer> {
         let curved = &saved.curved[index];
@@ -75,36 +123,33 @@ impl Pass<'_> {
             &mut out, &rows, &width);
         if let Some(params) = params {
             let at = [norm, norm + width];
-            self.column_sums(&p, Some(&kept.normed), params, at[0], [rows, width])?;
+            let (p, normed) = (p.as_view(), kept.normed.as_view());
+            self.column_sums(&p, Some(&normed), params, at[0], [rows, width])?;
             self.column_sums(&p, None, params, at[1], [rows, width])?;
         }
         Ok(out)
     }
 
     /// Cotangents of a layer's input.
-    pub(super) fn input_gradient(
-        &self,
-        layer: usize,
-        delta: &Buffer,
-        rows: usize,
-    ) -> Result<Buffer> {
-        let left = Matrix::of_rows(delta, rows, self.linear(layer).outputs);
+    pub(super) fn input_gradient(&self, layer: usize, delta: &View, rows: usize) -> Result<Buffer> {
+        let left = Matrix::of_rows(delta.slice(..), rows, self.linear(layer).outputs);
         self.through(Form::Backward, layer, &left, rows)
     }
 
-    /// Gradients of a layer's weight and bias, into their places; the bias moves the first `bias_rows` of a member's rows.
+    /// Gradients of a layer's weight and bias, into their places; the bias moves the first `bias_rows` of a member's rows, and without
+    /// them its gradient is made elsewhere.
     pub(super) fn weight_gradient(
         &self,
         layer: usize,
         x: &Input,
         saved: &Saved,
-        delta: &Buffer,
+        delta: &View,
         params: &mut Buffer,
-        bias_rows: usize,
+        bias_rows: Option<usize>,
     ) -> Result<()> {
         let linear = self.linear(layer);
         let right = self.rows(x, saved.inputs[layer].as_deref(), linear.inputs);
-        let left = Matrix::of_rows(delta, x.rows, linear.outputs);
+        let left = Matrix::of_rows(delta.slice(..), x.rows, linear.outputs);
         let sizes = Sizes {
             rows: linear.outputs,
             k: x.rows,
@@ -114,6 +159,9 @@ impl Pass<'_> {
         let to = &mut params.slice_mut(linear.offset..);
         let stride = self.stride();
         cuda::product(self.device, Form::Weight, &left, &right, to, stride, sizes)?;
+        let Some(bias_rows) = bias_rows else {
+            return Ok(());
+        };
         let sizes = [count(bias_rows)?, count(linear.outputs)?];
         self.column_sums(delta, None, params, count(linear.bias())?, sizes)
     }
@@ -121,8 +169,8 @@ impl Pass<'_> {
     /// Sums of `x`, or of `x y`, over the rows of every member, into their place in the parameters' gradients.
     fn column_sums(
         &self,
-        x: &Buffer,
-        y: Option<&Buffer>,
+        x: &View,
+        y: Option<&View>,
         params: &mut Buffer,
         offset: u32,
         [rows, width]: [u32; 2],

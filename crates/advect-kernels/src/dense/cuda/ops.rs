@@ -85,12 +85,27 @@ pub(crate) fn backward(
         Some(x) if pass.members > 1 && !input.per_member => {
             Some(Arc::new(sum_members(pass.device, x, pass.members)?))
         }
-        other => other.clone(),
+        _ => found.x,
     };
-    let parts: Vec<&Buffer> = found.params.iter().chain(x.as_deref()).collect();
-    let flat = joined(pass.device, &parts)?;
-    let len = parts.iter().map(|part| part.len()).sum::<usize>();
+    let flat = match (found.params, x) {
+        (Some(params), None) => params,
+        (None, Some(x)) => owned(x),
+        (params, x) => {
+            let parts: Vec<&Buffer> = params.iter().chain(x.as_deref()).collect();
+            joined(pass.device, &parts)?
+        }
+    };
+    let len = flat.len();
     Ok((stored(flat, pass.device), len.into()))
+}
+
+/// `[a b]` of two matrices.
+pub(crate) fn side_by_side(a: On, b: On) -> Result<(CudaStorage, Shape)> {
+    let device = a.0.device().clone();
+    let ((rows, left), (_, right)) = (a.1.shape().dims2()?, b.1.shape().dims2()?);
+    let sizes = (1, left + right, left, right);
+    let both = insert_columns(&device, &view(a.0, a.1)?, &view(b.0, b.1)?, sizes)?;
+    Ok((stored(both, &device), (rows, left + right).into()))
 }
 
 /// `y [states, per_state, out]` of each member for candidates.

@@ -46,7 +46,7 @@ impl Pass<'_> {
         let width = t.len() / rows.max(1);
         let per_row = count(t.len() / curved.slope.len().max(1))?;
         let (Some(norm), Some(kept)) = (self.norm(index)?, &curved.norm) else {
-            return self.scaled(t, &curved.slope, width, per_row);
+            return self.scaled(&t.as_view(), &curved.slope, width, per_row);
         };
         let (rows, width) = (count(rows)?, count(width)?);
         let mut out = buffer(self.device, t.len())?;

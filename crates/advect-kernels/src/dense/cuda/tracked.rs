@@ -50,12 +50,13 @@ impl Pass<'_> {
         saved: &TrackedSaved,
         cotangent: View,
     ) -> Result<Gradients> {
-        let mut params = self.device.alloc_zeros::<f32>(self.params.len())?;
+        let mut params = buffer(self.device, self.params.len())?;
         let mut delta = self.device.cuda_stream().clone_dtod(&cotangent).w()?;
         for layer in (0..self.program.linears.len()).rev() {
-            let primal = both.rows / 2;
-            self.weight_gradient(layer, both, &saved.inputs, &delta, &mut params, primal)?;
-            delta = self.input_gradient(layer, &delta, both.rows)?;
+            let down = delta.as_view();
+            let bias_rows = Some(both.rows / 2);
+            self.weight_gradient(layer, both, &saved.inputs, &down, &mut params, bias_rows)?;
+            delta = self.input_gradient(layer, &delta.as_view(), both.rows)?;
             if layer > 0 {
                 self.combine(&mut delta, &saved.bent[layer - 1])?;
             }

@@ -1,0 +1,92 @@
+//! Gradients that an algorithm asks for itself, without candle's passes over zeros.
+
+use std::sync::Mutex;
+
+use candle_core::{Result, Tensor};
+
+use super::ops::{ForwardOp, Fused, Wanted};
+use crate::error::shape_error;
+
+type Gradients = (Option<Tensor>, Option<Tensor>);
+type Backward = dyn FnOnce(&Tensor, Wanted) -> Result<Gradients> + Send;
+
+/// From a cotangent of a network's output to cotangents of its parameters and its input, once.
+pub struct Pullback {
+    output: Vec<usize>,
+    backward: Box<Backward>,
+}
+
+impl std::fmt::Debug for Pullback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pullback")
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `y` of contiguous parameters and rows, and its pullback.
+///
+/// # Errors
+/// If the operation fails on the device.
+pub(crate) fn forward_with_pullback<N: Fused>(
+    network: &N,
+    params: &Tensor,
+    x: &Tensor,
+) -> Result<(Tensor, Pullback)> {
+    let op = ForwardOp {
+        network: network.clone(),
+        keep: true,
+        saved: Mutex::new(None),
+    };
+    let (params, x) = (params.detach().contiguous()?, x.detach().contiguous()?);
+    let y = params.apply_op2_no_bwd(&x, &op)?;
+    let pullback = Pullback {
+        output: y.dims().to_vec(),
+        backward: Box::new(move |cotangent, wanted| op.backward(&params, &x, cotangent, wanted)),
+    };
+    Ok((y, pullback))
+}
+
+impl Pullback {
+    /// The gradient of `sum(cotangent * y)` in the parameters, shaped as they are.
+    ///
+    /// # Errors
+    /// If the cotangent has not as many values as the output.
+    pub fn params(self, cotangent: &Tensor) -> Result<Tensor> {
+        let wanted = Wanted {
+            params: true,
+            x: false,
+        };
+        present(self.pull(cotangent, wanted)?.0)
+    }
+
+    /// The same in the input, summed over the members that share it.
+    ///
+    /// # Errors
+    /// As [`Pullback::params`].
+    pub fn input(self, cotangent: &Tensor) -> Result<Tensor> {
+        let wanted = Wanted {
+            params: false,
+            x: true,
+        };
+        present(self.pull(cotangent, wanted)?.1)
+    }
+
+    fn pull(self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients> {
+        if cotangent.elem_count() != self.output.iter().product::<usize>() {
+            let expected = format!("as many values as the output {:?}", self.output);
+            return Err(shape_error(
+                "Pullback",
+                "cotangent",
+                cotangent.dims(),
+                expected,
+            ));
+        }
+        (self.backward)(&cotangent.detach().reshape(self.output)?, wanted)
+    }
+}
+
+fn present(gradient: Option<Tensor>) -> Result<Tensor> {
+    let problem = "a backward pass left out what was wanted";
+    gradient.ok_or_else(|| candle_core::Error::Msg(problem.into()))
+}
