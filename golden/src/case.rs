@@ -38,6 +38,7 @@ pub struct Expected {
 /// One instance of a reference case, checked for form.
 #[derive(Debug, Clone)]
 pub struct Case {
+    device: Device,
     name: String,
     config: serde_json::Map<String, Value>,
     inputs: BTreeMap<String, Stored>,
@@ -45,15 +46,22 @@ pub struct Case {
 }
 
 impl Case {
-    /// Reads and checks a file.
+    /// Reads and checks a file, for a computation on `device`.
     ///
     /// # Errors
     /// If the file cannot be read or does not follow the format.
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::parse(&std::fs::read(path).map_err(GoldenError::Unreadable)?)
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let case = Self::parse(&std::fs::read(path).map_err(GoldenError::Unreadable)?)?;
+        let device = device.clone();
+        Ok(Self { device, ..case })
     }
 
-    /// Reads and checks the bytes of a file.
+    /// Where inputs and parameters lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Reads and checks the bytes of a file, for a computation on the CPU.
     ///
     /// # Errors
     /// If they do not follow the format.
@@ -71,6 +79,7 @@ impl Case {
         let (inputs, expected) = split_tensors(&file, &tolerance)?;
         let name = meta(&metadata, "case")?.to_owned();
         Ok(Self {
+            device: Device::Cpu,
             name,
             config: meta_object(&metadata, "config")?,
             inputs,
@@ -99,7 +108,7 @@ impl Case {
             .ok_or_else(|| GoldenError::MissingInput(name.to_owned()))
     }
 
-    /// An input tensor, f32 on the CPU.
+    /// An input tensor, f32 on the case's device.
     ///
     /// # Errors
     /// If the file has no such input.
@@ -108,7 +117,7 @@ impl Case {
         Ok(Tensor::from_slice(
             &stored.values,
             stored.shape.as_slice(),
-            &Device::Cpu,
+            &self.device,
         )?)
     }
 
@@ -223,7 +232,7 @@ impl Case {
             layout.clone(),
             None,
             values,
-            &Device::Cpu,
+            &self.device,
         )?)
     }
 
@@ -240,7 +249,7 @@ impl Case {
             layout.clone(),
             Some(nets.len()),
             members.concat(),
-            &Device::Cpu,
+            &self.device,
         )?)
     }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::case::{Case, Expected};
 use crate::error::GoldenError;
@@ -23,11 +23,15 @@ pub struct Summary {
     pub failed: usize,
 }
 
-/// Runs every `*.safetensors` file of `dir` (not of its subfolders) and writes the report.
+/// Runs every `*.safetensors` file of `dir` (not of its subfolders) on `device` and writes the report.
 ///
 /// # Errors
 /// If the directory cannot be read or holds no such file, or the report cannot be written.
-pub fn run_dir(dir: &Path, report: &mut impl Write) -> Result<Summary, GoldenError> {
+pub fn run_dir(
+    dir: &Path,
+    device: &Device,
+    report: &mut impl Write,
+) -> Result<Summary, GoldenError> {
     let mut summary = Summary::default();
     for path in case_files(dir)? {
         let name = path
@@ -35,7 +39,7 @@ pub fn run_dir(dir: &Path, report: &mut impl Write) -> Result<Summary, GoldenErr
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let lines = run_file(&path, &mut summary);
+        let lines = run_file(&path, device, &mut summary);
         for line in lines {
             writeln!(report, "{name:<52} {line}").map_err(GoldenError::Report)?;
         }
@@ -73,9 +77,9 @@ fn case_files(dir: &Path) -> Result<Vec<PathBuf>, GoldenError> {
 }
 
 /// The report lines of one file, counted into `summary`.
-fn run_file(path: &Path, summary: &mut Summary) -> Vec<String> {
+fn run_file(path: &Path, device: &Device, summary: &mut Summary) -> Vec<String> {
     summary.files += 1;
-    let case = match Case::load(path) {
+    let case = match Case::load(path, device) {
         Ok(case) => case,
         Err(error) => {
             summary.failed += 1;
@@ -187,7 +191,6 @@ fn relative_l2(found: &[f64], expected: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::case::Stored;
-    use candle_core::Device;
 
     fn expected(values: &[f32]) -> Expected {
         let stored = Stored {

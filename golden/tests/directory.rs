@@ -9,7 +9,8 @@ fn every_case_of_the_directory_passes() {
         return;
     };
     let mut report = Vec::new();
-    let summary = advect_golden::run_dir(Path::new(&dir), &mut report).expect("the directory runs");
+    let summary = advect_golden::run_dir(Path::new(&dir), &candle_core::Device::Cpu, &mut report)
+        .expect("the directory runs");
     let report = String::from_utf8_lossy(&report);
     assert_eq!(summary.failed, 0, "{report}");
     assert!(summary.passed > 0, "{report}");

@@ -36,19 +36,19 @@ pub fn bench(args: &[String]) -> Result {
     }
 }
 
-/// Compares the reference cases of a directory.
+/// Compares the reference cases of a directory, on a CUDA device where it is asked for.
 pub fn golden(args: &[String]) -> Result {
-    let run = [
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "advect-golden",
-        "--",
-    ];
+    let run = ["run", "--release", "--quiet", "--package", "advect-golden"];
     match args {
-        [_] => replace(&run, args),
-        _ => Err("golden takes one directory: cargo xtask golden DIR".into()),
+        [_] => replace(&[&run[..], &["--"]].concat(), args),
+        [_, flag, _] if flag == "--device" && cuda::asked_for(args) => {
+            let features = ["--features", "advect/cuda", "--"];
+            let mut command = cargo_command(&[&run[..], &features].concat(), args);
+            cuda::equip(&mut command)?;
+            become_command(command)
+        }
+        [_, flag, _] if flag == "--device" => replace(&[&run[..], &["--"]].concat(), args),
+        _ => Err("golden takes one directory: cargo xtask golden DIR [--device cuda]".into()),
     }
 }
 

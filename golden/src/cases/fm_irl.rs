@@ -7,7 +7,7 @@ use advect_algos::imitation::density::discriminator::{self, Teacher};
 use advect_algos::imitation::density::{Draw, Labelled, times};
 use advect_flow::{NetConfig, TimeEmbedding, VelocityNet};
 use advect_kernels::{Params, Precision};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::critics::gradient;
 use crate::case::Case;
@@ -157,6 +157,7 @@ fn generated(case: &Case) -> Result<Outputs> {
 
 fn grid(case: &Case) -> Result<Outputs> {
     let k: Vec<u32> = case.values("k")?.iter().map(|k| *k as u32).collect();
-    let t: Tensor = times::antithetic(&k, case.config("fm_num_steps")?, 2 * k.len(), &Device::Cpu)?;
+    let t: Tensor =
+        times::antithetic(&k, case.config("fm_num_steps")?, 2 * k.len(), case.device())?;
     Ok(Outputs::new().with("t", t))
 }

@@ -6,7 +6,7 @@ use advect_algos::ppo::{ActorCritic, regulariser};
 use advect_kernels::{ParamLayout, Params};
 use advect_rl::advantage::{Rollout, TimeLimits, gae as advantages, normalised};
 use advect_rl::{ObsNormalizer, RewardNormalizer};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::critics::gradient;
 use crate::case::Case;
@@ -42,8 +42,8 @@ fn gae(case: &Case) -> Result<Outputs> {
         false => TimeLimits::Terminal,
     };
     let found = advantages(&rollout, case.config("gamma")?, case.config("lam")?, limits);
-    let advantage = Tensor::from_vec(found, shape.as_slice(), &Device::Cpu)?;
-    let value = Tensor::from_slice(rollout.value, shape.as_slice(), &Device::Cpu)?;
+    let advantage = Tensor::from_vec(found, shape.as_slice(), case.device())?;
+    let value = Tensor::from_slice(rollout.value, shape.as_slice(), case.device())?;
     let (ddof, eps) = (
         case.config("advantage_std_ddof")?,
         case.config("advantage_eps")?,
@@ -151,7 +151,7 @@ fn whole(case: &Case, layout: &ParamLayout) -> Result<Params> {
         layout.clone(),
         None,
         values,
-        &Device::Cpu,
+        case.device(),
     )?)
 }
 

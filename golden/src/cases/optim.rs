@@ -3,7 +3,7 @@
 use advect_kernels::optim::{Adam, AdamConfig};
 use advect_kernels::schedule::Schedule;
 use advect_kernels::{ParamLayout, Params};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::Deserialize;
 
 use crate::case::Case;
@@ -75,7 +75,7 @@ fn optimise(case: &Case, weight_decay: f64) -> Result<Outputs> {
     let w = layout.push("w", &w_shape);
     let b = layout.push("b", &b_shape);
     let start = [case.values("w")?, case.values("b")?].concat();
-    let params = Params::from_vec(layout, None, start, &Device::Cpu)?;
+    let params = Params::from_vec(layout, None, start, case.device())?;
     let (initial, ema) = (params.detached().copy()?, params.duplicate()?);
     let path = run(
         case,

@@ -71,13 +71,14 @@ fn serialize(
 mod runs {
     use super::*;
     use crate::{Summary, run_dir};
+    use candle_core::Device;
 
     /// Runs a directory that holds one file, and gives the counts and the report.
     fn run(bytes: &[u8]) -> (Summary, String) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a__b.safetensors"), bytes).unwrap();
         let mut report = Vec::new();
-        let summary = run_dir(dir.path(), &mut report).unwrap();
+        let summary = run_dir(dir.path(), &Device::Cpu, &mut report).unwrap();
         (summary, String::from_utf8(report).unwrap())
     }
 
@@ -195,12 +196,12 @@ mod runs {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("extra")).unwrap();
         std::fs::write(dir.path().join("extra/a__b.safetensors"), forward_file(&[])).unwrap();
-        let error = run_dir(dir.path(), &mut Vec::new()).unwrap_err();
+        let error = run_dir(dir.path(), &Device::Cpu, &mut Vec::new()).unwrap_err();
         assert!(
             error.to_string().contains("holds no `*.safetensors` file"),
             "{error}"
         );
-        let error = run_dir(&dir.path().join("absent"), &mut Vec::new()).unwrap_err();
+        let error = run_dir(&dir.path().join("absent"), &Device::Cpu, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("absent"), "{error}");
     }
 }
