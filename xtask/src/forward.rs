@@ -6,17 +6,32 @@ use crate::cuda;
 use crate::workspace::cargo;
 use crate::{Error, Result};
 
-/// `cargo build --release --workspace`; with `--cuda` the command with CUDA kernels.
+/// `cargo build --release --workspace`; with `--cuda` the command, and the one that compares reference cases, with CUDA kernels.
 pub fn build(args: &[String]) -> Result {
     match args.iter().position(|arg| arg == "--cuda") {
         None => replace(&["build", "--release", "--workspace"], args),
         Some(at) => {
             let rest = [&args[..at], &args[at + 1..]].concat();
-            let mut command = cargo_command(&["build", "--release", "--package", "advect"], &rest);
-            cuda::equip(command.args(["--features", "cuda"]))?;
-            become_command(command)
+            become_command(build_with_cuda(&rest)?)
         }
     }
+}
+
+fn build_with_cuda(args: &[String]) -> Result<Command> {
+    let build = ["build", "--release", "--features", "advect/cuda"];
+    let packages = ["--package", "advect", "--package", "advect-golden"];
+    let mut command = cargo_command(&[&build[..], &packages].concat(), args);
+    cuda::equip(&mut command)?;
+    Ok(command)
+}
+
+/// `advect device-report` with the program for reference cases beside it.
+pub fn device_report(args: &[String]) -> Result {
+    let status = build_with_cuda(&[])?.status()?;
+    if !status.success() {
+        return Err(format!("cargo build ended with {status}").into());
+    }
+    advect_on_gpu("device-report", args)
 }
 
 /// A program of the benches with its arguments.
@@ -65,7 +80,7 @@ pub fn advect(verb: &str, args: &[String]) -> Result {
 pub fn advect_on_gpu(verb: &str, args: &[String]) -> Result {
     let run = ["run", "--release", "--package", "advect", "--bin", "advect"];
     let mut command = cargo_command(
-        &[&run[..], &["--features", "cuda", "--", verb]].concat(),
+        &[&run[..], &["--features", "advect/cuda", "--", verb]].concat(),
         args,
     );
     cuda::equip(&mut command)?;

@@ -39,7 +39,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "golden",
-        about: "DIR: compare every reference case of a directory",
+        about: "DIR [--device cuda]: compare every reference case of a directory",
         run: forward::golden,
     },
     Task {
@@ -119,8 +119,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "device-report",
-        about: "[--algo A] [--updates U] [--out FILE]: this machine's GPU beside its CPU, a table and a JSON file",
-        run: |args| forward::advect_on_gpu("device-report", args),
+        about: "[--golden DIR] [--algo A] [--updates U] [--steps N] [--out FILE]: this machine's GPU beside its CPU, a table and a JSON file",
+        run: forward::device_report,
     },
     Task {
         name: "cuda-check",

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all that CI runs, cheapest first, all in the release profile so that
 //! candle compiles once. Stops at the first step that fails.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -139,7 +139,7 @@ fn readme(root: &Path) -> Result<Command> {
 }
 
 fn golden(steps: &mut Steps) -> Result {
-    match golden_dir(steps.root) {
+    match workspace::golden_dir() {
         Some(dir) => steps.cargo(
             "golden",
             &[
@@ -170,11 +170,6 @@ fn cuda_check(steps: &mut Steps) -> Result {
     }
     steps.skip("cuda", "no compiler: cargo xtask setup cuda");
     Ok(())
-}
-
-fn golden_dir(root: &Path) -> Option<PathBuf> {
-    let named = std::env::var_os("ADVECT_GOLDEN").map(PathBuf::from);
-    named.or_else(|| Some(root.join("../shared/golden")).filter(|dir| dir.is_dir()))
 }
 
 /// Licences, sources and bans of the dependencies; `CI=true` makes a missing cargo-deny a failure.

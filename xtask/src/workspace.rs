@@ -52,3 +52,9 @@ pub fn texts(root: &Path, extension: &str) -> std::io::Result<Vec<(String, Strin
         })
         .collect()
 }
+
+/// Where reference cases lie: `$ADVECT_GOLDEN`, or beside the project.
+pub fn golden_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("ADVECT_GOLDEN").map(PathBuf::from);
+    named.or_else(|| Some(root().join("../shared/golden")).filter(|dir| dir.is_dir()))
+}

@@ -65,6 +65,14 @@ fn a_report_compares_algorithms_with_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report.json");
     let small = ["--set", "hidden=[16, 16]", "--set", "batch_size=8"];
+    let runs = [
+        "hidden=[16, 16]",
+        "batch_size=8",
+        "warmup_transitions=20",
+        "replay_capacity=1000",
+        "eval_episodes=1",
+    ];
+    let runs = runs.iter().flat_map(|setting| ["--run-set", *setting]);
     let report = [
         "device-report",
         "--algo",
@@ -73,8 +81,13 @@ fn a_report_compares_algorithms_with_the_cpu() {
         "td3",
         "--updates",
         "3",
+        "--env",
+        "Pendulum-v1",
+        "--steps",
+        "60",
     ];
-    let mut command = advect(&[&report[..], &small].concat(), Some(&libraries));
+    let args: Vec<&str> = report.into_iter().chain(small).chain(runs).collect();
+    let mut command = advect(&args, Some(&libraries));
     let output = command.arg("--out").arg(&out).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let found: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
@@ -84,8 +97,13 @@ fn a_report_compares_algorithms_with_the_cpu() {
     for row in rows {
         let difference = row["difference"][0].as_f64().unwrap();
         assert!(difference < 1e-3, "{row}");
-        assert!(row["cuda"]["median_seconds"].as_f64().unwrap() > 0.0);
+        for way in ["cuda", "graph"] {
+            assert!(row[way]["median_seconds"].as_f64().unwrap() > 0.0);
+        }
     }
+    let hashes = found["runs"]["hashes"].as_array().unwrap();
+    assert_eq!(hashes[0], hashes[1]);
+    assert_eq!(found["runs"]["full"]["env_steps"], 60);
 }
 
 /// The log of a short run, and the hash of its parameters.
@@ -152,7 +170,7 @@ const GRAPHS: [(&str, &[&str]); 5] = [
     ("flame-m", &["num_proposals=8", "delay_alpha_update=25"]),
     (
         "flame-r",
-        &["num_proposals=8", "num_steps=3", "delay_alpha_update=25"],
+        &["num_proposals=8", "n_gen=3", "delay_alpha_update=25"],
     ),
     (
         "sdac",

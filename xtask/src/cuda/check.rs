@@ -18,9 +18,31 @@ pub fn run(args: &[String]) -> Result {
     Ok(())
 }
 
-/// The tests on the stand-in; they also count what an update calls.
+/// The tests on the stand-in, which also count what an update calls, and the reference cases where there are some.
 pub fn on_standin() -> Result<Count> {
-    tests(Some(&standin::build()?))
+    let libraries = standin::build()?;
+    let count = tests(Some(&libraries))?;
+    if let Some(dir) = workspace::golden_dir() {
+        golden(&dir, &libraries)?;
+    }
+    Ok(count)
+}
+
+fn golden(dir: &Path, libraries: &Path) -> Result {
+    let run = ["run", "--release", "--quiet", "--features", "advect/cuda"];
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(workspace::root());
+    command
+        .args(run)
+        .args(["--package", "advect-golden", "--"])
+        .arg(dir)
+        .args(["--device", "cuda"])
+        .env("LD_LIBRARY_PATH", libraries);
+    equip(&mut command)?;
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err("reference cases failed on the stand-in".into()),
+    }
 }
 
 fn tests(libraries: Option<&Path>) -> Result<Count> {

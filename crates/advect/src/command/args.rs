@@ -62,12 +62,24 @@ pub struct DeviceReportArgs {
     #[arg(long = "algo", value_name = "A")]
     pub algos: Vec<String>,
     /// Updates of each on either device
-    #[arg(long, default_value_t = 20, value_name = "U", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 100, value_name = "U", value_parser = clap::value_parser!(u32).range(2..))]
     pub updates: u32,
     /// A setting of these algorithms, `key=value`; may be repeated [default: their preset `fast`, else their defaults]
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
-    /// JSON file to write
+    /// Directory of reference cases, which are computed on the GPU too
+    #[arg(long, value_name = "DIR")]
+    pub golden: Option<PathBuf>,
+    /// Environment steps of a whole run of FLAME-M; 0 leaves it out
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    pub steps: u64,
+    /// Environment of the runs [default: HalfCheetah-v5]
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
+    /// A setting of the runs, `key=value`; may be repeated
+    #[arg(long = "run-set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub run_settings: Vec<(String, String)>,
+    /// JSON file to write; runs lie beside it
     #[arg(long, default_value = "device-report.json", value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -1,85 +1,40 @@
-//! `advect device-report`: what this machine's GPU does with every algorithm, beside the CPU.
-
-use std::time::Instant;
+//! Every algorithm's update on the GPU, as a graph and kernel by kernel, beside the CPU's.
 
 use advect::algos::{Dims, registry};
 use advect::compose;
-use advect::device;
-use advect::kernels::cuda;
-use advect::machine::Machine;
 use advect::presets;
 use advect::rl::{Agent, RunConfig, StateDict};
-use advect::timing::{TimingPlan, UpdateTiming, synthetic_demonstrations, time_updates};
-use anyhow::Context;
+use advect::timing::{
+    TimingPlan, UpdateTiming, synthetic_demonstrations, time_graphs, time_updates,
+};
 use candle_core::Device;
 use serde::Serialize;
 
-use super::args::DeviceReportArgs;
-use super::{print, settings, start_threads};
+use super::super::args::DeviceReportArgs;
+use super::super::{print, settings};
 
 /// HalfCheetah's.
 const DIMS: Dims = Dims { obs: 17, act: 6 };
 
-/// What the JSON file holds.
-#[derive(Serialize)]
-struct Report {
-    device: String,
-    memory_bytes: [usize; 2],
-    /// Seconds until the device was open.
-    open_seconds: f64,
-    machine: Machine,
-    version: &'static str,
-    algorithms: Vec<Row>,
-}
-
 /// One algorithm.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     algo: String,
     preset: Option<&'static str>,
     /// The first update: kernels are translated for the GPU and loaded.
     first_update_seconds: f64,
+    /// Kernel by kernel.
     cuda: UpdateTiming,
+    /// As graphs, where the updates repeat.
+    graph: Option<UpdateTiming>,
     cpu: UpdateTiming,
     /// Largest relative difference of an array of the state after the updates, and its name.
     difference: (f64, String),
 }
 
-/// Prints a table as it grows and writes the JSON file.
-pub fn run(args: &DeviceReportArgs) -> anyhow::Result<()> {
-    start_threads(None)?;
-    for library in cuda::libraries() {
-        let (name, fix) = (library.name, library.fix);
-        print(&match library.found {
-            true => format!("found    {name}"),
-            false => format!("MISSING  {name}; {fix}"),
-        })?;
-    }
-    let start = Instant::now();
-    let gpu = device::open("cuda")?;
-    let open_seconds = start.elapsed().as_secs_f64();
-    let (name, memory_bytes) = cuda::describe()?;
-    let [free, all] = memory_bytes.map(|bytes| bytes >> 20);
-    print(&format!(
-        "{name}, {free} of {all} MiB free, opened in {open_seconds:.2} s"
-    ))?;
-    let algorithms = rows(args, &gpu)?;
-    let report = Report {
-        device: name,
-        memory_bytes,
-        open_seconds,
-        machine: Machine::detect(),
-        version: env!("CARGO_PKG_VERSION"),
-        algorithms,
-    };
-    let text = serde_json::to_string_pretty(&report)?;
-    let out = args.out.display();
-    std::fs::write(&args.out, text + "\n").with_context(|| format!("cannot write {out}"))?;
-    print(&format!("report: {out}"))
-}
-
-fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<Row>> {
-    print("algorithm  preset  first update    CUDA ms     CPU ms  CPU/CUDA  difference")?;
+/// A line of the table for each algorithm.
+pub(super) fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<Row>> {
+    print("algorithm  preset  first update    CUDA ms   graph ms     CPU ms  CPU/GPU  difference")?;
     let all = || registry::names().into_iter().map(str::to_owned).collect();
     let algos: Vec<String> = if args.algos.is_empty() {
         all()
@@ -96,15 +51,17 @@ fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<Row>> {
 }
 
 fn line(row: &Row) -> String {
-    let (gpu, cpu) = (row.cuda.median_seconds, row.cpu.median_seconds);
+    let (eager, cpu) = (row.cuda.median_seconds, row.cpu.median_seconds);
+    let graph = row.graph.as_ref().map(|graph| graph.median_seconds);
+    let shown = graph.map_or_else(|| "-".into(), |seconds| format!("{:.3}", 1e3 * seconds));
     format!(
-        "{:<10} {:<7} {:>10.3} s {:>10.3} {:>10.3} {:>9.2}  {:.1e} in {}",
+        "{:<10} {:<7} {:>10.3} s {:>10.3} {shown:>10} {:>10.3} {:>8.2}  {:.1e} in {}",
         row.algo,
         row.preset.unwrap_or("-"),
         row.first_update_seconds,
-        1e3 * gpu,
+        1e3 * eager,
         1e3 * cpu,
-        cpu / gpu,
+        cpu / graph.unwrap_or(eager),
         row.difference.0,
         row.difference.1
     )
@@ -130,11 +87,13 @@ fn row(args: &DeviceReportArgs, algo: String, gpu: &Device) -> anyhow::Result<Ro
     let cuda = time_updates(on_gpu.as_mut(), &timed, gpu)?;
     let cpu = time_updates(on_cpu.as_mut(), &timed, &Device::Cpu)?;
     let difference = difference(on_gpu.as_ref(), on_cpu.as_ref())?;
+    let graph = time_graphs(on_gpu.as_mut(), &timed, gpu)?;
     Ok(Row {
         first_update_seconds: first.median_seconds,
         algo,
         preset,
         cuda,
+        graph,
         cpu,
         difference,
     })
