@@ -48,7 +48,7 @@ pub(crate) fn bound_actions(settings: &LoopSettings, act: &mut [f32]) {
     }
 }
 
-/// The actions that the environment is given: [`choose`], then [`bound_actions`].
+/// The actions that the environment is given: [`chosen`], then [`bound_actions`].
 pub(crate) fn choose_bounded(
     agent: &mut dyn Agent,
     spec: &EnvSpec,
@@ -56,22 +56,20 @@ pub(crate) fn choose_bounded(
     mode: ActMode,
     device: &Device,
 ) -> Result<Vec<f32>, TrainError> {
-    let mut act = choose(agent, spec, obs, mode, device)?;
+    let obs = Tensor::from_vec(obs, ((), spec.obs_dim), device)?;
+    let mut act = chosen(agent, spec, &obs, |agent, obs| agent.act(obs, mode))?;
     bound_actions(&agent.loop_settings(), &mut act);
     Ok(act)
 }
 
-/// The agent's actions `[n * d]` for observations `[n * o]`, as it returned them; the shape is checked.
-pub(crate) fn choose(
+/// The agent's actions `[n * d]` for observations `[n, o]`, as `act` returned them; the shape is checked.
+pub(crate) fn chosen(
     agent: &mut dyn Agent,
     spec: &EnvSpec,
-    obs: Vec<f32>,
-    mode: ActMode,
-    device: &Device,
+    obs: &Tensor,
+    act: impl FnOnce(&mut dyn Agent, &Tensor) -> candle_core::Result<Tensor>,
 ) -> Result<Vec<f32>, TrainError> {
-    let rows = obs.len() / spec.obs_dim;
-    let obs = Tensor::from_vec(obs, (rows, spec.obs_dim), device)?;
-    let act = agent.act(&obs, mode)?;
+    let (rows, act) = (obs.dim(0)?, act(agent, obs)?);
     if act.dims() != [rows, spec.act_dim] {
         return Err(TrainError::Invalid {
             what: format!("agent {}", agent.name()),

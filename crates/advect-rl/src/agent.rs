@@ -241,6 +241,12 @@ pub trait Agent: Send {
         None
     }
 
+    /// The streams that [`ActMode::Explore`] draws from, if it launches the same work each time as [`Agent::repeats`] says of updates; by
+    /// default it does not.
+    fn explores_with(&mut self) -> Option<Vec<&mut Stream>> {
+        None
+    }
+
     /// Writes everything that a bit-exact continuation needs: parameters, optimisers, streams, counters.
     ///
     /// # Errors

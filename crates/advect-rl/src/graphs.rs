@@ -1,4 +1,4 @@
-//! Updates as CUDA graphs: recorded once for each kind, then launched by one call.
+//! Updates and actions as CUDA graphs: recorded once for each kind, then launched by one call.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use advect_kernels::graph::{Graph, Position, Recorder};
 use advect_kernels::scalars::ScalarLog;
 use advect_rng::Stream;
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 
-use crate::agent::{Agent, Metrics};
+use crate::agent::{ActMode, Agent, Metrics};
 use crate::batch::Batch;
 
 /// Updates of a kind that are launched kernel by kernel before one is recorded: libraries choose their algorithms in them, and what
@@ -40,6 +40,19 @@ pub struct Updated {
 pub struct Graphs {
     recorder: Recorder,
     kinds: BTreeMap<u64, Kind>,
+    acting: Acting,
+}
+
+/// The agent's actions while it explores.
+#[derive(Debug)]
+enum Acting {
+    /// So often, with the last actions.
+    Rehearsed(u32, Option<Tensor>),
+    Recorded {
+        graph: Graph,
+        obs: Tensor,
+        act: Tensor,
+    },
 }
 
 #[derive(Debug)]
@@ -77,6 +90,7 @@ impl Graphs {
         Ok(recorder.map(|recorder| Self {
             recorder,
             kinds: BTreeMap::new(),
+            acting: Acting::Rehearsed(0, None),
         }))
     }
 
@@ -114,6 +128,64 @@ impl Graphs {
             }
         }
     }
+}
+
+impl Graphs {
+    /// Actions for exploration `[n, d]`, which the next call overwrites, for observations `[n, o]` of the same number in every call.
+    ///
+    /// # Errors
+    /// What the agent reports.
+    pub fn act(&mut self, agent: &mut dyn Agent, obs: &Tensor) -> Result<Tensor> {
+        if agent.explores_with().is_none() {
+            return agent.act(obs, ActMode::Explore);
+        }
+        match &mut self.acting {
+            Acting::Rehearsed(REHEARSALS, Some(last)) => {
+                let (obs, act) = (obs.copy()?, last.copy()?);
+                let from = exploring(agent);
+                let work = || {
+                    let found = agent.act(&obs, ActMode::Explore)?;
+                    act.slice_set(&found.contiguous()?, 0, 0)?;
+                    Ok(((), exploring(agent)))
+                };
+                let (graph, ()) = self.recorder.record(&from, work).map_err(unrecorded)?;
+                self.recorder.launch(&graph, &from)?;
+                let actions = act.clone();
+                self.acting = Acting::Recorded { graph, obs, act };
+                Ok(actions)
+            }
+            Acting::Rehearsed(times, last) => {
+                *times += 1;
+                let act = || agent.act(obs, ActMode::Explore);
+                let act = self.recorder.rehearse(act)?.contiguous()?;
+                *last = Some(act.clone());
+                Ok(act)
+            }
+            Acting::Recorded {
+                graph,
+                obs: place,
+                act,
+            } => {
+                place.slice_set(obs, 0, 0)?;
+                self.recorder.launch(graph, &exploring(agent))?;
+                let streams = agent.explores_with().into_iter().flatten();
+                for (stream, blocks) in streams.zip(graph.moves()) {
+                    stream.skip(*blocks);
+                }
+                Ok(act.clone())
+            }
+        }
+    }
+}
+
+fn exploring(agent: &mut dyn Agent) -> Vec<Position> {
+    let streams = agent.explores_with().into_iter().flatten();
+    streams.map(|stream| Position::from(&*stream)).collect()
+}
+
+fn unrecorded(e: candle_core::Error) -> candle_core::Error {
+    let fix = "set `graphs = false` to launch kernel by kernel";
+    candle_core::Error::Msg(format!("this cannot be recorded as a graph: {e}; {fix}"))
 }
 
 impl Recorded {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use advect_envs::{StepBuffers, VecEnv};
 use candle_core::{Device, Tensor};
 
-use crate::acting::{bound_actions, choose, scale_actions};
+use crate::acting::{bound_actions, chosen, scale_actions};
 use crate::agent::{ActMode, Agent, Metrics};
 use crate::batch::Batch;
 use crate::checkpoint::{self, AGENT_FILE, LOOP_FILE, Manifest};
@@ -211,7 +211,8 @@ impl Trainer {
         replay: ReplaySettings,
         progress: &mut dyn Progress,
     ) -> Result<(), TrainError> {
-        self.show_observations()?;
+        let obs = self.observations()?;
+        self.agent.observe(&obs)?;
         let mut act = vec![0.0; self.envs.len() * self.envs.spec().act_dim];
         self.state.explore.fill_uniform_range(-1.0, 1.0, &mut act);
         self.vector_step(&act)?;
@@ -227,23 +228,21 @@ impl Trainer {
         Ok(())
     }
 
-    /// The agent counts the observations that are acted on next.
-    fn show_observations(&mut self) -> Result<(), TrainError> {
+    /// What is acted on next, on the agent's device.
+    fn observations(&self) -> Result<Tensor, TrainError> {
         let shape = (self.envs.len(), self.envs.spec().obs_dim);
-        let obs = Tensor::from_slice(self.envs.obs(), shape, &self.device)?;
-        Ok(self.agent.observe(&obs)?)
+        Ok(Tensor::from_slice(self.envs.obs(), shape, &self.device)?)
     }
 
     /// One vector step of the agent and its updates.
     fn training_step(&mut self) -> Result<(), TrainError> {
-        self.show_observations()?;
-        let act = choose(
-            self.agent.as_mut(),
-            self.envs.spec(),
-            self.envs.obs().to_vec(),
-            ActMode::Explore,
-            &self.device,
-        )?;
+        let obs = self.observations()?;
+        self.agent.observe(&obs)?;
+        let (graphs, agent) = (&mut self.graphs, self.agent.as_mut());
+        let act = chosen(agent, self.envs.spec(), &obs, |agent, obs| match graphs {
+            Some(graphs) => graphs.act(agent, obs),
+            None => agent.act(obs, ActMode::Explore),
+        })?;
         if let Some(index) = act.iter().position(|a| !a.is_finite()) {
             return Err(self.non_finite(
                 "an action of the agent",

@@ -53,8 +53,8 @@ pub trait OffPolicyAlgorithm: Debug + Send {
         metrics: &mut Metrics,
     ) -> Result<()>;
 
-    /// The kind of the next update, after `updates` others, if updates of one kind launch the same work, see [`Agent::repeats`]; nothing
-    /// by default.
+    /// The kind of the next update, after `updates` others, if updates of one kind launch the same work, see [`Agent::repeats`], and
+    /// exploration does too; nothing by default.
     fn kind(&self, _updates: u64) -> Option<u64> {
         None
     }
@@ -197,6 +197,11 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicyAgent<A> {
             streams: self.parts.streams.of_updates(),
             updates: &mut self.parts.updates,
         })
+    }
+
+    fn explores_with(&mut self) -> Option<Vec<&mut Stream>> {
+        let repeats = self.algorithm.kind(self.parts.updates).is_some();
+        repeats.then(|| vec![&mut self.parts.streams.explore])
     }
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {

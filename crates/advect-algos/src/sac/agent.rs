@@ -61,6 +61,10 @@ impl Agent for SacAgent {
         Some(self.learner.repeats())
     }
 
+    fn explores_with(&mut self) -> Option<Vec<&mut Stream>> {
+        Some(vec![self.learner.explores_with()])
+    }
+
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.learner.save(out)
     }

@@ -134,6 +134,11 @@ impl Learner {
         }
     }
 
+    /// The noise of exploration.
+    pub fn explores_with(&mut self) -> &mut Stream {
+        &mut self.explore
+    }
+
     fn noise(&mut self, rows: usize) -> Result<Tensor> {
         random::normal(&mut self.learn, (rows, self.dims.act), &self.device)
     }
