@@ -86,6 +86,8 @@ pub struct RunConfig {
     pub device: String,
     /// Whether updates on a CUDA device are recorded as graphs and launched by one call; the results are the same. Yes.
     pub graphs: bool,
+    /// Whether products on a CUDA device round their operands to TF32 (ten bits of fraction), for speed. No.
+    pub tf32: bool,
     /// Python that runs `gym:` environments; empty takes `$ADVECT_PYTHON`, else `python3`.
     pub python: String,
     /// Threads; 0 takes all cores available. Results do not depend on it.
@@ -113,6 +115,7 @@ impl Default for RunConfig {
             steps: 1_000_000,
             device: "auto".into(),
             graphs: true,
+            tf32: false,
             python: String::new(),
             threads: 0,
             log_every: 1_000,

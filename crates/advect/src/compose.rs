@@ -269,7 +269,7 @@ fn chooses(key: &str) -> bool {
 /// # Errors
 /// [`RunError::Exists`] where there is a run already, and what the parts report.
 pub fn start(out: &Path, config: RunConfig) -> Result<Trainer, ComposeError> {
-    let device = device::open(&config.device)?;
+    let device = device::open_for(&config)?;
     let agent = agent(&config, &device)?;
     let make_env = EnvSource::of(&config).factory();
     let dir = RunDir::create(out, config)?;
@@ -295,7 +295,7 @@ pub fn resume(run: &Path, request: &Request, step: Option<u64>) -> Result<Traine
         dir.reconfigure(config)?;
     }
     let config = dir.config();
-    let device = device::open(&config.device)?;
+    let device = device::open_for(config)?;
     let (agent, make_env) = (agent(config, &device)?, EnvSource::of(config).factory());
     Ok(match step {
         Some(step) => Trainer::from_checkpoint(dir, agent, make_env, device, step)?,

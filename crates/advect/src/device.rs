@@ -2,6 +2,7 @@
 
 use std::sync::Once;
 
+use advect_rl::RunConfig;
 use candle_core::Device;
 
 /// Why there is no such device.
@@ -46,6 +47,28 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
         },
         other => Err(DeviceError::Unknown(other.into())),
     }
+}
+
+/// The same with a run's precision of products.
+///
+/// # Errors
+/// As [`open`], and if the library of products refuses.
+pub fn open_for(config: &RunConfig) -> Result<Device, DeviceError> {
+    let device = open(&config.device)?;
+    use_tf32(&device, config.tf32)?;
+    Ok(device)
+}
+
+/// Whether products on a CUDA device round their operands to TF32; nothing on another.
+///
+/// # Errors
+/// If the library of products refuses.
+pub fn use_tf32(device: &Device, on: bool) -> Result<(), DeviceError> {
+    #[cfg(feature = "cuda")]
+    advect_kernels::cuda::set_tf32(device, on).map_err(|e| DeviceError::Missing(e.to_string()))?;
+    #[cfg(not(feature = "cuda"))]
+    let _ = (device, on);
+    Ok(())
 }
 
 #[cfg(feature = "cuda")]

@@ -191,6 +191,21 @@ fn graphs_change_no_bit_of_a_run() {
     }
 }
 
+/// Another run, and nearly the same log in its first lines.
+#[test]
+fn tf32_rounds_products() {
+    let Some(libraries) = standin() else { return };
+    let [with, without] = ["tf32=true", "tf32=false"]
+        .map(|setting| run("sac", "cuda", &[setting, "steps=60"], &libraries));
+    assert_ne!(with.1, without.1);
+    let q = |log: &str| lines(log)[0]["critic/q"].as_f64().unwrap();
+    let (found, expected) = (q(&with.0), q(&without.0));
+    assert!(
+        (found - expected).abs() < 1e-2 * expected.abs().max(1.0),
+        "{found} and {expected}"
+    );
+}
+
 /// Calls of updates of HalfCheetah's size, per update.
 struct Calls {
     few: Value,

@@ -8,13 +8,13 @@ pub use open::{CudaMissing, Library, describe, libraries, open};
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::cublas::{
-    Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
+    self, Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
 };
 use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, LaunchConfig,
 };
 use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
-use candle_core::{DType, Layout, Result, Storage, Tensor};
+use candle_core::{DType, Device, Layout, Result, Storage, Tensor};
 
 use crate::params::contiguous;
 
@@ -24,6 +24,27 @@ pub(crate) type Buffer = CudaSlice<f32>;
 pub(crate) type View<'a> = CudaView<'a, f32>;
 /// As [`View`], mutable.
 pub(crate) type ViewMut<'a> = CudaViewMut<'a, f32>;
+
+/// Products of f32 by tensor cores, which round their operands to TF32 (ten bits of fraction), or exact ones; nothing on another device.
+///
+/// # Errors
+/// If the library fails.
+pub fn set_tf32(device: &Device, on: bool) -> Result<()> {
+    use cublas::sys::{cublasMath_t, cublasSetMathMode};
+    let Device::Cuda(device) = device else {
+        return Ok(());
+    };
+    let mode = match on {
+        true => cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
+        false => cublasMath_t::CUBLAS_DEFAULT_MATH,
+    };
+    candle_core::cuda_backend::set_gemm_reduced_precision_f32(on);
+    let blas = device.cublas_handle();
+    // SAFETY: the handle is the device's own, and lives as long.
+    unsafe { cublasSetMathMode(*blas.handle(), mode) }
+        .result()
+        .map_err(candle_core::Error::wrap)
+}
 
 /// Threads of a block.
 const BLOCK: u32 = 256;

@@ -276,6 +276,9 @@ pub struct BenchArgs {
     /// Launch updates kernel by kernel on a CUDA device, not as graphs
     #[arg(long)]
     pub no_graphs: bool,
+    /// Round the operands of products to TF32 on a CUDA device
+    #[arg(long)]
+    pub tf32: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

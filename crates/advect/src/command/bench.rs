@@ -22,6 +22,7 @@ struct Report<'a> {
     threads: usize,
     device: &'static str,
     graphs: bool,
+    tf32: bool,
     plan: TimingPlan,
     batch_size: usize,
     settings: &'a toml::Table,
@@ -34,6 +35,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let threads = start_threads(args.compute.thread_count())?;
     let name = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let device = device::open(&name)?;
+    device::use_tf32(&device, args.tf32)?;
     let preset = presets::configured(&args.algo, "", args.preset.as_deref())?;
     let config = compose::configure_agent(&args.algo, &preset.agent, &settings(&args.settings))?;
     let dims = Dims {
@@ -59,6 +61,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         threads,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
         graphs: as_graphs,
+        tf32: args.tf32 && !device.is_cpu(),
         plan,
         batch_size: agent.loop_settings().batch_rows(),
         settings: &agent.config_toml(),
