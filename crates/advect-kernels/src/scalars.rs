@@ -219,6 +219,24 @@ impl Scalar {
         }
     }
 
+    /// The scalar moved by `rate` of its distance to `other`.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn towards(&self, other: &Self, rate: f64) -> Result<Self> {
+        match (self, other) {
+            (Self::Host(from), Self::Host(to)) => Ok(Self::Host(from + rate * (to - from))),
+            (Self::Device(at), _) => {
+                let to = other.to_tensor(at.device())?.reshape(at.shape())?;
+                Ok(Self::Device((at + ((to - at)? * rate)?)?))
+            }
+            (Self::Host(from), Self::Device(to)) => {
+                let from = Tensor::full(*from as f32, to.shape(), to.device())?;
+                Self::Device(from).towards(other, rate)
+            }
+        }
+    }
+
     /// Takes the value of `other`; a tensor of the device stays where it is.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl Metrics {
         Ok(())
     }
 
-    /// Sets one metric to a scalar, without waiting for a CUDA device.
+    /// Sets one metric to what a scalar is now, without waiting for a CUDA device.
     ///
     /// # Errors
     /// If the device fails.
@@ -97,7 +97,7 @@ impl Metrics {
     ) -> Result<()> {
         match value {
             Scalar::Host(value) => self.insert(name, *value),
-            Scalar::Device(value) => self.insert_tensor(name, value)?,
+            Scalar::Device(value) => self.insert_tensor(name, &value.copy()?)?,
         }
         Ok(())
     }

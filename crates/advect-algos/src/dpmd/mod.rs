@@ -31,7 +31,7 @@ pub fn agent(
         off_policy: &config.off_policy,
         shared: &config.shared,
         policy: config.chain.policy(&config.shared, dims)?,
-        objective: Mirror::new(config.mirror.clone()),
+        objective: Mirror::new(config.mirror.clone(), device)?,
     };
     setup.agent(&config, dims, seed, device)
 }

@@ -41,7 +41,7 @@ pub fn agent(
             one_step_eval: config.one_step_eval,
             ..FlowPolicy::new(variant, &config.shared, config.n_gen, dims)?
         },
-        objective: Mirror::new(config.mirror.clone()),
+        objective: Mirror::new(config.mirror.clone(), device)?,
     };
     setup.agent(&config, dims, seed, device)
 }

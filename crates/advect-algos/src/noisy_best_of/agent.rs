@@ -323,8 +323,7 @@ impl<P: Policy, O: Objective<P>> OffPolicyAlgorithm for NoisyBestOf<P, O> {
 
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
         self.alpha.temperature.save("temperature", out)?;
-        self.objective.save(out);
-        Ok(())
+        self.objective.save(out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {

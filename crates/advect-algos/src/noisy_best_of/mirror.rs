@@ -2,7 +2,7 @@
 
 use advect_rl::{Metrics, StateDict, StateError, TwinCritic};
 use advect_rng::Stream;
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
@@ -72,16 +72,17 @@ pub struct Mirror {
 
 impl Mirror {
     /// Before the first update.
-    pub fn new(config: MirrorConfig) -> Self {
-        Self {
-            config,
-            moments: Moments::default(),
-        }
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(config: MirrorConfig, device: &Device) -> Result<Self> {
+        let moments = Moments::new(device)?;
+        Ok(Self { config, moments })
     }
 
     /// The running moments.
-    pub fn moments(&self) -> Moments {
-        self.moments
+    pub fn moments(&self) -> &Moments {
+        &self.moments
     }
 }
 
@@ -97,6 +98,10 @@ fn effective_rows(weights: &Tensor) -> Result<Tensor> {
 }
 
 impl<P: Regress> Objective<P> for Mirror {
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn states(&self) -> States {
         States::Next
     }
@@ -113,8 +118,8 @@ impl<P: Regress> Objective<P> for Mirror {
         let weights = mirror_weights(&score, self.config.score_clip, inputs.alpha)?;
         metrics.insert_tensor("policy/weight_ess", &effective_rows(&weights)?)?;
         metrics.insert_mean("policy/weight_mean", &weights)?;
-        metrics.insert("policy/q_mean", self.moments.mean);
-        metrics.insert("policy/q_std", self.moments.std);
+        metrics.insert_scalar("policy/q_mean", &self.moments.mean)?;
+        metrics.insert_scalar("policy/q_std", &self.moments.std)?;
         policy.weighted_loss(inputs.params, inputs.obs, inputs.act, &weights, stream)
     }
 
@@ -123,12 +128,11 @@ impl<P: Regress> Objective<P> for Mirror {
         self.moments.observe(&q, self.config.moments_rate)
     }
 
-    fn save(&self, out: &mut StateDict) {
-        self.moments.save("moments", out);
+    fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
+        self.moments.save("moments", out)
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.moments = Moments::load("moments", from)?;
-        Ok(())
+        self.moments.load("moments", from)
     }
 }

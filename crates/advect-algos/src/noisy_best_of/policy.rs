@@ -162,7 +162,12 @@ pub trait Objective<P>: Debug + Send {
     }
 
     /// Writes what it remembers; nothing by default.
-    fn save(&self, _out: &mut StateDict) {}
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    fn save(&self, _out: &mut StateDict) -> std::result::Result<(), StateError> {
+        Ok(())
+    }
 
     /// Continues from what [`Objective::save`] wrote.
     ///

@@ -2,7 +2,7 @@
 
 use advect_kernels::scalars::Scalar;
 use advect_rl::{StateDict, StateError};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Smallest deviation that a value is divided by.
@@ -18,26 +18,43 @@ pub enum ValueScore {
     RepoPrecedence,
 }
 
-/// Running mean and standard deviation of a batch's values.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Running mean and standard deviation of a batch's values; on a CUDA device they stay there, in f32.
+#[derive(Debug, Clone)]
 pub struct Moments {
     /// Mean, `m`.
-    pub mean: f64,
+    pub mean: Scalar,
     /// Standard deviation, `sigma`.
-    pub std: f64,
-}
-
-impl Default for Moments {
-    /// Before the first batch: mean 0, deviation 1.
-    fn default() -> Self {
-        Self {
-            mean: 0.0,
-            std: 1.0,
-        }
-    }
+    pub std: Scalar,
 }
 
 impl Moments {
+    /// Before the first batch: mean 0, deviation 1.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(device: &Device) -> Result<Self> {
+        Self::at([0.0, 1.0], device)
+    }
+
+    fn at([mean, std]: [f64; 2], device: &Device) -> Result<Self> {
+        let there = |value: f64| match device.is_cuda() {
+            true => Tensor::new(&[value as f32], device).map(Scalar::Device),
+            false => Ok(Scalar::Host(value)),
+        };
+        Ok(Self {
+            mean: there(mean)?,
+            std: there(std)?,
+        })
+    }
+
+    /// Mean and deviation; waits for the device.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn read(&self) -> Result<[f64; 2]> {
+        Ok([self.mean.read()?, self.std.read()?])
+    }
+
     /// `m <- m + rate (mean_b Q - m)` and the same for the batch's population standard deviation.
     ///
     /// # Shapes
@@ -46,14 +63,12 @@ impl Moments {
     /// # Errors
     /// If `q` is not a vector.
     pub fn observe(&mut self, q: &Tensor, rate: f64) -> Result<()> {
-        let q = q.to_vec1::<f32>()?;
-        let rows = q.len() as f64;
-        let mean = q.iter().map(|q| f64::from(*q)).sum::<f64>() / rows;
-        let squares = q.iter().map(|q| (f64::from(*q) - mean).powi(2));
-        let variance = squares.sum::<f64>() / rows;
-        self.mean += rate * (mean - self.mean);
-        self.std += rate * (variance.sqrt() - self.std);
-        Ok(())
+        let [mean, std] = match q.device().is_cuda() {
+            true => on_device(q)?,
+            false => on_host(&q.to_vec1()?).map(Scalar::Host),
+        };
+        self.mean.assign(self.mean.towards(&mean, rate)?)?;
+        self.std.assign(self.std.towards(&std, rate)?)
     }
 
     /// The score of every value, any shape.
@@ -61,29 +76,59 @@ impl Moments {
     /// # Errors
     /// If the device fails.
     pub fn score(&self, q: &Tensor, form: ValueScore) -> Result<Tensor> {
-        let std = self.std.max(MIN_STD);
+        let std = self.std.at_least(MIN_STD)?;
+        if let (Scalar::Host(mean), Scalar::Host(std)) = (&self.mean, &std) {
+            return match form {
+                ValueScore::Standardised => q.affine(std.recip(), -mean / std),
+                ValueScore::RepoPrecedence => q.affine(1.0, -mean / std),
+            };
+        }
+        let (mean, std) = (self.mean.to_tensor(q.device())?, std.to_tensor(q.device())?);
         match form {
-            ValueScore::Standardised => q.affine(std.recip(), -self.mean / std),
-            ValueScore::RepoPrecedence => q.affine(1.0, -self.mean / std),
+            ValueScore::Standardised => q.broadcast_sub(&mean)?.broadcast_div(&std),
+            ValueScore::RepoPrecedence => q.broadcast_sub(&(mean / std)?),
         }
     }
 
     /// Writes both as `{prefix}/mean` and `{prefix}/std`.
-    pub fn save(&self, prefix: &str, out: &mut StateDict) {
-        out.put_scalar(format!("{prefix}/mean"), self.mean);
-        out.put_scalar(format!("{prefix}/std"), self.std);
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn save(&self, prefix: &str, out: &mut StateDict) -> std::result::Result<(), StateError> {
+        let [mean, std] = self.read()?;
+        out.put_scalar(format!("{prefix}/mean"), mean);
+        out.put_scalar(format!("{prefix}/std"), std);
+        Ok(())
     }
 
-    /// What [`Moments::save`] wrote.
+    /// Continues from what [`Moments::save`] wrote, on the device where they are.
     ///
     /// # Errors
     /// If an entry is missing or has another type.
-    pub fn load(prefix: &str, from: &StateDict) -> std::result::Result<Self, StateError> {
-        Ok(Self {
-            mean: from.scalar(&format!("{prefix}/mean"))?,
-            std: from.scalar(&format!("{prefix}/std"))?,
-        })
+    pub fn load(&mut self, prefix: &str, from: &StateDict) -> std::result::Result<(), StateError> {
+        let saved = ["mean", "std"].map(|name| from.scalar(&format!("{prefix}/{name}")));
+        let [mean, std] = saved;
+        let device = match &self.mean {
+            Scalar::Device(mean) => mean.device().clone(),
+            Scalar::Host(_) => Device::Cpu,
+        };
+        *self = Self::at([mean?, std?], &device)?;
+        Ok(())
     }
+}
+
+/// Mean and population standard deviation.
+fn on_host(q: &[f32]) -> [f64; 2] {
+    let rows = q.len() as f64;
+    let mean = q.iter().map(|q| f64::from(*q)).sum::<f64>() / rows;
+    let squares = q.iter().map(|q| (f64::from(*q) - mean).powi(2));
+    [mean, (squares.sum::<f64>() / rows).sqrt()]
+}
+
+fn on_device(q: &Tensor) -> Result<[Scalar; 2]> {
+    let mean = q.mean_keepdim(0)?;
+    let std = q.broadcast_sub(&mean)?.sqr()?.mean_keepdim(0)?.sqrt()?;
+    Ok([mean, std].map(Scalar::Device))
 }
 
 /// `w = exp( clip(score, -clip, clip) / alpha )` (baselines.md sections 3 and 5); not normalised.
@@ -103,14 +148,12 @@ pub fn mirror_weights(score: &Tensor, clip: f64, alpha: impl Into<Scalar>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     const Q: [f64; 5] = [-40.0, 3.0, 10.5, 12.0, 90.0];
     const MOMENTS: Moments = Moments {
-        mean: 8.0,
-        std: 2.5,
+        mean: Scalar::Host(8.0),
+        std: Scalar::Host(2.5),
     };
 
     fn tensor() -> Result<Tensor> {
@@ -152,7 +195,7 @@ mod tests {
     #[test]
     fn only_standardised_weights_tell_large_values_apart() -> Result<()> {
         let far = Moments {
-            mean: 408.0,
+            mean: Scalar::Host(408.0),
             ..MOMENTS
         };
         let q = (tensor()? + 400.0)?;
@@ -174,7 +217,7 @@ mod tests {
 
     #[test]
     fn moments_are_moving_averages_of_the_batch_moments() -> Result<()> {
-        let mut moments = Moments::default();
+        let mut moments = Moments::new(&Device::Cpu)?;
         let (mut mean, mut std) = (0.0, 1.0);
         let batch_mean = Q.iter().sum::<f64>() / 5.0;
         let batch_std = (Q.iter().map(|q| (q - batch_mean).powi(2)).sum::<f64>() / 5.0).sqrt();
@@ -183,15 +226,16 @@ mod tests {
             mean = 0.999 * mean + 0.001 * batch_mean;
             std = 0.999 * std + 0.001 * batch_std;
         }
-        assert!((moments.mean - mean).abs() < 1e-9 && (moments.std - std).abs() < 1e-9);
+        let [found, deviation] = moments.read()?;
+        assert!((found - mean).abs() < 1e-9 && (deviation - std).abs() < 1e-9);
         Ok(())
     }
 
     #[test]
     fn equal_values_have_finite_weights_without_deviation() -> Result<()> {
         let moments = Moments {
-            mean: 1.0,
-            std: 0.0,
+            mean: Scalar::Host(1.0),
+            std: Scalar::Host(0.0),
         };
         let q = Tensor::new(&[1f32, 2.0], &Device::Cpu)?;
         let score = moments.score(&q, ValueScore::Standardised)?;
