@@ -12,10 +12,10 @@ const SOURCES: [&str; 11] = [
     "src/graph/graph.cu",
     "src/logdet/logdet.cu",
     "src/optim/optim.cu",
+    "src/pointwise/pointwise.cu",
     "src/random/random.cu",
     "src/rows/rows.cu",
     "src/squashed/squashed.cu",
-    "src/targets/targets.cu",
     "src/truncnorm/truncnorm.cu",
     "src/waves/waves.cu",
 ];

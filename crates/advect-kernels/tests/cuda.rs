@@ -4,9 +4,9 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, random,
+    ResidualMlp, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, pointwise, random,
     rows::DeviceRows, scalars::ScalarLog, scalars::read_all, side_by_side, squashed::Squashed,
-    targets, truncnorm::propose, waves::Waves,
+    truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -263,18 +263,22 @@ fn reductions_over_an_ensemble() -> Result<()> {
 }
 
 #[test]
-fn targets_of_critics() -> Result<()> {
+fn sums_of_columns() -> Result<()> {
     let columns = ["q", "log_prob", "reward"].map(|name| normal(name, &[ROWS]));
     let [q, log_prob, reward] = columns;
     let terminated = q.as_ref().map_or_else(
         |_| Tensor::zeros(ROWS, candle_core::DType::F32, &Device::Cpu),
         |q| q.gt(0.8)?.to_dtype(candle_core::DType::F32),
     )?;
-    agree("targets", &[&q?, &log_prob?, &reward?, &terminated], |x| {
-        let value = targets::soft_value(&x[0], &x[1], &0.3.into())?;
-        let y = targets::td_target(&x[2], &x[3], &value, 0.5, 0.99)?;
-        Ok(vec![value, y])
-    })
+    agree(
+        "pointwise",
+        &[&q?, &log_prob?, &reward?, &terminated],
+        |x| {
+            let value = pointwise::minus_scaled(&x[0], &x[1], &0.3.into())?;
+            let y = pointwise::gated_sum(&x[2], &x[3], &value, 0.5, 0.99)?;
+            Ok(vec![value, y])
+        },
+    )
 }
 
 /// Gradients on demand are those of candle's graph, and columns side by side are what candle concatenates.

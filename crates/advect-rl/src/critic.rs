@@ -3,7 +3,7 @@
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Mlp, Params, Precision, Pullback, ensemble, side_by_side, targets};
+use advect_kernels::{Mlp, Params, Precision, Pullback, ensemble, pointwise, side_by_side};
 use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
 
@@ -194,7 +194,7 @@ pub fn td_target(
     reward_scale: f64,
     gamma: f64,
 ) -> Result<Tensor> {
-    targets::td_target(reward, terminated, value, reward_scale, gamma)
+    pointwise::gated_sum(reward, terminated, value, reward_scale, gamma)
 }
 
 /// `V = Q - alpha log pi(a | s)`: the value of a maximum-entropy policy from one action of it, without gradient.
@@ -205,7 +205,7 @@ pub fn td_target(
 /// # Errors
 /// If the shapes do not fit.
 pub fn soft_value(q: &Tensor, log_prob: &Tensor, alpha: impl Into<Scalar>) -> Result<Tensor> {
-    targets::soft_value(q, log_prob, &alpha.into())
+    pointwise::minus_scaled(q, log_prob, &alpha.into())
 }
 
 /// The online critics `[E, P]`, their targets and their optimiser.

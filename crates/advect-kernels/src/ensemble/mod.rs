@@ -79,7 +79,7 @@ pub struct PessimisticLoss {
     pub penalty: Tensor,
 }
 
-/// `mean_b (alpha p_b - min_e x_e)` with its gradients: the loss of an actor with entropies, `p` its log-densities.
+/// `mean_b (alpha p_b - min_e x_e)` with its gradients.
 ///
 /// # Shapes
 /// `x` `[E, B]`, `penalty` `[B]`, f32.

@@ -1,4 +1,4 @@
-//! Rows on a CUDA device from which batches are drawn there: a replay that the host does not read.
+//! Rows on a CUDA device from which batches are drawn there.
 
 #[cfg(feature = "cuda")]
 mod cuda;

@@ -1,0 +1,143 @@
+//! Sums of columns with factors, in one pass and without gradient.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
+
+use crate::error::shape_error;
+use crate::params::f32_slice;
+use crate::scalars::Scalar;
+
+/// `x - factor y`.
+///
+/// # Shapes
+/// `x` and `y` `[B]`, f32, to `[B]`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn minus_scaled(x: &Tensor, y: &Tensor, factor: &Scalar) -> Result<Tensor> {
+    check("minus_scaled", &[("x", x), ("y", y)])?;
+    let factor = factor.to_tensor(x.device())?.detach();
+    let (x, y) = (x.detach().contiguous()?, y.detach().contiguous()?);
+    x.apply_op3_no_bwd(&y, &factor, &MinusScaled)
+}
+
+/// `scale x + gain (1 - gate) y`.
+///
+/// # Shapes
+/// All `[B]`, f32.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::pointwise::gated_sum;
+/// use candle_core::{Device, Tensor};
+/// let column = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu);
+/// let (x, gate, y) = (column([1.0, 1.0])?, column([0.0, 1.0])?, column([10.0, 10.0])?);
+/// let sum = gated_sum(&x, &gate, &y, 2.0, 0.5)?;
+/// assert_eq!(sum.to_vec1::<f32>()?, [7.0, 2.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn gated_sum(x: &Tensor, gate: &Tensor, y: &Tensor, scale: f64, gain: f64) -> Result<Tensor> {
+    let columns = [("x", x), ("gate", gate), ("y", y)];
+    check("gated_sum", &columns)?;
+    let [x, gate, y] = columns.map(|(_, x)| x.detach().contiguous());
+    let op = GatedSum {
+        scale: scale as f32,
+        gain: gain as f32,
+    };
+    x?.apply_op3_no_bwd(&gate?, &y?, &op)
+}
+
+fn check(op: &'static str, columns: &[(&'static str, &Tensor)]) -> Result<()> {
+    let rows = columns[0].1.dims();
+    for (name, x) in columns {
+        if x.rank() != 1 || x.dims() != rows || x.dtype() != DType::F32 {
+            let expected = format!("f32 {rows:?}, one axis (dtype here: {:?})", x.dtype());
+            return Err(shape_error(op, name, x.dims(), expected));
+        }
+    }
+    Ok(())
+}
+
+struct MinusScaled;
+
+impl CustomOp3 for MinusScaled {
+    fn name(&self) -> &'static str {
+        "minus-scaled"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+        factor: &CpuStorage,
+        factor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, y) = (f32_slice(x, x_layout)?, f32_slice(y, y_layout)?);
+        let factor = f32_slice(factor, factor_layout)?[0];
+        let sums = x.iter().zip(y).map(|(x, y)| x - factor * y);
+        Ok((CpuStorage::F32(sums.collect()), x_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        y: &CudaStorage,
+        y_layout: &Layout,
+        factor: &CudaStorage,
+        factor_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (y, factor) = ((y, y_layout), (factor, factor_layout));
+        cuda::minus_scaled((x, x_layout), y, factor)
+    }
+}
+
+struct GatedSum {
+    scale: f32,
+    gain: f32,
+}
+
+impl CustomOp3 for GatedSum {
+    fn name(&self) -> &'static str {
+        "gated-sum"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        gate: &CpuStorage,
+        gate_layout: &Layout,
+        y: &CpuStorage,
+        y_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self { scale, gain } = *self;
+        let (x, gate) = (f32_slice(x, x_layout)?, f32_slice(gate, gate_layout)?);
+        let rows = x.iter().zip(gate).zip(f32_slice(y, y_layout)?);
+        let sums = rows.map(|((x, gate), y)| scale * x + (gain - gain * gate) * y);
+        Ok((CpuStorage::F32(sums.collect()), x_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        gate: &CudaStorage,
+        gate_layout: &Layout,
+        y: &CudaStorage,
+        y_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let rest = [(gate, gate_layout), (y, y_layout)];
+        cuda::gated_sum((x, x_layout), rest, [self.scale, self.gain])
+    }
+}

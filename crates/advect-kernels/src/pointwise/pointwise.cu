@@ -1,0 +1,15 @@
+// Sums of columns (`mod.rs`).
+
+#define FOR_EACH(i, n)                                                                             \
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
+
+// x - factor y.
+extern "C" __global__ void minus_scaled(const float *x, const float *y, const float *factor, float *out, unsigned n) {
+  FOR_EACH(i, n) out[i] = x[i] - factor[0] * y[i];
+}
+
+// scale x + gain (1 - gate) y.
+extern "C" __global__ void gated_sum(const float *x, const float *gate, const float *y, float *out, float scale,
+                                     float gain, unsigned n) {
+  FOR_EACH(i, n) out[i] = scale * x[i] + (gain - gain * gate[i]) * y[i];
+}
