@@ -6,7 +6,8 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
+    "src/candidates/candidates.cu",
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
     "src/graph/graph.cu",

@@ -1,7 +1,7 @@
 //! Several actions per state: ranked by the critics, weighted by their values.
 
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Params, Precision};
+use advect_kernels::{Params, Precision, candidates as kernel};
 use advect_rl::CriticNet;
 use candle_core::{D, DType, Result, Tensor};
 
@@ -57,7 +57,8 @@ pub(crate) fn best(
     if candidates.dim(1)? == 1 {
         return candidates.squeeze(1);
     }
-    Ok(rank(critic, &critics.detached(), obs, candidates, precision)?.action)
+    let q = critic.q_candidates(&critics.detached(), obs, candidates, precision)?;
+    kernel::best(&q, candidates)
 }
 
 /// `candidates[b, index[b]]`: `[B, P, d]` and `[B]` to `[B, d]`.
@@ -81,7 +82,7 @@ pub fn select_many(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
     candidates.contiguous()?.gather(&index, 1)
 }
 
-/// `w = softmax_k(q / temperature)`.
+/// `w = softmax_k(q / temperature)`, without gradient.
 ///
 /// # Shapes
 /// `q` `[B, K]` to `[B, K]`.
@@ -89,9 +90,7 @@ pub fn select_many(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn softmax_weights(q: &Tensor, temperature: impl Into<Scalar>) -> Result<Tensor> {
-    let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
-    let odds = temperature.into().recip()?.times(&above)?.exp()?;
-    odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)
+    kernel::softmax(q, &temperature.into())
 }
 
 /// One candidate per level, with the weights as probabilities: the first `k` with `w_1 + .. + w_k > level`.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod candidates;
 mod columns;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -4,9 +4,9 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, pointwise, random,
-    rows::DeviceRows, scalars::ScalarLog, scalars::read_all, side_by_side, squashed::Squashed,
-    truncnorm::propose, waves::Waves,
+    ResidualMlp, candidates, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, pointwise,
+    random, rows::DeviceRows, scalars::ScalarLog, scalars::read_all, side_by_side,
+    squashed::Squashed, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -537,4 +537,15 @@ fn volumes_of_steps() -> Result<()> {
     let volume = log_abs_det_step(&minus_eye.to_device(&gpu)?, 1.0)?.to_vec1::<f32>()?;
     assert_eq!(volume, [f32::NEG_INFINITY; 2]);
     Ok(())
+}
+
+/// More candidates than a warp has lanes, and equal scores, of which the first wins.
+#[test]
+fn candidates_and_their_weights() -> Result<()> {
+    let scores = (normal("scores", &[2, ROWS, 45])? * 2.0)?.round()?;
+    let candidates = normal("candidates", &[ROWS, 45, OUTPUTS])?;
+    agree("candidates", &[&scores, &candidates], |x| {
+        let weights = candidates::softmax(&x[0].get(0)?, &0.7.into())?;
+        Ok(vec![candidates::best(&x[0], &x[1])?, weights])
+    })
 }

@@ -20,14 +20,24 @@ pub(crate) struct DeviceReplay {
 }
 
 impl DeviceReplay {
-    /// Nothing for the CPU, and for frames, which stay bytes of the host.
+    /// Room for the replay's whole capacity; nothing for the CPU, and for frames, which stay bytes of the host.
+    ///
+    /// # Errors
+    /// If the device has no room.
     pub(crate) fn new(replay: &Replay, device: &Device) -> Result<Option<Self>> {
         if replay.holds_frames() {
             return Ok(None);
         }
         let (o, d) = (replay.obs_dim(), replay.act_dim());
-        let rows = DeviceRows::new(replay.capacity(), &[o, d, 1, o, 1, 1], device)?;
-        Ok(rows.map(|rows| Self { rows, copied: 0 }))
+        let rows = DeviceRows::new(replay.capacity(), &[o, d, 1, o, 1, 1], device);
+        let no_room = |e| {
+            let capacity = replay.capacity();
+            let fix = "set replay_capacity lower";
+            candle_core::Error::Msg(format!(
+                "a replay of {capacity} transitions does not fit on the device: {e}; {fix}"
+            ))
+        };
+        Ok(rows.map_err(no_room)?.map(|rows| Self { rows, copied: 0 }))
     }
 
     /// Copies what has come to the replay since the last call.

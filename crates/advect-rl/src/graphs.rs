@@ -26,12 +26,12 @@ pub struct Repeats<'a> {
     pub updates: &'a mut u64,
 }
 
-/// An update that is not recorded: the metrics that it returns, and what its launches put into the log of scalars.
+/// What an update reports.
 #[derive(Debug)]
 pub struct Updated {
     /// Metrics of the host, and of the device where they are not in the log.
     pub metrics: Metrics,
-    /// Names of the scalars that are in the log already.
+    /// Names of the scalars that its launches have put into the log.
     pub logged: Vec<Cow<'static, str>>,
 }
 
@@ -48,11 +48,15 @@ pub struct Graphs {
 enum Acting {
     /// So often, with the last actions.
     Rehearsed(u32, Option<Tensor>),
-    Recorded {
-        graph: Graph,
-        obs: Tensor,
-        act: Tensor,
-    },
+    Recorded(Act),
+}
+
+/// A graph from observations to actions, both where they always lie.
+#[derive(Debug)]
+struct Act {
+    graph: Graph,
+    obs: Tensor,
+    act: Tensor,
 }
 
 #[derive(Debug)]
@@ -128,9 +132,7 @@ impl Graphs {
             }
         }
     }
-}
 
-impl Graphs {
     /// Actions for exploration `[n, d]`, which the next call overwrites, for observations `[n, o]` of the same number in every call.
     ///
     /// # Errors
@@ -141,17 +143,9 @@ impl Graphs {
         }
         match &mut self.acting {
             Acting::Rehearsed(REHEARSALS, Some(last)) => {
-                let (obs, act) = (obs.copy()?, last.copy()?);
-                let from = exploring(agent);
-                let work = || {
-                    let found = agent.act(&obs, ActMode::Explore)?;
-                    act.slice_set(&found.contiguous()?, 0, 0)?;
-                    Ok(((), exploring(agent)))
-                };
-                let (graph, ()) = self.recorder.record(&from, work).map_err(unrecorded)?;
-                self.recorder.launch(&graph, &from)?;
-                let actions = act.clone();
-                self.acting = Acting::Recorded { graph, obs, act };
+                let recorded = Act::record(&mut self.recorder, agent, obs, last)?;
+                let actions = recorded.act.clone();
+                self.acting = Acting::Recorded(recorded);
                 Ok(actions)
             }
             Acting::Rehearsed(times, last) => {
@@ -161,20 +155,44 @@ impl Graphs {
                 *last = Some(act.clone());
                 Ok(act)
             }
-            Acting::Recorded {
-                graph,
-                obs: place,
-                act,
-            } => {
-                place.slice_set(obs, 0, 0)?;
-                self.recorder.launch(graph, &exploring(agent))?;
-                let streams = agent.explores_with().into_iter().flatten();
-                for (stream, blocks) in streams.zip(graph.moves()) {
-                    stream.skip(*blocks);
-                }
-                Ok(act.clone())
-            }
+            Acting::Recorded(recorded) => recorded.launch(&mut self.recorder, agent, obs),
         }
+    }
+}
+
+impl Act {
+    /// Records a choice of actions like `like` and launches it.
+    fn record(
+        recorder: &mut Recorder,
+        agent: &mut dyn Agent,
+        obs: &Tensor,
+        like: &Tensor,
+    ) -> Result<Self> {
+        let (obs, act) = (obs.copy()?, like.copy()?);
+        let from = exploring(agent);
+        let work = || {
+            let found = agent.act(&obs, ActMode::Explore)?;
+            act.slice_set(&found.contiguous()?, 0, 0)?;
+            Ok(((), exploring(agent)))
+        };
+        let (graph, ()) = recorder.record(&from, work).map_err(unrecorded)?;
+        recorder.launch(&graph, &from)?;
+        Ok(Self { graph, obs, act })
+    }
+
+    fn launch(
+        &self,
+        recorder: &mut Recorder,
+        agent: &mut dyn Agent,
+        obs: &Tensor,
+    ) -> Result<Tensor> {
+        self.obs.slice_set(obs, 0, 0)?;
+        recorder.launch(&self.graph, &exploring(agent))?;
+        let streams = agent.explores_with().into_iter().flatten();
+        for (stream, blocks) in streams.zip(self.graph.moves()) {
+            stream.skip(*blocks);
+        }
+        Ok(self.act.clone())
     }
 }
 
@@ -211,13 +229,8 @@ fn record(
         let logged = metrics.names_unread();
         Ok(((metrics, logged), positions(agent, source, log)))
     };
-    let recorded = recorder.record(&from, work);
-    let (graph, (metrics, logged)) = recorded.map_err(|e| {
-        let fix = "set `graphs = false` to launch kernel by kernel";
-        candle_core::Error::Msg(format!(
-            "the update cannot be recorded as a graph: {e}; {fix}"
-        ))
-    })?;
+    let recorded = recorder.record(&from, work).map_err(unrecorded)?;
+    let (graph, (metrics, logged)) = recorded;
     recorder.launch(&graph, &from)?;
     Ok(Recorded {
         graph,
@@ -250,13 +263,10 @@ fn launch(
 /// What a graph of the agent's update moves: the log, the stream of minibatches, the agent's own streams.
 fn positions(agent: &mut dyn Agent, source: &mut dyn Source, log: &ScalarLog) -> Vec<Position> {
     let mut positions = vec![log.position(), Position::from(&*source.stream())];
-    if let Some(repeats) = agent.repeats() {
-        positions.extend(
-            repeats
-                .streams
-                .iter()
-                .map(|stream| Position::from(&**stream)),
-        );
-    }
+    let streams = agent
+        .repeats()
+        .into_iter()
+        .flat_map(|repeats| repeats.streams);
+    positions.extend(streams.map(|stream| Position::from(&*stream)));
     positions
 }

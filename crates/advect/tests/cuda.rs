@@ -139,27 +139,37 @@ fn lines(log: &str) -> Vec<serde_json::Map<String, Value>> {
     log.lines().map(line).collect()
 }
 
-/// More updates than metrics wait for, at intervals that are no multiple of it, and a replay that is full in the end.
+/// More updates than metrics wait for, at intervals that are no multiple of it, and a replay that is full in the end; with graphs, and
+/// kernel by kernel, with and without the transitions' numbers.
 #[test]
 fn a_run_logs_what_it_logs_on_the_cpu() {
     let Some(libraries) = standin() else { return };
-    let logged = |device| lines(&run("sac", device, &[], &libraries).0);
-    let (found, expected) = (logged("cuda"), logged("cpu"));
-    assert_eq!(found.len(), expected.len());
-    let mut compared = 0;
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!(found.keys().eq(expected.keys()), "{found:?} {expected:?}");
-        for (name, value) in expected {
-            let (found, value) = (found[name].as_f64().unwrap(), value.as_f64().unwrap());
-            let error = (found - value).abs();
-            assert!(
-                error < 1e-2 * value.abs().max(1.0),
-                "{name}: {found} and {value}"
-            );
-            compared += 1;
+    let runs: [(&str, &[&str]); 3] = [
+        ("sac", &[]),
+        ("dipo", &["n_diffusion=3", "action_steps=2", "steps=130"]),
+        ("fmer", &["steps=130"]),
+    ];
+    for (algo, settings) in runs {
+        let logged = |device| lines(&run(algo, device, settings, &libraries).0);
+        let (found, expected) = (logged("cuda"), logged("cpu"));
+        assert_eq!(found.len(), expected.len(), "{algo}");
+        let mut compared = 0;
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.keys().eq(expected.keys()), "{found:?} {expected:?}");
+            // evaluations of generative policies draw by the bits of what they see
+            let comparable = |name: &str| algo == "sac" || !name.starts_with("eval/");
+            for (name, value) in expected.iter().filter(|(name, _)| comparable(name)) {
+                let (found, value) = (found[name].as_f64().unwrap(), value.as_f64().unwrap());
+                let error = (found - value).abs();
+                assert!(
+                    error < 1e-2 * value.abs().max(1.0),
+                    "{algo}, {name}: {found} and {value}"
+                );
+                compared += 1;
+            }
         }
+        assert!(compared > 20, "{algo}: {compared}");
     }
-    assert!(compared > 20, "{compared}");
 }
 
 /// Algorithms whose updates are recorded, and settings with which they are small and each of their kinds is met more often than it is
@@ -303,12 +313,12 @@ const CALLS: [&str; 7] = [
 ];
 const AT_MOST: [(&str, [f64; 7]); 2] = [
     ("sac", [49.0, 28.0, 66.0, 0.0, 4.0, 2.0, 0.0]),
-    ("flame-m", [107.0, 39.0, 156.5, 12.0, 8.5, 20.0, 0.0]),
+    ("flame-m", [101.0, 39.0, 145.0, 12.0, 8.5, 14.5, 0.0]),
 ];
 /// In a graph two kernels more: the one that collects metrics, and the one that moves the positions of streams.
 const NODES_AT_MOST: [(&str, [f64; 7]); 2] = [
     ("sac", [51.0, 28.0, 64.0, 0.0, 4.0, 0.0, 0.0]),
-    ("flame-m", [109.0, 39.0, 142.0, 12.0, 14.0, 0.0, 0.0]),
+    ("flame-m", [103.0, 39.0, 136.0, 12.0, 14.0, 0.0, 0.0]),
 ];
 
 fn check(section: &str, calls: &Calls, algo: &str, at_most: [f64; 7]) {

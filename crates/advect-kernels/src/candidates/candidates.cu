@@ -1,0 +1,48 @@
+// Rows of candidates (`mod.rs`); a warp for each row.
+
+#define ROW_OF_WARP(row) unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / 32
+#define FOR_COLUMNS(c, width) for (unsigned c = threadIdx.x % 32; c < (width); c += 32)
+
+// The first candidate with the largest of its members' least scores: `q` `[members, rows, k]`, `candidates` `[rows, k, d]`.
+extern "C" __global__ void best_candidate(const float *q, const float *candidates, float *out, unsigned members,
+                                          unsigned rows, unsigned k, unsigned d) {
+  ROW_OF_WARP(row);
+  if (row >= rows)
+    return;
+  float score = -INFINITY;
+  unsigned best = k;
+  FOR_COLUMNS(c, k) {
+    float least = q[size_t(row) * k + c];
+    for (unsigned e = 1; e < members; e++)
+      least = fminf(least, q[(size_t(e) * rows + row) * k + c]);
+    if (best == k || least > score)
+      score = least, best = c;
+  }
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    float other = __shfl_xor_sync(0xffffffff, score, lanes);
+    unsigned at = __shfl_xor_sync(0xffffffff, best, lanes);
+    if (at < k && (best == k || other > score || (other == score && at < best)))
+      score = other, best = at;
+  }
+  FOR_COLUMNS(c, d) out[size_t(row) * d + c] = candidates[(size_t(row) * k + best) * d + c];
+}
+
+// softmax_c(q / temperature) of every row.
+extern "C" __global__ void softmax_rows(const float *q, const float *temperature, float *out, unsigned rows, unsigned k) {
+  ROW_OF_WARP(row);
+  if (row >= rows)
+    return;
+  const float *from = q + size_t(row) * k;
+  float *to = out + size_t(row) * k, inverse = 1.0f / temperature[0], top = -INFINITY, sum = 0.0f;
+  FOR_COLUMNS(c, k) top = fmaxf(top, from[c]);
+  for (int lanes = 16; lanes > 0; lanes /= 2)
+    top = fmaxf(top, __shfl_xor_sync(0xffffffff, top, lanes));
+  FOR_COLUMNS(c, k) {
+    float odds = expf(inverse * (from[c] - top));
+    to[c] = odds;
+    sum += odds;
+  }
+  for (int lanes = 16; lanes > 0; lanes /= 2)
+    sum += __shfl_xor_sync(0xffffffff, sum, lanes);
+  FOR_COLUMNS(c, k) to[c] /= sum;
+}

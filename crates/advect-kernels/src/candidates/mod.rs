@@ -1,0 +1,61 @@
+//! Several candidates per row: the best of them, and their weights.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+
+use candle_core::{D, Result, Tensor};
+
+use crate::error::shape_error;
+use crate::scalars::Scalar;
+
+/// The candidate with the largest of its members' least scores, the first of equal ones, without gradient.
+///
+/// # Shapes
+/// `scores` `[E, B, K]`, `candidates` `[B, K, d]`, f32, to `[B, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::candidates::best;
+/// use candle_core::{Device, Tensor};
+/// let scores = Tensor::new(&[[[1f32, 5.0, 3.0]], [[4.0, 0.0, 2.0]]], &Device::Cpu)?;
+/// let candidates = Tensor::new(&[[[10f32], [20.0], [30.0]]], &Device::Cpu)?;
+/// assert_eq!(best(&scores, &candidates)?.to_vec2::<f32>()?, [[30.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
+    let (rows, k, d) = candidates.dims3()?;
+    if scores.rank() != 3 || scores.dims()[1..] != [rows, k] {
+        let expected = format!("[E, {rows}, {k}]");
+        return Err(shape_error("best", "scores", scores.dims(), expected));
+    }
+    let (scores, candidates) = (scores.detach(), candidates.detach());
+    #[cfg(feature = "cuda")]
+    if scores.device().is_cuda() {
+        return cuda::best(&scores.contiguous()?, &candidates.contiguous()?);
+    }
+    let index = scores.min(0)?.argmax(D::Minus1)?.reshape((rows, 1, 1))?;
+    let index = index.broadcast_as((rows, 1, d))?.contiguous()?;
+    candidates.contiguous()?.gather(&index, 1)?.squeeze(1)
+}
+
+/// `softmax_k(q / temperature)` of every row, without gradient.
+///
+/// # Shapes
+/// `q` `[B, K]`, f32, to `[B, K]`.
+///
+/// # Errors
+/// If `q` is no matrix.
+pub fn softmax(q: &Tensor, temperature: &Scalar) -> Result<Tensor> {
+    q.dims2()?;
+    let q = q.detach();
+    #[cfg(feature = "cuda")]
+    if q.device().is_cuda() {
+        let temperature = temperature.to_tensor(q.device())?.detach();
+        return cuda::softmax(&q.contiguous()?, &temperature);
+    }
+    let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
+    let odds = temperature.recip()?.times(&above)?.exp()?;
+    odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)
+}
