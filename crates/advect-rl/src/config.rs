@@ -88,6 +88,9 @@ pub struct RunConfig {
     pub graphs: bool,
     /// Whether products on a CUDA device round their operands to TF32 (ten bits of fraction), for speed. No.
     pub tf32: bool,
+    /// Whether updates from a replay are made before the environments take their step, so that a CUDA device computes meanwhile: they
+    /// then learn from all transitions but the newest. No.
+    pub overlap: bool,
     /// Python that runs `gym:` environments; empty takes `$ADVECT_PYTHON`, else `python3`.
     pub python: String,
     /// Threads; 0 takes all cores available. Results do not depend on it.
@@ -116,6 +119,7 @@ impl Default for RunConfig {
             device: "auto".into(),
             graphs: true,
             tf32: false,
+            overlap: false,
             python: String::new(),
             threads: 0,
             log_every: 1_000,

@@ -250,9 +250,17 @@ impl Trainer {
                 act[index].into(),
             ));
         }
+        let is_replay = matches!(self.settings.data, Data::Replay(_));
+        let learns_first = is_replay && self.run.config().overlap;
+        if learns_first {
+            self.learn()?;
+        }
         self.vector_step(&act)?;
         self.state.counters.env_steps += self.envs.len() as u64;
-        self.learn()
+        match learns_first {
+            true => Ok(()),
+            false => self.learn(),
+        }
     }
 
     /// One update on a minibatch of demonstrations.

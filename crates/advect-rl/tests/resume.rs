@@ -92,6 +92,33 @@ fn stopped_and_resumed_runs_are_the_straight_run() {
     }
 }
 
+/// Updates before the environments' step: as many, of other transitions, and resumed to the same bits.
+#[test]
+fn updates_that_overlap_the_environments_resume_too() {
+    let dir = TempDir::new().unwrap();
+    let config = RunConfig {
+        overlap: true,
+        ..config(ENV)
+    };
+    let usual = straight(&dir.path().join("usual"));
+    let expected = straight_with(&dir.path().join("straight"), config.clone());
+    assert_eq!(expected.0.updates, usual.0.updates);
+    assert_ne!(expected.0.parameter_hash, usual.0.parameter_hash);
+    let run = RunDir::create(&dir.path().join("stopped"), config).unwrap();
+    let path = run.path().to_owned();
+    let flag = AtomicBool::new(false);
+    let stop = &mut StopAt {
+        at: 250,
+        flag: &flag,
+    };
+    assert!(trainer(run).unwrap().run(&flag, stop).unwrap().stopped);
+    assert_same(
+        &train(RunDir::open(&path).unwrap()).unwrap(),
+        &expected,
+        "overlap",
+    );
+}
+
 /// Copies the run directory at instants between checkpoints, as a killed process would leave it.
 struct Crash {
     run: PathBuf,
