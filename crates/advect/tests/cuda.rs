@@ -174,8 +174,9 @@ fn a_run_logs_what_it_logs_on_the_cpu() {
 
 /// Algorithms whose updates are recorded, and settings with which they are small and each of their kinds is met more often than it is
 /// rehearsed.
-const GRAPHS: [(&str, &[&str]); 8] = [
+const GRAPHS: [(&str, &[&str]); 9] = [
     ("sac", &[]),
+    ("sac", &["overlap=true"]),
     ("td3", &[]),
     ("flame-m", &["num_proposals=8", "delay_alpha_update=25"]),
     (
