@@ -27,6 +27,20 @@ pub fn init(threads: Option<usize>) -> Result<usize, KernelError> {
     Ok(threads)
 }
 
+/// Runs `work` with a pool of `threads` threads of its own, on one of them.
+///
+/// # Errors
+/// If a thread does not start.
+pub fn within<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, KernelError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+    let pool = pool.build().map_err(|error| KernelError::Invalid {
+        what: "thread pool".into(),
+        problem: error.to_string(),
+        fix: "use fewer threads".into(),
+    })?;
+    Ok(pool.install(work))
+}
+
 /// Runs `task(0) .. task(count - 1)`, on the pool where that pays.
 pub(crate) fn for_each(count: usize, task: impl Fn(usize) + Send + Sync) {
     if count <= 1 || rayon::current_num_threads() == 1 {

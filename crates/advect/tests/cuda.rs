@@ -246,6 +246,43 @@ fn a_resumed_run_has_the_bits_of_one_that_went_straight_through() {
     assert_eq!(resumed, straight);
 }
 
+/// Seeds at once have a stream of their own each, and their own graphs.
+#[test]
+fn seeds_at_once_are_the_runs_that_they_would_be_alone() {
+    let Some(libraries) = standin() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let train = |out: &Path, seeds: &[&str]| {
+        let begin = ["train", "flame-m", "--env", "Pendulum-v1", "--steps", "90"];
+        let settings = [
+            "hidden=[16, 16]",
+            "batch_size=16",
+            "num_proposals=8",
+            "warmup_transitions=40",
+            "replay_capacity=150",
+            "eval_episodes=1",
+        ];
+        let settings = settings.iter().flat_map(|setting| ["--set", *setting]);
+        let device = ["--device", "cuda"];
+        let args: Vec<&str> = begin.into_iter().chain(device).chain(settings).collect();
+        let mut command = advect(&args, Some(&libraries));
+        let output = command.args(seeds).arg("--out").arg(out).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    };
+    let result = |out: &Path, seed: u64| -> (Value, String) {
+        let run = out.join(format!("flame-m-Pendulum-v1-s{seed}"));
+        let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
+        let result: Value = serde_json::from_str(&read("result.json")).unwrap();
+        (result["parameter_hash"].clone(), read("metrics.jsonl"))
+    };
+    let [all, alone] = ["all", "alone"].map(|name| folder.path().join(name));
+    train(&all, &["--seeds", "1..4"]);
+    for seed in 1..=4 {
+        train(&alone, &["--seed", &seed.to_string()]);
+        assert_eq!(result(&all, seed), result(&alone, seed), "seed {seed}");
+    }
+    assert_ne!(result(&all, 1), result(&all, 2));
+}
+
 /// Another run, and nearly the same log in its first lines.
 #[test]
 fn tf32_rounds_products() {

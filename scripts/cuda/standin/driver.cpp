@@ -244,6 +244,8 @@ Result cuModuleLoadData(void **module, const void *) {
 Result cuModuleUnload(void *) { return OK; }
 Result cuModuleGetFunction(void **function, void *, const char *name) {
   static std::map<std::string, Function> found;
+  static std::mutex one;
+  std::lock_guard<std::mutex> guard(one);
   auto kernel = kernels().find(name);
   if (kernel == kernels().end()) {
     fprintf(stderr, "stand-in: there is no kernel %s\n", name);

@@ -155,6 +155,11 @@ impl Trainer {
         self.agent.as_mut()
     }
 
+    /// Where the agent computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The run directory.
     pub fn run_dir(&self) -> &RunDir {
         &self.run

@@ -4,6 +4,7 @@ use super::data::CollectArgs;
 use super::demos::DemosArgs;
 use super::modes::ModesArgs;
 use super::render::RenderArgs;
+use super::train::Seeds;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -105,6 +106,9 @@ pub struct TrainArgs {
     /// Master seed of every random stream
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
+    /// Seeds of several runs that train at the same time, both ends included; each is the run that --seed would make
+    #[arg(long, value_name = "A..B", conflicts_with_all = ["seed", "checkpoint"])]
+    pub seeds: Option<Seeds>,
     /// A setting of the run or the algorithm, `key=value` or `section.key=value`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,

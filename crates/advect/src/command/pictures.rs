@@ -1,8 +1,8 @@
 //! The pictures of a run directory.
 
 use advect::plot::{PlotError, learning_curve, write_svg};
-use advect::rl::{Agent, RunConfig};
-use advect::{bandit, compose, curves, device, multi_goal};
+use advect::rl::{Agent, RunConfig, Trainer};
+use advect::{bandit, compose, curves, multi_goal};
 use anyhow::Context;
 use candle_core::Device;
 use std::path::Path;
@@ -13,16 +13,15 @@ pub const CURVE_FILE: &str = "curve.svg";
 pub const POLICY_FILE: &str = "policy.svg";
 
 /// Draws everything that there is of a run; one line for each picture.
-pub fn draw_all(
-    run: &Path,
-    config: &RunConfig,
-    agent: &mut dyn Agent,
-) -> anyhow::Result<Vec<String>> {
-    let mut lines = vec![draw_curve(run, config)?];
-    let device = device::open(&config.device)?;
+pub fn draw_all(trainer: &mut Trainer) -> anyhow::Result<Vec<String>> {
+    let config = trainer.run_dir().config().clone();
+    let run = trainer.run_dir().path().to_owned();
+    // the agent's own: another one, opened anew, would be another stream
+    let device = trainer.device().clone();
+    let mut lines = vec![draw_curve(&run, &config)?];
     let (svg, summary) = match config.env.as_str() {
-        multi_goal::ID => draw_goals(config, agent, &device)?,
-        bandit::ID => draw_bandit(config, agent, &device)?,
+        multi_goal::ID => draw_goals(&config, trainer.agent(), &device)?,
+        bandit::ID => draw_bandit(&config, trainer.agent(), &device)?,
         _ => return Ok(lines),
     };
     let path = run.join(POLICY_FILE);

@@ -24,6 +24,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<ExitCode> {
         python: args.python.clone(),
         steps: Some(args.steps),
         seed: args.seed,
+        seeds: None,
         out: args.out.clone(),
         resume: args.resume.then_some(None),
         checkpoint: None,

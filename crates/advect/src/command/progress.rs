@@ -65,9 +65,15 @@ impl Shown {
 
     /// Shows how many episodes of a set are there.
     pub fn on_episode(&mut self, done: u32, total: u32, value: f64) {
+        self.on_many(done.into(), total.into(), || {
+            format!("episode {done} of {total} | return {value:.1}")
+        });
+    }
+
+    /// Shows how much of something is done, and a text about it.
+    pub fn on_many(&mut self, done: u64, total: u64, text: impl FnOnce() -> String) {
         if self.due() {
-            let text = format!("episode {done} of {total} | return {value:.1}");
-            self.show(done.into(), total.into(), text);
+            self.show(done, total, text());
         }
     }
 

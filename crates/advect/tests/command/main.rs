@@ -8,5 +8,6 @@ mod harness;
 mod pretrain;
 mod render;
 mod resume;
+mod seeds;
 mod threads;
 mod train;

@@ -1,5 +1,10 @@
 //! `advect train`.
 
+mod board;
+mod seeds;
+
+pub use seeds::Seeds;
+
 use super::again::INTERRUPTED;
 use super::args::TrainArgs;
 use super::progress::{Shown, clock};
@@ -26,14 +31,24 @@ enum Begin {
     Resume(PathBuf),
 }
 
+impl Begin {
+    /// The configuration that the run will have.
+    fn config(&self, request: &Request) -> anyhow::Result<RunConfig> {
+        Ok(match self {
+            Self::New(config) => config.clone(),
+            Self::Resume(run) => compose::reconfigure(run_dir::read_config(run)?, request)?,
+        })
+    }
+}
+
 /// `advect train`: trains a new run or goes on with one.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let request = request(args)?;
+    if let Some(seeds) = &args.seeds {
+        return seeds::run(args, &request, seeds);
+    }
     let begin = begin(args, &request)?;
-    let config = match &begin {
-        Begin::New(config) => config.clone(),
-        Begin::Resume(run) => compose::reconfigure(run_dir::read_config(run)?, &request)?,
-    };
+    let config = begin.config(&request)?;
     let threads = start_threads(Some(config.threads))?;
     let stop = stop_on_signals()?;
     EnvSource::of(&config).provide(&mut |line| eprintln!("{line}"))?;
@@ -214,7 +229,7 @@ fn finish(
         print(&stopped_line(outcome))?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    let pictures = pictures::draw_all(run, &config, trainer.agent())?;
+    let pictures = pictures::draw_all(trainer)?;
     if !quiet {
         pictures.iter().try_for_each(|line| print(line))?;
         print(&format!(
