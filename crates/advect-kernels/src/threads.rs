@@ -5,6 +5,9 @@ use rayon::prelude::*;
 
 use crate::error::KernelError;
 
+/// Queues to a CUDA device: streams that share one wait for each other, and the driver makes 8 where it is not told.
+const QUEUES: &str = "CUDA_DEVICE_MAX_CONNECTIONS";
+
 /// Sizes the global thread pool: `threads`, or as many as the process may use. Call once, before any tensor exists.
 ///
 /// Candle's own element-wise pool is held to one thread: two pools on the same cores fight each other.
@@ -15,7 +18,12 @@ pub fn init(threads: Option<usize>) -> Result<usize, KernelError> {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or(available).max(1);
     // SAFETY: called at the start of the program, before other threads read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    unsafe {
+        std::env::set_var("CANDLE_NUM_THREADS", "1");
+        if cfg!(feature = "cuda") && std::env::var_os(QUEUES).is_none() {
+            std::env::set_var(QUEUES, "32");
+        }
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

@@ -104,6 +104,7 @@ fn a_report_compares_algorithms_with_the_cpu() {
     let hashes = found["runs"]["hashes"].as_array().unwrap();
     assert_eq!(hashes[0], hashes[1]);
     assert_eq!(found["runs"]["full"]["env_steps"], 60);
+    assert_eq!(found["runs"]["seeds"]["same_hash"], true);
 }
 
 /// The log of a short run, and the hash of its parameters.

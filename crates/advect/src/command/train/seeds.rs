@@ -204,12 +204,12 @@ impl Share<'_> {
     /// which a CUDA device's cache of uploads belongs.
     fn one(&self, plan: Planned) -> anyhow::Result<Outcome> {
         kernels::threads::within(self.threads, || {
-            let (seed, began) = (plan.seed, Instant::now());
             let mut trainer = match plan.begin {
                 Begin::New(config) => compose::start(self.out, config)?,
                 Begin::Resume(run) => compose::resume(&run, &plan.request, None)?,
             };
-            let outcome = trainer.run(self.stop, &mut self.board.lane(seed))?;
+            let (began, lane) = (Instant::now(), &mut self.board.lane(plan.seed));
+            let outcome = trainer.run(self.stop, lane)?;
             let (config, run) = (trainer.run_dir().config().clone(), &outcome.run_dir);
             RunResult::new(&config, &outcome, began.elapsed().as_secs_f64()).write(run)?;
             if !outcome.stopped {
