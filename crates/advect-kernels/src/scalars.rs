@@ -200,6 +200,63 @@ impl Scalar {
         self.map(f64::ln, Tensor::log)
     }
 
+    /// `value`, kept on a CUDA device if that is where it is used.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn on(device: &Device, value: f64) -> Result<Self> {
+        match device.is_cuda() {
+            true => Ok(Self::Device(Tensor::new(&[value as f32], device)?)),
+            false => Ok(Self::Host(value)),
+        }
+    }
+
+    /// The value of a tensor of one number; a CUDA device is not waited for.
+    ///
+    /// # Errors
+    /// If it is no scalar.
+    pub fn of(value: &Tensor) -> Result<Self> {
+        match value.device().is_cuda() {
+            true => Ok(Self::Device(
+                value.detach().reshape(1)?.to_dtype(DType::F32)?,
+            )),
+            false => Ok(Self::Host(read(value)?)),
+        }
+    }
+
+    /// The sum of both.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn plus(&self, other: &Self) -> Result<Self> {
+        match (self, other) {
+            (Self::Host(a), Self::Host(b)) => Ok(Self::Host(a + b)),
+            (Self::Device(a), Self::Device(b)) => Ok(Self::Device((a + b)?)),
+            (Self::Device(a), Self::Host(b)) | (Self::Host(b), Self::Device(a)) => {
+                Ok(Self::Device((a + *b)?))
+            }
+        }
+    }
+
+    /// The larger of both.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn max(&self, other: &Self) -> Result<Self> {
+        match (self, other) {
+            (Self::Device(a), Self::Device(b)) => Ok(Self::Device(a.maximum(b)?)),
+            (x, Self::Host(least)) | (Self::Host(least), x) => x.at_least(*least),
+        }
+    }
+
+    /// The scalar, or `most` if that is smaller.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn at_most(&self, most: f64) -> Result<Self> {
+        self.map(|x| x.min(most), |x| x.minimum(most))
+    }
+
     /// The scalar, or `least` if that is larger.
     ///
     /// # Errors
@@ -249,6 +306,18 @@ impl Scalar {
                 Ok(())
             }
         }
+    }
+
+    /// Takes another value; a tensor of the device stays where it is.
+    ///
+    /// # Errors
+    /// See [`Scalar::times`].
+    pub fn set(&mut self, value: f64) -> Result<()> {
+        let value = match self {
+            Self::Host(_) => Self::Host(value),
+            Self::Device(at) => Self::on(at.device(), value)?,
+        };
+        self.assign(value)
     }
 
     /// Its value; waits for the device.

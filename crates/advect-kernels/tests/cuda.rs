@@ -5,7 +5,7 @@ use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
     ResidualMlp, candidates, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, pointwise,
-    random, rows::DeviceRows, scalars::ScalarLog, scalars::read_all, side_by_side,
+    random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
     squashed::Squashed, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
@@ -279,6 +279,35 @@ fn sums_of_columns() -> Result<()> {
             Ok(vec![value, y])
         },
     )
+}
+
+/// Within its bounds, at either of them, and with a measurement that is no number.
+#[test]
+fn a_controller() -> Result<()> {
+    let measured = Tensor::new(&[0.25f32, -100.0, 100.0, f32::NAN], &Device::Cpu)?;
+    let by = pointwise::Steering {
+        rate: 0.1,
+        target: 0.5,
+        low: -1.0,
+        high: 2.0,
+    };
+    let steer = |measured: &Tensor| -> Result<Vec<f64>> {
+        let value = Scalar::on(measured.device(), 1.5)?;
+        let steered = |i| {
+            let measured = Scalar::of(&measured.narrow(0, i, 1)?.contiguous()?)?;
+            pointwise::steered(&value, &measured, by)?.read()
+        };
+        (0..4).map(steered).collect()
+    };
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    for device in [Device::Cpu, gpu] {
+        let found = steer(&measured.to_device(&device)?)?;
+        for (found, expected) in found.iter().zip([1.525, 2.0, -1.0]) {
+            assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
+        }
+        assert!(found[3].is_nan());
+    }
+    Ok(())
 }
 
 /// Gradients on demand are those of candle's graph, and columns side by side are what candle concatenates.

@@ -175,7 +175,7 @@ fn a_run_logs_what_it_logs_on_the_cpu() {
 
 /// Algorithms whose updates are recorded, and settings with which they are small and each of their kinds is met more often than it is
 /// rehearsed.
-const GRAPHS: [(&str, &[&str]); 9] = [
+const GRAPHS: [(&str, &[&str]); 11] = [
     ("sac", &[]),
     ("sac", &["overlap=true"]),
     ("td3", &[]),
@@ -194,6 +194,20 @@ const GRAPHS: [(&str, &[&str]); 9] = [
     ),
     ("fpmd-r", &["n_gen=3", "best_of=4", "delay_alpha_update=25"]),
     ("fpmd-m", &["best_of=4", "delay_alpha_update=25"]),
+    ("fmer", &["num_candidates=4", "n_steps=3", "eval_best_of=4"]),
+    (
+        "fmer",
+        &[
+            "num_candidates=4",
+            "n_steps=3",
+            "eval_best_of=4",
+            "behaviour_best_of=2",
+            "floor_kappa=1",
+            "soft_backup=true",
+            "entropy_mode='weights'",
+            "wcfm_rows=2",
+        ],
+    ),
 ];
 
 #[test]

@@ -135,7 +135,7 @@ fn entropy_local(case: &Case) -> Result<Outputs> {
         tau: case.input("tau")?,
     };
     let probe = case.input("probe")?;
-    let alpha = case.config("alpha")?;
+    let alpha: f64 = case.config("alpha")?;
     let mut outputs = Outputs::new();
     for (name, probe) in [("exact", None), ("hutchinson", Some(&probe))] {
         let local = Local::at(&policy.net, policy.params.tensor(), &nodes, probe)?;
@@ -229,17 +229,18 @@ fn dual_steps(case: &Case) -> Result<Outputs> {
     let (rho, lr_t) = (case.config("rho")?, case.config("lr_temperature")?);
     let kappa = case.config("floor_kappa")?;
     let next_alpha = map(case, ["log_alpha", "entropy"], |log_alpha, entropy| {
-        dual::alpha_step(log_alpha, entropy, target, lr, alpha)
+        dual::alpha_step(&log_alpha.into(), &entropy.into(), target, lr, alpha)?.read()
     })?;
     let moved = map(case, ["log_temperature", "ess_fraction"], |log_t, e| {
-        dual::temperature_step(log_t, e, rho, lr_t, temperature)
+        dual::temperature_step(&log_t.into(), &e.into(), rho, lr_t, temperature)?.read()
     })?;
     let gaps = case.values("q_gap")?.iter();
-    let floored = moved.iter().zip(gaps);
-    let floored = floored.map(|(log_t, gap)| dual::floored(*log_t, kappa, f64::from(*gap)));
+    let floored = moved.iter().zip(gaps).map(|(log_t, gap)| {
+        dual::floored(&(*log_t).into(), kappa, &f64::from(*gap).into())?.read()
+    });
     let n = [next_alpha.len()];
     let single = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    let floored = single(&floored.collect::<Vec<f64>>());
+    let floored = single(&floored.collect::<candle_core::Result<Vec<f64>>>()?);
     Outputs::new()
         .with_values("log_alpha_next", &n, single(&next_alpha))?
         .with_values("log_temperature_next", &n, single(&moved))?
@@ -247,12 +248,17 @@ fn dual_steps(case: &Case) -> Result<Outputs> {
 }
 
 /// `step` of the elements of two inputs.
-fn map(case: &Case, names: [&str; 2], step: impl Fn(f64, f64) -> f64) -> Result<Vec<f64>> {
+fn map(
+    case: &Case,
+    names: [&str; 2],
+    step: impl Fn(f64, f64) -> candle_core::Result<f64>,
+) -> Result<Vec<f64>> {
     let (first, second) = (case.values(names[0])?, case.values(names[1])?);
     let pairs = first.iter().zip(second);
-    Ok(pairs
+    let moved: candle_core::Result<_> = pairs
         .map(|(a, b)| step(f64::from(*a), f64::from(*b)))
-        .collect())
+        .collect();
+    Ok(moved?)
 }
 
 fn critic_loss(case: &Case) -> Result<Outputs> {

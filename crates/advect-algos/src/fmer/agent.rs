@@ -2,6 +2,7 @@
 
 use advect_flow::VelocityNet;
 use advect_kernels::optim::AdamConfig;
+use advect_kernels::scalars::Scalar;
 use advect_kernels::{Activation, Params};
 use advect_rl::critic::{soft_value, td_target};
 use advect_rl::temperature::target_entropy;
@@ -11,8 +12,7 @@ use candle_core::{Device, Result, Tensor};
 use super::config::FmerConfig;
 use super::critic::next_action;
 use super::improvement::EntropyTerm;
-use super::mirror::scalar;
-use super::switches::{EntropyMode, Source};
+use super::switches::{Controller, EntropyMode, Source, TemperatureRule};
 use super::{dual, policy};
 use crate::dims::Dims;
 use crate::error::AlgoError;
@@ -25,8 +25,8 @@ use crate::off_policy::{ActorCritic, Networks, OffPolicyAgent, OffPolicyAlgorith
 pub struct Fmer {
     pub(super) config: FmerConfig,
     pub(super) net: VelocityNet,
-    log_alpha: f64,
-    pub(super) log_temperature: f64,
+    log_alpha: Scalar,
+    pub(super) log_temperature: Scalar,
 }
 
 /// A flow policy improved by mirror descent with an entropy constraint.
@@ -58,8 +58,8 @@ pub fn agent(
     let settings = config.off_policy.loop_settings();
     let table = config.clone();
     let fmer = Fmer {
-        log_alpha: config.init_alpha.ln(),
-        log_temperature: config.init_temperature.ln(),
+        log_alpha: Scalar::on(device, config.init_alpha.ln())?,
+        log_temperature: Scalar::on(device, config.init_temperature.ln())?,
         config,
         net,
     };
@@ -75,13 +75,19 @@ pub fn parameters(parts: &ActorCritic, source: Source) -> &Params {
 }
 
 impl Fmer {
-    /// Multiplier of the entropy.
-    pub fn alpha(&self) -> f64 {
+    /// Multiplier of the entropy; a CUDA device is not waited for.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn alpha(&self) -> Result<Scalar> {
         self.log_alpha.exp()
     }
 
-    /// Temperature of the mirror step, in units of Q.
-    pub fn temperature(&self) -> f64 {
+    /// Temperature of the mirror step, in units of Q; a CUDA device is not waited for.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn temperature(&self) -> Result<Scalar> {
         self.log_temperature.exp()
     }
 
@@ -116,7 +122,7 @@ impl Fmer {
             let (params, sampler) = (parts.policy.average().detached(), self.config.sampler());
             let next = next_action(&self.net, &params, next_obs, &z, &sampler, volume)?;
             let q = parts.critic.target_min_q(next_obs, &next.action)?;
-            soft_value(&q, &next.log_prob, self.alpha())?
+            soft_value(&q, &next.log_prob, self.alpha()?)?
         };
         parts.streams.next_action = stream;
         Ok(value)
@@ -166,14 +172,15 @@ impl Fmer {
         mode: EntropyMode,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let entropy = scalar(&term.entropy)?;
-        metrics.insert("temperature/entropy", entropy);
+        metrics.insert_tensor("temperature/entropy", &term.entropy)?;
         metrics.insert_tensor("policy/divergence", &term.divergence)?;
-        metrics.insert("temperature/alpha", self.alpha());
+        metrics.insert_scalar("temperature/alpha", &self.alpha()?)?;
         if mode != EntropyMode::Off && !self.config.fix_alpha {
             let target = target_entropy(self.config.target_entropy_scale, self.net.act_dim());
             let (lr, bounds) = (self.config.alpha_lr, self.config.alpha_bounds());
-            self.log_alpha = dual::alpha_step(self.log_alpha, entropy, target, lr, bounds);
+            let entropy = Scalar::of(&term.entropy)?;
+            let moved = dual::alpha_step(&self.log_alpha, &entropy, target, lr, bounds)?;
+            self.log_alpha.assign(moved)?;
         }
         Ok(())
     }
@@ -205,19 +212,29 @@ impl OffPolicyAlgorithm for Fmer {
         parts.update_averages(self.config.off_policy.ema_tau)
     }
 
+    /// The entropy's way into an update. An update that solves for its temperature reads the scores, and is not repeated.
+    fn kind(&self, updates: u64) -> Option<u64> {
+        let FmerConfig {
+            temperature,
+            ess_controller,
+            ..
+        } = self.config;
+        let solves = temperature == TemperatureRule::Ess && ess_controller == Controller::Bisection;
+        (!solves).then(|| self.config.entropy_mode_at(updates) as u64)
+    }
+
     fn save(&self, out: &mut StateDict) -> std::result::Result<(), StateError> {
-        out.put_scalar("log_alpha", self.log_alpha);
-        out.put_scalar("log_temperature", self.log_temperature);
+        out.put_scalar("log_alpha", self.log_alpha.read()?);
+        out.put_scalar("log_temperature", self.log_temperature.read()?);
         Ok(())
     }
 
     fn load(&mut self, from: &StateDict) -> std::result::Result<(), StateError> {
-        self.log_alpha = from.scalar("log_alpha")?;
-        self.log_temperature = from.scalar("log_temperature")?;
-        Ok(())
+        self.log_alpha.set(from.scalar("log_alpha")?)?;
+        Ok(self.log_temperature.set(from.scalar("log_temperature")?)?)
     }
 
     fn numbers(&self) -> Result<Vec<f64>> {
-        Ok(vec![self.log_alpha, self.log_temperature])
+        Ok(vec![self.log_alpha.read()?, self.log_temperature.read()?])
     }
 }

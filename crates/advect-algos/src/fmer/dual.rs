@@ -1,4 +1,9 @@
-//! Dual steps: the entropy's multiplier and the temperature of the mirror step (fmer.md sections 5.5 and 6).
+//! Dual steps: the entropy's multiplier and the temperature of the mirror step (fmer.md sections 5.5 and 6). Numbers of a CUDA device stay
+//! there.
+
+use advect_kernels::pointwise::{Steering, steered};
+use advect_kernels::scalars::Scalar;
+use candle_core::Result;
 
 /// Bounds of a positive number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,39 +29,61 @@ impl Bounds {
         }
     }
 
-    /// The logarithm within the bounds; NaN stays, so that the loop sees it.
-    fn clip_log(self, log_value: f64) -> f64 {
+    /// Moves a logarithm within them.
+    fn steering(self, rate: f64, target: f64) -> Steering {
         let (low, high) = self.logs();
-        match log_value {
-            value if value < low => low,
-            value if value > high => high,
-            value => value,
+        Steering {
+            rate,
+            target,
+            low,
+            high,
         }
     }
 }
 
 /// `log alpha <- clip(log alpha - lr (H - H_target))`: falls while the entropy is above its target.
-pub fn alpha_step(log_alpha: f64, entropy: f64, target: f64, lr: f64, bounds: Bounds) -> f64 {
-    bounds.clip_log(log_alpha - lr * (entropy - target))
-}
-
-/// `log T <- clip(log T + lr (rho - e))`: rises while the effective sample size is below its target.
-pub fn temperature_step(
-    log_temperature: f64,
-    ess_fraction: f64,
+///
+/// # Errors
+/// If the device fails; the same holds for every step here.
+pub fn alpha_step(
+    log_alpha: &Scalar,
+    entropy: &Scalar,
     target: f64,
     lr: f64,
     bounds: Bounds,
-) -> f64 {
-    bounds.clip_log(log_temperature + lr * (target - ess_fraction))
+) -> Result<Scalar> {
+    steered(log_alpha, entropy, bounds.steering(lr, target))
+}
+
+/// `log T <- clip(log T + lr (rho - e))`: rises while the effective sample size is below its target.
+///
+/// # Errors
+/// See [`alpha_step`].
+pub fn temperature_step(
+    log_temperature: &Scalar,
+    ess_fraction: &Scalar,
+    target: f64,
+    lr: f64,
+    bounds: Bounds,
+) -> Result<Scalar> {
+    steered(log_temperature, ess_fraction, bounds.steering(lr, target))
 }
 
 /// `log T <- (1 - rate) log T + rate log T_solved`.
-pub fn smoothed(log_temperature: f64, solved: f64, rate: f64) -> f64 {
-    log_temperature + rate * (solved.ln() - log_temperature)
+///
+/// # Errors
+/// See [`alpha_step`].
+pub fn smoothed(log_temperature: &Scalar, solved: f64, rate: f64) -> Result<Scalar> {
+    log_temperature.towards(&solved.ln().into(), rate)
 }
 
 /// `max(log T, log(kappa q_gap))`, which may exceed the largest temperature: a temperature below the critics' disagreement would amplify their noise.
-pub fn floored(log_temperature: f64, kappa: f64, q_gap: f64) -> f64 {
-    log_temperature.max((kappa * q_gap).ln())
+///
+/// # Errors
+/// See [`alpha_step`].
+pub fn floored(log_temperature: &Scalar, kappa: f64, q_gap: &Scalar) -> Result<Scalar> {
+    if kappa == 0.0 {
+        return Ok(log_temperature.clone());
+    }
+    log_temperature.max(&q_gap.affine(kappa, 0.0)?.ln()?)
 }

@@ -2,6 +2,7 @@
 
 use advect_flow::density::{Volume, standard_normal_entropy, trace, transport};
 use advect_flow::{Conditional, Grid, VelocityNet};
+use advect_kernels::scalars::Scalar;
 use candle_core::{DType, Result, Tensor};
 
 use crate::rows::repeat_rows;
@@ -172,8 +173,8 @@ impl Local {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn loss(&self, alpha: f64) -> Result<Tensor> {
-        self.rate()? * -alpha
+    pub fn loss(&self, alpha: impl Into<Scalar>) -> Result<Tensor> {
+        alpha.into().affine(-1.0, 0.0)?.times(&self.rate()?)
     }
 }
 

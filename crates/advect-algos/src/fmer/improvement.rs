@@ -1,6 +1,7 @@
 //! The policy's part of an update: candidates of one rollout, regression pairs, entropy (fmer.md sections 3 to 5).
 
 use advect_kernels::random;
+use advect_kernels::scalars::Scalar;
 use advect_rl::{Batch, Metrics};
 use candle_core::{DType, Result, Tensor};
 
@@ -42,7 +43,7 @@ pub(super) struct EntropyTerm {
 }
 
 impl EntropyTerm {
-    fn local(local: &Local, alpha: f64) -> Result<Self> {
+    fn local(local: &Local, alpha: Scalar) -> Result<Self> {
         Ok(Self {
             loss: Some(local.loss(alpha)?),
             ..Self::observed(local)?
@@ -202,7 +203,7 @@ impl Fmer {
             let (v, divergence) =
                 velocity_and_divergence(&self.net, &params, obs, u_tau, tau, probe)?;
             let local = Local::new(u_tau, &v, divergence)?;
-            (v, EntropyTerm::local(&local, self.alpha())?)
+            (v, EntropyTerm::local(&local, self.alpha()?)?)
         } else {
             let v = pairs.velocity(&self.net, &params)?;
             (v, self.entropy_term(parts, obs, pool, &params, mode)?)
@@ -257,7 +258,7 @@ impl Fmer {
             }),
             (EntropyMode::Local, _) => {
                 let local = self.local(parts, obs, pool, params)?;
-                EntropyTerm::local(&local, self.alpha())
+                EntropyTerm::local(&local, self.alpha()?)
             }
             _ if self.observes_h2() => {
                 EntropyTerm::observed(&self.local(parts, obs, pool, &params.detach())?)
@@ -323,9 +324,10 @@ impl Fmer {
         let z = pool.z.narrow(1, 0, 1)?.squeeze(1)?.narrow(0, 0, rows)?;
         let probe = self.divergence_probe(parts, &z)?;
         let n_steps = self.config.n_steps;
+        let by = self.alpha()?.affine(-1.0, 0.0)?;
         let unrolled = unrolled(&self.net, params, &obs, &z, n_steps, probe.as_ref())?;
         Ok(EntropyTerm {
-            loss: Some((&unrolled.entropy * -self.alpha())?),
+            loss: Some(by.times(&unrolled.entropy)?),
             entropy: unrolled.entropy,
             divergence: unrolled.divergence,
         })

@@ -1,6 +1,7 @@
 //! Advantages, weights of the mirror step, and the temperature that a set of advantages asks for (fmer.md sections 3.3,
 //! 5.3 and 6.2).
 
+use advect_kernels::scalars::Scalar;
 use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::dual::Bounds;
@@ -28,11 +29,15 @@ pub fn advantage(q: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// If the device fails.
-pub fn weights(advantage: &Tensor, temperature: f64, weighting: Weighting) -> Result<Tensor> {
+pub fn weights(
+    advantage: &Tensor,
+    temperature: impl Into<Scalar>,
+    weighting: Weighting,
+) -> Result<Tensor> {
     match weighting {
         Weighting::Softmax => softmax_weights(advantage, temperature),
         Weighting::Top1 => one_hot(&advantage.argmax(D::Minus1)?, advantage),
-        Weighting::Unnormalised => (advantage * temperature.recip())?.exp(),
+        Weighting::Unnormalised => temperature.into().recip()?.times(advantage)?.exp(),
     }
 }
 
@@ -53,8 +58,12 @@ fn one_hot(index: &Tensor, like: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// On a shape mismatch.
-pub fn entropy_scores(advantage: &Tensor, log_prob: &Tensor, alpha: f64) -> Result<Tensor> {
-    advantage - (log_prob * alpha)?
+pub fn entropy_scores(
+    advantage: &Tensor,
+    log_prob: &Tensor,
+    alpha: impl Into<Scalar>,
+) -> Result<Tensor> {
+    advantage - alpha.into().times(log_prob)?
 }
 
 /// The temperature at which the softmax of `scores` has a mean effective sample size of `target K`, by bisection of its

@@ -202,17 +202,17 @@ fn the_multiplier_falls_above_the_target_entropy_and_rises_below() -> TestResult
         };
         let (agent, _) = run(config, 1)?;
         assert_eq!(
-            agent.algorithm().alpha() < 0.1,
+            agent.algorithm().alpha()?.read()? < 0.1,
             falls,
             "{}",
-            agent.algorithm().alpha()
+            agent.algorithm().alpha()?.read()?
         );
     }
     let config = FmerConfig {
         fix_alpha: true,
         ..small()
     };
-    assert!((run(config, 2)?.0.algorithm().alpha() - 0.1).abs() < 1e-12);
+    assert!((run(config, 2)?.0.algorithm().alpha()?.read()? - 0.1).abs() < 1e-12);
     Ok(())
 }
 
@@ -223,7 +223,7 @@ fn the_temperature_is_constant_or_above_its_floor() -> TestResult {
         init_temperature: 0.25,
         ..small()
     };
-    assert!((run(config, 3)?.0.algorithm().temperature() - 0.25).abs() < 1e-12);
+    assert!((run(config, 3)?.0.algorithm().temperature()?.read()? - 0.25).abs() < 1e-12);
     let config = FmerConfig {
         init_temperature: 1e-3,
         floor_kappa: 2.0,
@@ -263,7 +263,9 @@ fn the_entropy_stops_at_its_step() -> TestResult {
             .all(|m| m.get("temperature/entropy").is_some())
     );
     assert!(
-        alphas[0] != alphas[1] && alphas[1] != alphas[2] && alphas[2] == agent.algorithm().alpha()
+        alphas[0] != alphas[1]
+            && alphas[1] != alphas[2]
+            && alphas[2] == agent.algorithm().alpha()?.read()?
     );
     Ok(())
 }

@@ -160,11 +160,11 @@ fn both_controllers_settle_on_the_target() -> Result<()> {
     let target = 0.517; // T / sigma = 1 in the table
     let integral = settle(|log_t, a| {
         let ess = fraction(a, log_t.exp())?;
-        Ok(temperature_step(log_t, ess, target, 0.02, BOUNDS))
+        temperature_step(&log_t.into(), &ess.into(), target, 0.02, BOUNDS)?.read()
     })?;
     let bisection = settle(|log_t, a| {
         let solved = solve_temperature(a, target, BOUNDS)?;
-        Ok(smoothed(log_t, solved, 0.05))
+        smoothed(&log_t.into(), solved, 0.05)?.read()
     })?;
     for (ess, t) in [integral, bisection] {
         assert!((ess - target).abs() < 0.02, "ESS/K settles at {ess}");
@@ -183,7 +183,8 @@ fn the_temperature_stops_at_its_floor_when_advantages_are_noise() -> Result<()> 
         let q2 = normals(&mut stream, 64, 16, 0.1)?;
         let gap = f64::from((&q1 - &q2)?.abs()?.mean_all()?.to_scalar::<f32>()?);
         let ess = fraction(&advantage(&q1.minimum(&q2)?)?, f64::exp(log_t))?;
-        log_t = floored(temperature_step(log_t, ess, 0.5, 0.02, BOUNDS), kappa, gap);
+        let moved = temperature_step(&log_t.into(), &ess.into(), 0.5, 0.02, BOUNDS)?;
+        log_t = floored(&moved, kappa, &gap.into())?.read()?;
         floor = kappa * gap;
         assert!(log_t.exp() >= floor * (1.0 - 1e-12));
     }

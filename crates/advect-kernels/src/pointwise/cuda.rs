@@ -1,8 +1,9 @@
-//! The sums on a CUDA device.
+//! The same on a CUDA device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CudaStorage, Layout, Result, Shape};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::Steering;
 use crate::cuda::{Module, buffer, count, elements, launch, view};
 
 const POINTWISE: Module = Module {
@@ -34,4 +35,49 @@ pub(super) fn gated_sum(
     launch!(device, POINTWISE, "gated_sum", elements(n);
         &x, &gate, &y, &mut out, &scale, &gain, &n);
     Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+}
+
+/// Of a value and a measurement `[1]`.
+pub(super) fn steered(value: &Tensor, measured: &Tensor, by: Steering) -> Result<Tensor> {
+    value.apply_op2_no_bwd(measured, &Steer(by))
+}
+
+struct Steer(Steering);
+
+impl CustomOp2 for Steer {
+    fn name(&self) -> &'static str {
+        "steered"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let problem = "a host steers its numbers itself";
+        Err(candle_core::Error::Msg(problem.into()))
+    }
+
+    fn cuda_fwd(
+        &self,
+        value: &CudaStorage,
+        value_layout: &Layout,
+        measured: &CudaStorage,
+        measured_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (device, shape) = (value.device().clone(), value_layout.shape().clone());
+        let (value, measured) = (view(value, value_layout)?, view(measured, measured_layout)?);
+        let Steering {
+            rate,
+            target,
+            low,
+            high,
+        } = self.0;
+        let mut out = buffer(&device, 1)?;
+        launch!(device, POINTWISE, "steered", elements(1);
+            &value, &measured, &mut out, &rate, &target, &low, &high);
+        Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+    }
 }

@@ -1,4 +1,4 @@
-//! Sums of columns with factors, in one pass and without gradient.
+//! Sums of columns with factors, and controllers of single numbers, in one pass and without gradient.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -51,6 +51,51 @@ pub fn gated_sum(x: &Tensor, gate: &Tensor, y: &Tensor, scale: f64, gain: f64) -
         gain: gain as f32,
     };
     x?.apply_op3_no_bwd(&gate?, &y?, &op)
+}
+
+/// An integral controller.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Steering {
+    /// How far a unit of deviation moves the number.
+    pub rate: f64,
+    /// What is to be measured.
+    pub target: f64,
+    /// Smallest value of the number.
+    pub low: f64,
+    /// Largest.
+    pub high: f64,
+}
+
+/// `clip(value + rate (target - measured), low, high)`; what is no number stays none, so that somebody sees it.
+///
+/// # Errors
+/// If the device fails.
+///
+/// ```
+/// use advect_kernels::pointwise::{Steering, steered};
+/// let by = Steering { rate: 0.1, target: 1.0, low: 0.0, high: 2.0 };
+/// assert_eq!(steered(&1.5.into(), &0.0.into(), by)?.read()?, 1.6);
+/// assert_eq!(steered(&1.5.into(), &(-9.0).into(), by)?.read()?, 2.0);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn steered(value: &Scalar, measured: &Scalar, by: Steering) -> Result<Scalar> {
+    match (value, measured) {
+        (Scalar::Host(value), measured) => {
+            let moved = value + by.rate * (by.target - measured.read()?);
+            Ok(Scalar::Host(match moved {
+                moved if moved < by.low => by.low,
+                moved if moved > by.high => by.high,
+                moved => moved,
+            }))
+        }
+        #[cfg(feature = "cuda")]
+        (Scalar::Device(value), measured) => {
+            let measured = measured.to_tensor(value.device())?;
+            cuda::steered(value, &measured, by).map(Scalar::Device)
+        }
+        #[cfg(not(feature = "cuda"))]
+        (Scalar::Device(_), _) => Err(candle_core::Error::NotCompiledWithCudaSupport),
+    }
 }
 
 fn check(op: &'static str, columns: &[(&'static str, &Tensor)]) -> Result<()> {
