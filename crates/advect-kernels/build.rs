@@ -6,7 +6,7 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "src/candidates/candidates.cu",
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 12] = [
     "src/random/random.cu",
     "src/rows/rows.cu",
     "src/squashed/squashed.cu",
+    "src/svgd/svgd.cu",
     "src/truncnorm/truncnorm.cu",
     "src/waves/waves.cu",
 ];

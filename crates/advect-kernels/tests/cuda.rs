@@ -4,9 +4,10 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, candidates, cuda, ensemble, graph::Recorder, logdet::log_abs_det_step, pointwise,
-    random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
-    squashed::Squashed, truncnorm::propose, waves::Waves,
+    ResidualMlp, candidates, cuda, ensemble, graph::Recorder, kernel_matrix::Bandwidth,
+    kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise, random, rows::DeviceRows,
+    scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side, squashed::Squashed, svgd,
+    truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -279,6 +280,48 @@ fn sums_of_columns() -> Result<()> {
             Ok(vec![value, y])
         },
     )
+}
+
+/// Both kernels, every way to a bandwidth, with distances that tie, and numbers of particles beyond a warp.
+#[test]
+fn directions_of_particles() -> Result<()> {
+    let ways = [
+        Bandwidth::MedianPerQuery,
+        Bandwidth::MedianPerState,
+        Bandwidth::Fixed(0.7),
+    ];
+    for (particles, kernel) in [
+        (1, RadialKernel::Rbf),
+        (7, RadialKernel::Imq),
+        (40, RadialKernel::Rbf),
+    ] {
+        let shape = [3, particles, 5];
+        let (y, g) = (normal("y", &[3, 4, 5])?, normal("g", &shape)?);
+        let a = ((normal("a", &shape)? * 2.0)?.round()? / 2.0)?;
+        let weight = normal("w", &[3, 4])?;
+        for way in &ways {
+            agree("svgd", &[&y, &a, &g, &weight], |x| {
+                let weights = [None, Some(x[3].as_tensor())];
+                let mut results = Vec::new();
+                for weight in weights {
+                    let found = svgd::direction(kernel, &x[0], &x[1], &x[2], way, weight)?;
+                    results.extend([
+                        found.phi,
+                        found.attraction,
+                        found.repulsion,
+                        found.bandwidth,
+                    ]);
+                }
+                Ok(results)
+            })?;
+        }
+    }
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    let x = normal("x", &[1, 2, 3])?.to_device(&gpu)?;
+    let h = Bandwidth::PerQuery(Tensor::new(&[[1f32, 0.0]], &gpu)?);
+    let refused = svgd::direction(RadialKernel::Rbf, &x, &x, &x, &h, None);
+    assert!(refused.unwrap_err().to_string().contains("above 0"));
+    Ok(())
 }
 
 /// Within its bounds, at either of them, and with a measurement that is no number.

@@ -1,6 +1,9 @@
 //! Stein variational gradient descent: the direction in which particles move towards a density known by its score.
 #![allow(unsafe_code)] // the kernel is generic over vector instructions
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
@@ -59,16 +62,32 @@ pub fn direction(
         other => {
             let h = other.resolve(y, a)?;
             check("h", &h, &queries)?;
-            Some(check_bandwidths(read(&h)?)?)
+            Some(h)
         }
     };
-    let weight = match weight {
-        Some(w) => {
-            check("weight", w, &queries)?;
-            read(w)?
+    if let Some(weight) = weight {
+        check("weight", weight, &queries)?;
+    }
+    #[cfg(feature = "cuda")]
+    if y.device().is_cuda() {
+        if let Bandwidth::PerQuery(h) = bandwidth {
+            check_bandwidths(read(h)?)?;
         }
-        None => vec![1.0; sizes.m * sizes.p],
-    };
+        let weight = weight.map_or_else(
+            || Tensor::ones(&queries, DType::F32, y.device()),
+            |w| Ok(w.clone()),
+        )?;
+        let points = cuda::Points {
+            y,
+            a,
+            g,
+            weight: &weight,
+            bandwidth: given.as_ref(),
+        };
+        return cuda::direction(kernel, &points, sizes);
+    }
+    let given = given.map(|h| check_bandwidths(read(&h)?)).transpose()?;
+    let weight = weight.map_or_else(|| Ok(vec![1.0; sizes.m * sizes.p]), read)?;
     let input = Input {
         kernel,
         y: read(y)?,
