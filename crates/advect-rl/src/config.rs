@@ -70,6 +70,19 @@ pub fn nearest_names<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
         .collect()
 }
 
+/// What the products of a CUDA device round their operands to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Products {
+    /// Nothing.
+    #[default]
+    F32,
+    /// TF32: ten bits of fraction.
+    Tf32,
+    /// bf16: seven bits of fraction.
+    Bf16,
+}
+
 /// Everything that fixes a training run; `config.toml` of the run directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(deny_unknown_fields, default)]
@@ -86,8 +99,8 @@ pub struct RunConfig {
     pub device: String,
     /// Whether updates on a CUDA device are recorded as graphs and launched by one call; the results are the same. Yes.
     pub graphs: bool,
-    /// Whether products on a CUDA device round their operands to TF32 (ten bits of fraction), for speed. No.
-    pub tf32: bool,
+    /// What products on a CUDA device round their operands to, for speed: `f32`, `tf32` (ten bits of fraction) or `bf16` (seven). f32.
+    pub products: Products,
     /// Whether updates from a replay are made before the environments take their step, so that a CUDA device computes meanwhile: they
     /// then learn from all transitions but the newest. No.
     pub overlap: bool,
@@ -118,7 +131,7 @@ impl Default for RunConfig {
             steps: 1_000_000,
             device: "auto".into(),
             graphs: true,
-            tf32: false,
+            products: Products::F32,
             overlap: false,
             python: String::new(),
             threads: 0,
@@ -146,6 +159,11 @@ impl RunConfig {
         let mut given: Table = text
             .parse()
             .map_err(|e: toml::de::Error| ConfigError::Syntax(e.to_string()))?;
+        // what it was called before there was more than one way to round
+        if let Some(Value::Boolean(rounded)) = given.remove("tf32") {
+            let products = if rounded { "tf32" } else { "f32" };
+            given.entry("products").or_insert_with(|| products.into());
+        }
         let agent = match given.remove("agent") {
             None => Table::new(),
             Some(Value::Table(agent)) => agent,

@@ -39,7 +39,7 @@ pub mod watch;
 pub use advect_envs::{EnvSpec, ImageShape};
 pub use agent::{ActMode, Agent, Metrics};
 pub use batch::Batch;
-pub use config::{ConfigError, RunConfig};
+pub use config::{ConfigError, Products, RunConfig};
 pub use critic::{CriticNet, TwinCritic};
 pub use demonstrations::Demonstrations;
 pub use error::{RunError, TrainError};

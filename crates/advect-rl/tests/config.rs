@@ -1,7 +1,7 @@
 //! Configurations: complete, reloadable, strict.
 
 use advect_rl::config::{apply_overrides, default_table, from_table, with_overrides};
-use advect_rl::{ConfigError, RunConfig};
+use advect_rl::{ConfigError, Products, RunConfig};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -187,6 +187,16 @@ fn a_malformed_run_configuration_is_refused() {
     );
     assert!(matches!(error("steps = \"5\""), ConfigError::WrongType { key, .. } if key == "steps"));
     assert!(matches!(error("agent = 3"), ConfigError::WrongType { key, .. } if key == "agent"));
+}
+
+#[test]
+fn the_switch_that_earlier_runs_had_is_read() {
+    let products = |text: &str| RunConfig::from_toml(text).unwrap().products;
+    assert_eq!(products("tf32 = true"), Products::Tf32);
+    assert_eq!(products("tf32 = false"), Products::F32);
+    assert_eq!(products("products = \"bf16\""), Products::Bf16);
+    let error = RunConfig::from_toml("products = \"fp8\"").unwrap_err();
+    assert!(error.to_string().contains("bf16"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use advect_rl::RunConfig;
+use advect_rl::{Products, RunConfig};
 use candle_core::Device;
 
 /// Why there is no such device.
@@ -55,19 +55,28 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
 /// As [`open`], and if the library of products refuses.
 pub fn open_for(config: &RunConfig) -> Result<Device, DeviceError> {
     let device = open(&config.device)?;
-    use_tf32(&device, config.tf32)?;
+    set_products(&device, config.products)?;
     Ok(device)
 }
 
-/// Whether products on a CUDA device round their operands to TF32; nothing on another.
+/// What products on a CUDA device round their operands to; nothing on another.
 ///
 /// # Errors
 /// If the library of products refuses.
-pub fn use_tf32(device: &Device, on: bool) -> Result<(), DeviceError> {
+pub fn set_products(device: &Device, products: Products) -> Result<(), DeviceError> {
     #[cfg(feature = "cuda")]
-    advect_kernels::cuda::set_tf32(device, on).map_err(|e| DeviceError::Missing(e.to_string()))?;
+    {
+        use advect_kernels::cuda;
+        let products = match products {
+            Products::F32 => cuda::Products::Exact,
+            Products::Tf32 => cuda::Products::Tf32,
+            Products::Bf16 => cuda::Products::Bf16,
+        };
+        let refused = |e: candle_core::Error| DeviceError::Missing(e.to_string());
+        cuda::set_products(device, products).map_err(refused)?;
+    }
     #[cfg(not(feature = "cuda"))]
-    let _ = (device, on);
+    let _ = (device, products);
     Ok(())
 }
 

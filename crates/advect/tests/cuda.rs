@@ -300,17 +300,23 @@ fn seeds_at_once_are_the_runs_that_they_would_be_alone() {
 
 /// Another run, and nearly the same log in its first lines.
 #[test]
-fn tf32_rounds_products() {
+fn tf32_and_bf16_round_products() {
     let Some(libraries) = standin() else { return };
-    let [with, without] = ["tf32=true", "tf32=false"]
-        .map(|setting| run("sac", "cuda", &[setting, "steps=60"], &libraries));
-    assert_ne!(with.1, without.1);
+    let [exact, tf32, bf16] = ["f32", "tf32", "bf16"].map(|products| {
+        let products = format!("products='{products}'");
+        run("sac", "cuda", &[&products, "steps=60"], &libraries)
+    });
     let q = |log: &str| lines(log)[0]["critic/q"].as_f64().unwrap();
-    let (found, expected) = (q(&with.0), q(&without.0));
-    assert!(
-        (found - expected).abs() < 1e-2 * expected.abs().max(1.0),
-        "{found} and {expected}"
-    );
+    let expected = q(&exact.0);
+    for rounded in [&tf32, &bf16] {
+        assert_ne!(rounded.1, exact.1);
+        let found = q(&rounded.0);
+        assert!(
+            (found - expected).abs() < 2e-2 * expected.abs().max(1.0),
+            "{found} and {expected}"
+        );
+    }
+    assert_ne!(tf32.1, bf16.1);
 }
 
 /// Calls of updates of HalfCheetah's size, per update.

@@ -6,21 +6,23 @@
 namespace {
 enum Operation { Plain = 0, Transposed = 1 };
 
-// CUBLAS_TF32_TENSOR_OP_MATH
-constexpr int TF32 = 3;
+// CUBLAS_TF32_TENSOR_OP_MATH, and what is rounded further
+constexpr int TF32 = 3, BF16 = 4;
+// CUBLAS_COMPUTE_32F_FAST_16BF and CUBLAS_COMPUTE_32F_FAST_TF32
+constexpr int FAST_BF16 = 75, FAST_TF32 = 77;
 
 struct Handle {
   void *stream = nullptr;
   int mode = 0;
 };
 
-// The ten leading bits of a fraction that TF32 keeps, rounded.
+// The leading bits of a fraction that TF32 (ten) or bf16 (seven) keeps, rounded.
 float rounded(float x, int mode) {
-  if (mode != TF32 || !std::isfinite(x))
+  if ((mode != TF32 && mode != BF16) || !std::isfinite(x))
     return x;
-  unsigned bits;
+  unsigned bits, half = mode == TF32 ? 0x1000u : 0x8000u;
   memcpy(&bits, &x, sizeof bits);
-  bits = (bits + 0x1000u) & ~0x1fffu;
+  bits = (bits + half) & ~(2 * half - 1);
   memcpy(&x, &bits, sizeof bits);
   return x;
 }
@@ -71,11 +73,12 @@ int cublasSgemm_v2(Handle *handle, int op_a, int op_b, int m, int n, int k, cons
 int cublasGemmStridedBatchedEx(Handle *handle, int op_a, int op_b, int m, int n, int k, const void *alpha, const void *a,
                                int type_a, int lda, long long stride_a, const void *b, int type_b, int ldb,
                                long long stride_b, const void *beta, void *c, int type_c, int ldc, long long stride_c,
-                               int batch, int, int) {
+                               int batch, int compute, int) {
   if (type_a != F32 || type_b != F32 || type_c != F32)
     return 15; // not supported
   float by = *static_cast<const float *>(alpha), with = *static_cast<const float *>(beta);
-  standin::call(handle->stream, "cublasGemmStridedBatchedEx", 0, [=, mode = handle->mode] {
+  int mode = compute == FAST_BF16 ? BF16 : compute == FAST_TF32 ? TF32 : handle->mode;
+  standin::call(handle->stream, "cublasGemmStridedBatchedEx", 0, [=] {
     for (long long e = 0; e < batch; e++)
       multiply(mode, op_a, op_b, m, n, k, by, static_cast<const float *>(a) + e * stride_a, lda,
                static_cast<const float *>(b) + e * stride_b, ldb, with, static_cast<float *>(c) + e * stride_c, ldc);

@@ -2,19 +2,19 @@
 #![allow(unsafe_code)] // launches and uninitialised buffers
 
 mod open;
+mod products;
 pub(crate) mod scalars;
 
 pub use open::{CudaMissing, Library, describe, libraries, open};
+pub(crate) use products::{Form, Matrix, Sizes, product};
+pub use products::{Products, set_products};
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::cublas::{
-    self, Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t,
-};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, LaunchConfig,
 };
-use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
-use candle_core::{DType, Device, Layout, Result, Storage, Tensor};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage};
+use candle_core::{DType, Layout, Result, Storage, Tensor};
 
 use crate::params::contiguous;
 
@@ -24,27 +24,6 @@ pub(crate) type Buffer = CudaSlice<f32>;
 pub(crate) type View<'a> = CudaView<'a, f32>;
 /// As [`View`], mutable.
 pub(crate) type ViewMut<'a> = CudaViewMut<'a, f32>;
-
-/// Products of f32 by tensor cores, which round their operands to TF32 (ten bits of fraction), or exact ones; nothing on another device.
-///
-/// # Errors
-/// If the library fails.
-pub fn set_tf32(device: &Device, on: bool) -> Result<()> {
-    use cublas::sys::{cublasMath_t, cublasSetMathMode};
-    let Device::Cuda(device) = device else {
-        return Ok(());
-    };
-    let mode = match on {
-        true => cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
-        false => cublasMath_t::CUBLAS_DEFAULT_MATH,
-    };
-    candle_core::cuda_backend::set_gemm_reduced_precision_f32(on);
-    let blas = device.cublas_handle();
-    // SAFETY: the handle is the device's own, and lives as long.
-    unsafe { cublasSetMathMode(*blas.handle(), mode) }
-        .result()
-        .map_err(candle_core::Error::wrap)
-}
 
 /// Threads of a block.
 const BLOCK: u32 = 256;
@@ -180,85 +159,4 @@ pub(crate) fn warps(rows: u32) -> LaunchConfig {
 /// A block for each 32 columns of each member.
 pub(crate) fn columns(width: u32, members: u32) -> LaunchConfig {
     blocks((width.div_ceil(32).max(1), members.max(1), 1))
-}
-
-/// A matrix in memory: its values, the distance of its rows, and that of the members' matrices.
-pub(crate) struct Matrix<'a> {
-    pub values: View<'a>,
-    pub ld: usize,
-    pub member_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// `[members, rows, width]`.
-    pub fn of_rows(values: View<'a>, rows: usize, width: usize) -> Self {
-        Self {
-            values,
-            ld: width,
-            member_stride: rows * width,
-        }
-    }
-}
-
-/// `out [members, rows, n] = left op(right)`, row-major.
-pub(crate) enum Form {
-    /// `left [rows, k] right [n, k]^T`.
-    Forward,
-    /// `left [rows, k] right [k, n]`.
-    Backward,
-    /// `left [k, rows]^T right [k, n]`.
-    Weight,
-}
-
-/// Rows, inner dimension, columns and members of a product.
-#[derive(Clone, Copy)]
-pub(crate) struct Sizes {
-    pub rows: usize,
-    pub k: usize,
-    pub n: usize,
-    pub members: usize,
-}
-
-/// A product for every member; the members' results lie `out_stride` apart.
-///
-/// # Errors
-/// If the library fails.
-pub(crate) fn product(
-    device: &CudaDevice,
-    form: Form,
-    left: &Matrix,
-    right: &Matrix,
-    out: &mut ViewMut,
-    out_stride: usize,
-    sizes: Sizes,
-) -> Result<()> {
-    use cublasOperation_t::{CUBLAS_OP_N as PLAIN, CUBLAS_OP_T as TRANSPOSED};
-    // the library counts by columns, so it computes the transposed product: its first operand is ours on the right
-    let (transa, transb) = match form {
-        Form::Forward => (TRANSPOSED, PLAIN),
-        Form::Backward => (PLAIN, PLAIN),
-        Form::Weight => (PLAIN, TRANSPOSED),
-    };
-    let gemm = GemmConfig {
-        transa,
-        transb,
-        m: sizes.n as i32,
-        n: sizes.rows as i32,
-        k: sizes.k as i32,
-        alpha: 1.0,
-        lda: right.ld as i32,
-        ldb: left.ld as i32,
-        beta: 0.0,
-        ldc: sizes.n as i32,
-    };
-    let batched = StridedBatchedConfig {
-        gemm,
-        batch_size: sizes.members as i32,
-        stride_a: right.member_stride as i64,
-        stride_b: left.member_stride as i64,
-        stride_c: out_stride as i64,
-    };
-    let blas = device.cublas_handle();
-    // SAFETY: the operands hold the matrices that `sizes` and their distances tell.
-    unsafe { blas.gemm_strided_batched(batched, &right.values, &left.values, out) }.w()
 }

@@ -196,6 +196,18 @@ pub struct ComputeArgs {
     pub threads: Option<u16>,
 }
 
+/// What products on a CUDA device round their operands to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProductsChoice {
+    /// Nothing.
+    #[default]
+    F32,
+    /// Ten bits of fraction.
+    Tf32,
+    /// Seven bits of fraction.
+    Bf16,
+}
+
 /// Device of the learner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
@@ -280,9 +292,9 @@ pub struct BenchArgs {
     /// Launch updates kernel by kernel on a CUDA device, not as graphs
     #[arg(long)]
     pub no_graphs: bool,
-    /// Round the operands of products to TF32 on a CUDA device
-    #[arg(long)]
-    pub tf32: bool,
+    /// What products on a CUDA device round their operands to
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub products: ProductsChoice,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ use advect::compose;
 use advect::device;
 use advect::machine::Machine;
 use advect::presets;
+use advect::rl::Products;
 use advect::timing::{
     TimingPlan, UpdateTiming, synthetic_demonstrations, time_graphs, time_updates,
 };
@@ -22,7 +23,7 @@ struct Report<'a> {
     threads: usize,
     device: &'static str,
     graphs: bool,
-    tf32: bool,
+    products: Products,
     plan: TimingPlan,
     batch_size: usize,
     settings: &'a toml::Table,
@@ -35,7 +36,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let threads = start_threads(args.compute.thread_count())?;
     let name = args.compute.device_name().unwrap_or_else(|| "auto".into());
     let device = device::open(&name)?;
-    device::use_tf32(&device, args.tf32)?;
+    let products = Products::from(args.products);
+    device::set_products(&device, products)?;
     let preset = presets::configured(&args.algo, "", args.preset.as_deref())?;
     let config = compose::configure_agent(&args.algo, &preset.agent, &settings(&args.settings))?;
     let dims = Dims {
@@ -61,7 +63,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         threads,
         device: if device.is_cpu() { "cpu" } else { "cuda" },
         graphs: as_graphs,
-        tf32: args.tf32 && !device.is_cpu(),
+        products: if device.is_cpu() {
+            Products::F32
+        } else {
+            products
+        },
         plan,
         batch_size: agent.loop_settings().batch_rows(),
         settings: &agent.config_toml(),

@@ -19,9 +19,10 @@ mod render;
 mod report;
 mod train;
 
+use advect::rl::Products;
 use again::{INTERRUPTED, Interrupted};
 use anyhow::Context;
-use args::{Cli, ComputeArgs, DeviceChoice, Verb};
+use args::{Cli, ComputeArgs, DeviceChoice, ProductsChoice, Verb};
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -100,6 +101,16 @@ impl DeviceChoice {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+        }
+    }
+}
+
+impl From<ProductsChoice> for Products {
+    fn from(choice: ProductsChoice) -> Self {
+        match choice {
+            ProductsChoice::F32 => Self::F32,
+            ProductsChoice::Tf32 => Self::Tf32,
+            ProductsChoice::Bf16 => Self::Bf16,
         }
     }
 }
