@@ -1,6 +1,7 @@
 //! The passes of a fused network on a GPU: a product per linear layer and one of our kernels behind it.
 
 mod backward;
+mod forward;
 pub(crate) mod ops;
 mod rows;
 mod tangent;
@@ -17,7 +18,7 @@ pub(crate) use tracked::TrackedSaved;
 use super::net::Linear;
 use super::stage::Stage;
 use crate::cuda::{
-    self, Buffer, Form, Matrix, Module, Sizes, View, buffer, count, elements, launch, warps,
+    self, Buffer, Form, Matrix, Module, Sizes, View, buffer, count, elements, launch,
 };
 use crate::mlp::Activation;
 
@@ -113,46 +114,6 @@ impl Pass<'_> {
         }
     }
 
-    /// `y [members, rows, out]`, and what its derivatives need.
-    ///
-    /// # Errors
-    /// If the device fails; so do all passes.
-    pub fn forward(&self, x: &Input) -> Result<(Arc<Buffer>, Saved)> {
-        let stages = &self.program.stages;
-        let mut saved = Saved {
-            inputs: Vec::new(),
-            curved: Vec::new(),
-        };
-        let (mut value, mut skip) = (None, None);
-        let mut at = 0;
-        while at < stages.len() {
-            match stages[at] {
-                Stage::Enter => skip = value.clone(),
-                Stage::Linear(layer) => {
-                    saved.inputs.push(value.clone());
-                    let mut z = self.product(layer, x, value.as_deref())?;
-                    let curved = matches!(stages.get(at + 1), Some(Stage::Activate(_)));
-                    if curved && self.program.norms.is_empty() {
-                        let slope = self.bias_activate(layer, &mut z, x.rows)?;
-                        saved.curved.push(Curved { slope, norm: None });
-                        at += 1;
-                    } else {
-                        self.add_bias(layer, &mut z, x.rows)?;
-                    }
-                    value = Some(Arc::new(z));
-                }
-                Stage::Activate(index) => {
-                    let (out, curved) = self.activate(index, made(&value)?)?;
-                    saved.curved.push(curved);
-                    value = Some(Arc::new(out));
-                }
-                Stage::Add => value = Some(Arc::new(self.add(made(&skip)?, made(&value)?)?)),
-            }
-            at += 1;
-        }
-        Ok((value.ok_or_else(empty)?, saved))
-    }
-
     /// `value W^T`; the first layer reads `x`.
     fn product(&self, layer: usize, x: &Input, value: Option<&Buffer>) -> Result<Buffer> {
         let left = self.rows(x, value, self.linear(layer).inputs);
@@ -203,47 +164,9 @@ impl Pass<'_> {
         ])
     }
 
-    fn add_bias(&self, layer: usize, z: &mut Buffer, rows: usize) -> Result<()> {
-        let [bias, stride, rows, width, n] = self.places(layer, rows)?;
-        launch!(self.device, DENSE, "add_bias", elements(n);
-            z, &self.params, &bias, &stride, &rows, &width, &n);
-        Ok(())
-    }
-
-    /// `z <- a(z + b)`; the slopes.
-    fn bias_activate(&self, layer: usize, z: &mut Buffer, rows: usize) -> Result<Buffer> {
-        let [bias, stride, rows, width, n] = self.places(layer, rows)?;
-        let mut slope = buffer(self.device, n as usize)?;
-        let activation = self.activation();
-        launch!(self.device, DENSE, "bias_activate", elements(n);
-            z, &mut slope, &self.params, &bias, &stride, &rows, &width, &activation, &n);
-        Ok(slope)
-    }
-
     /// Width of the activation stages: those of a network whose activations stand apart from its layers are all alike.
     fn hidden(&self) -> usize {
         self.linear(0).outputs
-    }
-
-    /// LayerNorm where there is one, and activation.
-    fn activate(&self, index: usize, z: &Buffer) -> Result<(Buffer, Curved)> {
-        let n = count(z.len())?;
-        let (mut out, mut slope) = (buffer(self.device, z.len())?, buffer(self.device, z.len())?);
-        let activation = self.activation();
-        let Some(norm) = self.norm(index)? else {
-            launch!(self.device, DENSE, "activate", elements(n);
-                z, &mut out, &mut slope, &activation, &n);
-            return Ok((out, Curved { slope, norm: None }));
-        };
-        let (width, eps) = (count(self.hidden())?, self.program.eps);
-        let rows = n / width;
-        let mut normed = buffer(self.device, z.len())?;
-        let mut scale = buffer(self.device, rows as usize)?;
-        launch!(self.device, DENSE, "norm_activate", warps(rows);
-            z, &mut out, &mut slope, &mut normed, &mut scale, &self.params, &norm, &eps,
-            &activation, &rows, &width);
-        let norm = Some(Normed { normed, scale });
-        Ok((out, Curved { slope, norm }))
     }
 
     /// Place of a stage's LayerNorm in the parameters.

@@ -46,13 +46,42 @@ extern "C" __global__ void add_bias(float *z, const float *params, unsigned bias
   FOR_EACH(i, n) z[i] += params[i / width / rows * stride + bias + i % width];
 }
 
-// z -> a(z + b) in place, and slope = a'(z + b).
+// z -> a(z + b) in place, and slope = a'(z + b) where somebody wants it.
 extern "C" __global__ void bias_activate(float *z, float *slope, const float *params, unsigned bias, unsigned stride,
                                          unsigned rows, unsigned width, int activation, unsigned n) {
   FOR_EACH(i, n) {
     Curve found = curve_at(activation, z[i] + params[i / width / rows * stride + bias + i % width]);
     z[i] = found.value;
-    slope[i] = found.slope;
+    if (slope)
+      slope[i] = found.slope;
+  }
+}
+
+// A layer of few outputs, a thread for each: a(W x + b), or W x + b for a negative activation, and a' where somebody wants it. Members have
+// inputs of their own if `own_rows`.
+extern "C" __global__ void narrow_layer(const float *x, const float *params, float *out, float *slope, unsigned weight,
+                                        unsigned bias, unsigned stride, unsigned inputs, unsigned width, unsigned rows,
+                                        unsigned own_rows, int activation, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned row = i / width, o = i % width;
+    const float *own = params + (size_t)(row / rows) * stride, *w = own + weight + (size_t)o * inputs;
+    const float *from = x + (size_t)(own_rows ? row : row % rows) * inputs;
+    float sums[4] = {own[bias + o], 0.0f, 0.0f, 0.0f};
+    unsigned whole = inputs / 4 * 4;
+    for (unsigned c = 0; c < whole; c += 4)
+      for (unsigned k = 0; k < 4; k++)
+        sums[k] = fmaf(from[c + k], w[c + k], sums[k]);
+    for (unsigned c = whole; c < inputs; c++)
+      sums[0] = fmaf(from[c], w[c], sums[0]);
+    float z = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    if (activation < 0) {
+      out[i] = z;
+      continue;
+    }
+    Curve found = curve_at(activation, z);
+    out[i] = found.value;
+    if (slope)
+      slope[i] = found.slope;
   }
 }
 

@@ -287,9 +287,10 @@ impl<N: Fused> CustomOp2 for ForwardOp<N> {
         x: &CudaStorage,
         x_l: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let (y, shape, saved) = cuda_ops::forward(&self.network.program(), (p, p_l), (x, x_l))?;
+        let program = self.network.program();
+        let (y, shape, saved) = cuda_ops::forward(&program, (p, p_l), (x, x_l), self.keep)?;
         if let Ok(mut slot) = self.saved.lock() {
-            *slot = self.keep.then_some(Kept::Cuda(saved));
+            *slot = saved.map(Kept::Cuda);
         }
         Ok((y, shape))
     }

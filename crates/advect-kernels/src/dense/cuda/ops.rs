@@ -58,10 +58,18 @@ fn joined(device: &CudaDevice, parts: &[&Buffer]) -> Result<Buffer> {
     Ok(all)
 }
 
-/// `y`, and what the backward pass needs.
-pub(crate) fn forward(program: &Program, p: On, x: On) -> Result<(CudaStorage, Shape, Saved)> {
+/// `y`, and what the backward pass needs where there will be one.
+pub(crate) fn forward(
+    program: &Program,
+    p: On,
+    x: On,
+    keep: bool,
+) -> Result<(CudaStorage, Shape, Option<Saved>)> {
     let (pass, input) = (pass(program, p)?, input(x)?);
-    let (y, saved) = pass.forward(&input)?;
+    let (y, saved) = match keep {
+        true => pass.forward(&input).map(|(y, saved)| (y, Some(saved)))?,
+        false => (pass.value(&input)?, None),
+    };
     let shape = with_members(p.1, &[input.rows, program.outputs()]);
     Ok((stored(owned(y), pass.device), shape, saved))
 }
@@ -126,7 +134,7 @@ pub(crate) fn candidates(
         rows: states * per_state,
         per_member: false,
     };
-    let (y, _) = pass.forward(&input)?;
+    let y = pass.value(&input)?;
     let shape = with_members(p.1, &[states, per_state, program.outputs()]);
     Ok((stored(owned(y), pass.device), shape))
 }
