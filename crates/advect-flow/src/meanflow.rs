@@ -1,5 +1,6 @@
 //! MeanFlow: average velocities and their training target (Geng et al., arXiv 2505.13447), noise-up time.
 
+use advect_kernels::pointwise;
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::expect_dims;
@@ -37,7 +38,7 @@ pub fn target(
         times: [0.0, 1.0],
     };
     let (_, jvp) = net.jvp(params, obs, z, [r, t], tangent)?;
-    let span = (t - r)?.clamp(0.0, 1.0)?.unsqueeze(1)?;
+    let span = pointwise::clamp(&(t - r)?, 0.0, 1.0)?.unsqueeze(1)?;
     let target = (v - jvp.broadcast_mul(&span)?)?.detach();
     Ok(MeanFlowTarget { jvp, target })
 }

@@ -1,6 +1,7 @@
 //! Generation: from noise to data along a (mean-)velocity field.
 
 use advect_kernels::ode::{self, Solver};
+use advect_kernels::pointwise;
 use candle_core::{Result, Tensor};
 
 use crate::field::{Field, Grid, Span};
@@ -32,7 +33,7 @@ pub fn trajectory(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Vec<Ten
 }
 
 fn step(field: &impl Field, x: &Tensor, span: Span) -> Result<Tensor> {
-    x + (field.value(x, span)? * span.length())?
+    pointwise::step(x, &field.value(x, span)?, span.length())
 }
 
 /// Integrates an instantaneous velocity with any fixed-step solver; any shape that the field takes.

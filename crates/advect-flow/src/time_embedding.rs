@@ -259,6 +259,27 @@ impl TimeEmbedding {
         normed.broadcast_mul(&weight)?.broadcast_add(&bias)
     }
 
+    /// Whether [`TimeEmbedding::forward_many`] can embed several times at once.
+    pub(crate) fn is_batched(&self) -> bool {
+        self.mlp.is_some() && !self.layer_norm
+    }
+
+    /// Several times, each with parameters of its own, which lie behind one another: an ensemble of embeddings.
+    ///
+    /// # Shapes
+    /// `params` `[m num_params]`, `times` `m` of `[B]` to `[m, B, dim]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub(crate) fn forward_many(&self, params: &Tensor, times: &[&Tensor]) -> Result<Tensor> {
+        let features = self.features.value(&Tensor::cat(times, 0)?)?;
+        let features = features.reshape((times.len(), (), self.features.dim()))?;
+        match &self.mlp {
+            Some(mlp) => mlp.forward(&params.reshape((times.len(), ()))?, &features),
+            None => Ok(features),
+        }
+    }
+
     /// The embedding and its derivative in `t`, without gradient.
     ///
     /// # Shapes

@@ -277,7 +277,10 @@ fn sums_of_columns() -> Result<()> {
         |x| {
             let value = pointwise::minus_scaled(&x[0], &x[1], &0.3.into())?;
             let y = pointwise::gated_sum(&x[2], &x[3], &value, 0.5, 0.99)?;
-            Ok(vec![value, y])
+            let moved = pointwise::step(&x[0].detach(), &x[1].detach(), -0.3)?;
+            let tracked = pointwise::step(&x[0], &x[1], -0.3)?;
+            let clamped = pointwise::clamp(&x[0], -0.5, 0.7)?;
+            Ok(vec![value, y, moved, tracked, clamped])
         },
     )
 }
@@ -353,6 +356,28 @@ fn a_controller() -> Result<()> {
     Ok(())
 }
 
+/// Parts of one row and of several matrices, and the gradient of one part.
+#[test]
+fn parts_side_by_side() -> Result<()> {
+    let inputs = [
+        &normal("rows", &[ROWS, 3])?,
+        &normal("shared", &[1, 2])?,
+        &normal("matrices", &[2, ROWS, 4])?,
+        &normal("shared matrices", &[3, 1, 2])?,
+    ];
+    agree("side by side", &inputs, |inputs| {
+        let held = inputs.iter().map(|x| x.detach()).collect::<Vec<_>>();
+        let mut results = vec![side_by_side(&held.iter().collect::<Vec<_>>())?];
+        for own in [0, 2] {
+            let mut parts: Vec<&Tensor> = held.iter().collect();
+            parts[own] = &inputs[own];
+            let joined = side_by_side(&parts)?;
+            results.extend(gradients(&joined, &inputs[own..=own])?);
+        }
+        Ok(results)
+    })
+}
+
 /// Gradients on demand are those of candle's graph, and columns side by side are what candle concatenates.
 #[test]
 fn pullbacks() -> Result<()> {
@@ -364,7 +389,7 @@ fn pullbacks() -> Result<()> {
         &normal("right", &[ROWS, INPUTS - 3])?,
     ];
     agree("pullback", &inputs, |inputs| {
-        let x = side_by_side(&inputs[1], &inputs[2])?;
+        let x = side_by_side(&[&inputs[1], &inputs[2]])?;
         let (y, pullback) = mlp.forward_with_pullback(&inputs[0], &x)?;
         let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
         let (_, again) = mlp.forward_with_pullback(&inputs[0], &x)?;

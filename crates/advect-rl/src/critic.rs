@@ -59,10 +59,7 @@ impl CriticNet {
     /// # Errors
     /// If the shapes do not fit.
     pub fn q_values(&self, params: &Tensor, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
-        let x = match obs.track_op() || act.track_op() {
-            true => Tensor::cat(&[obs, act], D::Minus1)?,
-            false => side_by_side(obs, act)?,
-        };
+        let x = side_by_side(&[obs, act])?;
         self.mlp.forward(params, &x)?.squeeze(D::Minus1)
     }
 
@@ -79,7 +76,7 @@ impl CriticNet {
         obs: &Tensor,
         act: &Tensor,
     ) -> Result<(Tensor, QPullback)> {
-        let x = side_by_side(obs, act)?;
+        let x = side_by_side(&[&obs.detach(), &act.detach()])?;
         let (q, pullback) = self.mlp.forward_with_pullback(params, &x)?;
         let obs_dim = self.obs_dim;
         Ok((q.squeeze(D::Minus1)?, QPullback { pullback, obs_dim }))

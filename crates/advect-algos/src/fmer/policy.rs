@@ -2,7 +2,7 @@
 
 use advect_flow::sampler::{integrate, trajectory};
 use advect_flow::{Candidates, Grid, NetConfig, VelocityNet};
-use advect_kernels::{Activation, Precision};
+use advect_kernels::{Activation, Precision, pointwise};
 use candle_core::{Result, Tensor};
 
 /// The velocity network `v_theta(u, tau, s)` of section 2.3, inputs `[u, s, Fourier(tau)]`.
@@ -86,7 +86,7 @@ impl Sampler {
     /// # Errors
     /// If the device fails.
     pub fn clamp(&self, latent: &Tensor) -> Result<Tensor> {
-        latent.clamp(-self.latent_clip, self.latent_clip)
+        pointwise::clamp(latent, -self.latent_clip, self.latent_clip)
     }
 
     fn grid(&self) -> Grid {

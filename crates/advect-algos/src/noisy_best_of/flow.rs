@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use advect_kernels::{ParamLayout, Precision};
+use advect_kernels::{ParamLayout, Precision, pointwise};
 use candle_core::{Result, Tensor};
 
 use super::config::NoisyBestOfConfig;
@@ -81,7 +81,7 @@ impl FlowPolicy {
         let act = self
             .generator
             .candidates(params, obs, &zero, 1, precision)?;
-        act.squeeze(1)?.clamp(-1.0, 1.0)
+        pointwise::clamp(&act.squeeze(1)?, -1.0, 1.0)
     }
 }
 
@@ -102,7 +102,7 @@ impl Policy for FlowPolicy {
         let xi = normals.draw(shape, obs.device())?;
         let candidates = self.generate(params, obs, &xi, precision)?;
         if self.clip_candidates {
-            return candidates.clamp(-1.0, 1.0);
+            return pointwise::clamp(&candidates, -1.0, 1.0);
         }
         Ok(candidates)
     }

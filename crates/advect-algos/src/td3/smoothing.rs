@@ -1,5 +1,6 @@
 //! Actions with noise, kept in the box.
 
+use advect_kernels::pointwise;
 use candle_core::{Result, Tensor};
 
 /// `clip(a + clip(std eps, -noise_clip, noise_clip), -1, 1)`, eq. (14): the target's action, and with an infinite `noise_clip` the behaviour's.
@@ -19,6 +20,6 @@ use candle_core::{Result, Tensor};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn noisy(act: &Tensor, eps: &Tensor, std: f64, noise_clip: f64) -> Result<Tensor> {
-    let noise = (eps * std)?.clamp(-noise_clip, noise_clip)?;
-    (act + noise)?.clamp(-1.0, 1.0)
+    let noise = pointwise::clamp(&(eps * std)?, -noise_clip, noise_clip)?;
+    pointwise::clamp(&(act + noise)?, -1.0, 1.0)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use advect_kernels::side_by_side;
 use candle_core::{Result, Tensor};
 
 use super::{FlowNet, InputOrder, Tangent, slice};
@@ -22,17 +23,20 @@ impl<const T: usize> FlowNet<T> {
         Tensor::zeros((obs.dim(0)?, width), obs.dtype(), obs.device())
     }
 
-    /// Embedded times, each `[rows, e]`; a time of shape `[1]` is embedded once and repeated.
-    pub(super) fn embed(
-        &self,
-        params: &Tensor,
-        times: [&Tensor; T],
-        rows: usize,
-    ) -> Result<Vec<Tensor>> {
-        let embed = |(t, range): (&Tensor, &Range<usize>)| {
-            let embedding = self.config.time.forward(&slice(params, range)?, t)?;
-            repeat_rows(&embedding, rows)
-        };
+    /// Embedded times as parts of a row: `[rows, e]`, or `[1, e]` for a time that all rows share; several times of one shape together.
+    pub(super) fn embed(&self, params: &Tensor, times: [&Tensor; T]) -> Result<Vec<Tensor>> {
+        let embedding = &self.config.time;
+        let alike = times
+            .windows(2)
+            .all(|pair| pair[0].dims() == pair[1].dims());
+        if T > 1 && alike && embedding.is_batched() {
+            let together = self.time_ranges[0].start..self.time_ranges[T - 1].end;
+            return Ok(vec![
+                embedding.forward_many(&slice(params, &together)?, &times)?,
+            ]);
+        }
+        let embed =
+            |(t, range): (&Tensor, &Range<usize>)| embedding.forward(&slice(params, range)?, t);
         times
             .into_iter()
             .zip(&self.time_ranges)
@@ -48,7 +52,7 @@ impl<const T: usize> FlowNet<T> {
             InputOrder::LatentFirst => [z, obs, times],
             InputOrder::LatentTimeObs => [z, times, obs],
         };
-        Tensor::cat(&parts.concat(), 1)
+        side_by_side(&parts.concat())
     }
 
     pub(super) fn input(
@@ -59,7 +63,7 @@ impl<const T: usize> FlowNet<T> {
         times: [&Tensor; T],
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
-        let embedded = self.embed(params, times, obs.dim(0)?)?;
+        let embedded = self.embed(params, times)?;
         self.join(&self.encode(params, obs)?, &[z], &embedded)
     }
 
@@ -74,24 +78,27 @@ impl<const T: usize> FlowNet<T> {
     ) -> Result<(Tensor, Tensor)> {
         self.check(params, obs, z)?;
         expect_dims("velocity network", "z_dot", tangent.z, z.dims())?;
-        let rows = obs.dim(0)?;
         let (mut values, mut dots) = (Vec::new(), Vec::new());
         for ((t, range), rate) in times.iter().zip(&self.time_ranges).zip(tangent.times) {
-            let embedding = &self.config.time;
-            let (value, dot) = embedding.forward_with_dot(&slice(params, range)?, t)?;
-            values.push(repeat_rows(&value, rows)?);
-            dots.push(repeat_rows(&(dot * rate)?, rows)?);
+            let (embedding, params) = (&self.config.time, slice(params, range)?);
+            let (value, dot) = match rate {
+                0.0 => {
+                    let value = embedding.forward(&params, t)?;
+                    let dot = value.zeros_like()?;
+                    (value, dot)
+                }
+                1.0 => embedding.forward_with_dot(&params, t)?,
+                rate => {
+                    let (value, dot) = embedding.forward_with_dot(&params, t)?;
+                    (value, (dot * rate)?)
+                }
+            };
+            values.push(value);
+            dots.push(dot);
         }
         Ok((
             self.join(&self.encode(params, obs)?, &[z], &values)?,
             self.join(&self.still_obs(obs)?, &[tangent.z], &dots)?,
         ))
-    }
-}
-
-fn repeat_rows(row: &Tensor, rows: usize) -> Result<Tensor> {
-    match row.dims2()? {
-        (1, width) => row.broadcast_as((rows, width)),
-        _ => Ok(row.clone()),
     }
 }

@@ -225,7 +225,7 @@ impl<const T: usize> FlowNet<T> {
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
         let params = params.detach();
-        let embedded = self.embed(&params, times, obs.dim(0)?)?;
+        let embedded = self.embed(&params, times)?;
         let obs = self.encode(&params, &obs.detach())?;
         let context = self.join(&obs, &[], &embedded)?;
         self.trunk.forward_shared(

@@ -14,8 +14,6 @@ mod weights;
 
 pub(crate) use check::{expect_candidates, expect_last, expect_tangent};
 #[cfg(feature = "cuda")]
-pub(crate) use cuda::ops::side_by_side as cuda_side_by_side;
-#[cfg(feature = "cuda")]
 pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
 pub(crate) use layer::Step;
 pub(crate) use net::{Form, Linear, Net, Packed, block_rows};

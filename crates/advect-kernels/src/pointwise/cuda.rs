@@ -1,7 +1,7 @@
 //! The same on a CUDA device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::Steering;
 use crate::cuda::{Module, buffer, count, elements, launch, view};
@@ -35,6 +35,43 @@ pub(super) fn gated_sum(
     launch!(device, POINTWISE, "gated_sum", elements(n);
         &x, &gate, &y, &mut out, &scale, &gain, &n);
     Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+}
+
+pub(super) fn step(x: Operand<'_>, v: Operand<'_>, h: f32) -> Output {
+    let (device, shape) = (x.0.device().clone(), x.1.shape().clone());
+    let (x, v) = (view(x.0, x.1)?, view(v.0, v.1)?);
+    let (mut out, n) = (buffer(&device, x.len())?, count(x.len())?);
+    launch!(device, POINTWISE, "step", elements(n); &x, &v, &mut out, &h, &n);
+    Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+}
+
+/// Of a contiguous tensor.
+pub(super) fn clamp(x: &Tensor, low: f32, high: f32) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&Clamp { low, high })
+}
+
+struct Clamp {
+    low: f32,
+    high: f32,
+}
+
+impl CustomOp1 for Clamp {
+    fn name(&self) -> &'static str {
+        "clamp"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let problem = "a host clamps by candle";
+        Err(candle_core::Error::Msg(problem.into()))
+    }
+
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Output {
+        let (device, x) = (x.device().clone(), view(x, layout)?);
+        let (mut out, n) = (buffer(&device, x.len())?, count(x.len())?);
+        launch!(device, POINTWISE, "clamp", elements(n); &x, &mut out, &self.low, &self.high, &n);
+        let shape = layout.shape().clone();
+        Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
+    }
 }
 
 /// Of a value and a measurement `[1]`.

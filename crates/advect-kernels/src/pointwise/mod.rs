@@ -1,11 +1,11 @@
-//! Sums of columns with factors, and controllers of single numbers, in one pass and without gradient.
+//! Sums with factors, bounds, and controllers of single numbers, in one pass each.
 
 #[cfg(feature = "cuda")]
 mod cuda;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 
 use crate::error::shape_error;
 use crate::params::f32_slice;
@@ -51,6 +51,35 @@ pub fn gated_sum(x: &Tensor, gate: &Tensor, y: &Tensor, scale: f64, gain: f64) -
         gain: gain as f32,
     };
     x?.apply_op3_no_bwd(&gate?, &y?, &op)
+}
+
+/// `x + h v`, differentiable; in one pass where nobody wants a gradient.
+///
+/// # Shapes
+/// Both of one shape.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn step(x: &Tensor, v: &Tensor, h: f64) -> Result<Tensor> {
+    let is_plain = |x: &Tensor| x.dtype() == DType::F32 && !x.track_op();
+    if x.dims() != v.dims() || !is_plain(x) || !is_plain(v) {
+        return x + (v * h)?;
+    }
+    x.contiguous()?
+        .apply_op2_no_bwd(&v.contiguous()?, &Step { h: h as f32 })
+}
+
+/// `min(max(x, low), high)` without gradient, any shape.
+///
+/// # Errors
+/// If the device fails.
+pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
+    let x = x.detach();
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() && x.dtype() == DType::F32 {
+        return cuda::clamp(&x.contiguous()?, low as f32, high as f32);
+    }
+    x.clamp(low, high)
 }
 
 /// An integral controller.
@@ -143,6 +172,39 @@ impl CustomOp3 for MinusScaled {
     ) -> Result<(CudaStorage, Shape)> {
         let (y, factor) = ((y, y_layout), (factor, factor_layout));
         cuda::minus_scaled((x, x_layout), y, factor)
+    }
+}
+
+struct Step {
+    h: f32,
+}
+
+impl CustomOp2 for Step {
+    fn name(&self) -> &'static str {
+        "step"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, v) = (f32_slice(x, x_layout)?, f32_slice(v, v_layout)?);
+        let moved = x.iter().zip(v).map(|(x, v)| x + self.h * v);
+        Ok((CpuStorage::F32(moved.collect()), x_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        v: &CudaStorage,
+        v_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        cuda::step((x, x_layout), (v, v_layout), self.h)
     }
 }
 

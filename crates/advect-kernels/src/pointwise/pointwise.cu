@@ -14,6 +14,16 @@ extern "C" __global__ void gated_sum(const float *x, const float *gate, const fl
   FOR_EACH(i, n) out[i] = scale * x[i] + (gain - gain * gate[i]) * y[i];
 }
 
+// x + h v.
+extern "C" __global__ void step(const float *x, const float *v, float *out, float h, unsigned n) {
+  FOR_EACH(i, n) out[i] = x[i] + h * v[i];
+}
+
+// min(max(x, low), high); what is no number stays none.
+extern "C" __global__ void clamp(const float *x, float *out, float low, float high, unsigned n) {
+  FOR_EACH(i, n) out[i] = x[i] < low ? low : x[i] > high ? high : x[i];
+}
+
 // clip(value + rate (target - measured), low, high); what is no number stays none.
 extern "C" __global__ void steered(const float *value, const float *measured, float *out, double rate, double target,
                                    double low, double high) {

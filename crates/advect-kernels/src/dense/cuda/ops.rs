@@ -107,15 +107,6 @@ pub(crate) fn backward(
     Ok((stored(flat, pass.device), len.into()))
 }
 
-/// `[a b]` of two matrices.
-pub(crate) fn side_by_side(a: On, b: On) -> Result<(CudaStorage, Shape)> {
-    let device = a.0.device().clone();
-    let ((rows, left), (_, right)) = (a.1.shape().dims2()?, b.1.shape().dims2()?);
-    let sizes = (1, left + right, left, right);
-    let both = insert_columns(&device, &view(a.0, a.1)?, &view(b.0, b.1)?, sizes)?;
-    Ok((stored(both, &device), (rows, left + right).into()))
-}
-
 /// `y [states, per_state, out]` of each member for candidates.
 pub(crate) fn candidates(
     program: &Program,

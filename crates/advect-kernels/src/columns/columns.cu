@@ -1,0 +1,36 @@
+// Matrices side by side (`mod.rs`).
+
+#define FOR_EACH(i, n)                                                                             \
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += blockDim.x * gridDim.x)
+
+#define MOST_PARTS 4
+
+// `columns` of them in all, `width` in each matrix of it; one row's distance from the next is 0 where all rows are alike.
+struct Part {
+  const float *values;
+  unsigned columns, width, row_stride, matrix_stride;
+};
+struct Parts {
+  Part part[MOST_PARTS];
+};
+
+// Rows of all parts, `total` columns.
+extern "C" __global__ void join_columns(Parts parts, float *out, unsigned total, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned row = i / total, column = i % total, at = 0;
+    while (at + 1 < MOST_PARTS && column >= parts.part[at].columns)
+      column -= parts.part[at++].columns;
+    Part part = parts.part[at];
+    out[i] = part.values[(size_t)(column / part.width) * part.matrix_stride + (size_t)row * part.row_stride +
+                         column % part.width];
+  }
+}
+
+// A part `[matrices, rows, width]` of such rows again, which begins at column `first`.
+extern "C" __global__ void take_columns(const float *joined, float *out, unsigned first, unsigned width, unsigned rows,
+                                        unsigned total, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned matrix = i / width / rows, row = i / width % rows;
+    out[i] = joined[(size_t)row * total + first + matrix * width + i % width];
+  }
+}

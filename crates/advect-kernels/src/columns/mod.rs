@@ -1,0 +1,114 @@
+//! Matrices side by side.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+
+use candle_core::{Result, Tensor};
+
+use crate::error::shape_error;
+
+/// `[p_1 p_2 ..]`, differentiable; on a CUDA device by one kernel for up to four parts, one of which may be differentiated.
+///
+/// # Shapes
+/// Parts `[B, w]`, or `[m, B, w]` for `m` matrices; a part of one row instead of `B` is that of every row. Together they are `[B, W]`. At
+/// least the first part that is not of one row tells `B`.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::side_by_side;
+/// use candle_core::{Device, Tensor};
+/// let a = Tensor::new(&[[1f32], [2.0]], &Device::Cpu)?;
+/// let shared = Tensor::new(&[[8f32, 9.0]], &Device::Cpu)?;
+/// let both = side_by_side(&[&a, &shared])?;
+/// assert_eq!(both.to_vec2::<f32>()?, [[1.0, 8.0, 9.0], [2.0, 8.0, 9.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn side_by_side(parts: &[&Tensor]) -> Result<Tensor> {
+    let rows = rows(parts)?;
+    #[cfg(feature = "cuda")]
+    if let Some(joined) = cuda::side_by_side(parts, rows)? {
+        return Ok(joined);
+    }
+    let mut matrices = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part.rank() {
+            3 => {
+                for i in 0..part.dim(0)? {
+                    matrices.push(spread(&part.get(i)?, rows)?);
+                }
+            }
+            _ => matrices.push(spread(part, rows)?),
+        }
+    }
+    Tensor::cat(&matrices, 1)
+}
+
+/// The rows of all parts.
+fn rows(parts: &[&Tensor]) -> Result<usize> {
+    let mut rows = 1;
+    for part in parts {
+        let own = match part.dims() {
+            [own, _] | [_, own, _] => *own,
+            other => {
+                let expected = "[rows, width] or [matrices, rows, width]";
+                return Err(shape_error("side_by_side", "part", other, expected));
+            }
+        };
+        if own != 1 && rows != 1 && own != rows {
+            let expected = format!("{rows} rows, or one");
+            return Err(shape_error("side_by_side", "part", part.dims(), expected));
+        }
+        if own != 1 {
+            rows = own;
+        }
+    }
+    Ok(rows)
+}
+
+/// A matrix with that many rows, all alike if it has one.
+fn spread(matrix: &Tensor, rows: usize) -> Result<Tensor> {
+    match matrix.dims2()? {
+        (1, width) if rows != 1 => matrix.broadcast_as((rows, width)),
+        _ => Ok(matrix.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn matrices_of_a_part_stand_beside_each_other_and_are_differentiated() -> Result<()> {
+        let part = Var::new(&[[[1f32], [2.0]], [[3.0], [4.0]]], &Device::Cpu)?;
+        let last = Tensor::new(&[[9f32]], &Device::Cpu)?;
+        let joined = side_by_side(&[part.as_tensor(), &last])?;
+        assert_eq!(joined.to_vec2::<f32>()?, [[1.0, 3.0, 9.0], [2.0, 4.0, 9.0]]);
+        let weights = Tensor::new(&[[1f32, 10.0, 0.0], [100.0, 1000.0, 0.0]], &Device::Cpu)?;
+        let gradients = (joined * weights)?.sum_all()?.backward()?;
+        let found = gradients
+            .get(&part)
+            .map(Tensor::to_vec3::<f32>)
+            .transpose()?;
+        assert_eq!(
+            found,
+            Some(vec![
+                vec![vec![1.0], vec![100.0]],
+                vec![vec![10.0], vec![1000.0]]
+            ])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn other_numbers_of_rows_are_refused() -> Result<()> {
+        let matrix = |rows: usize| Tensor::zeros((rows, 2), candle_core::DType::F32, &Device::Cpu);
+        let refused = side_by_side(&[&matrix(2)?, &matrix(3)?]).unwrap_err();
+        assert!(refused.to_string().contains("2 rows"), "{refused}");
+        assert!(side_by_side(&[&matrix(2)?.flatten_all()?]).is_err());
+        Ok(())
+    }
+}
