@@ -140,6 +140,5 @@ pub fn effective_size(weights: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If the device fails.
 pub fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
-    let k = weights.dim(1)? as f64;
-    effective_size(weights)?.mean_all()? / k
+    kernel::effective_fraction(weights)
 }

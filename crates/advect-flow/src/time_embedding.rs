@@ -6,7 +6,7 @@
 use std::f64::consts::PI;
 
 use advect_kernels::waves::Waves;
-use advect_kernels::{Activation, Mlp, ParamLayout};
+use advect_kernels::{Activation, Mlp, ParamLayout, side_by_side};
 use candle_core::{D, DType, Result, Tensor};
 
 use crate::error::expect_rank;
@@ -272,7 +272,10 @@ impl TimeEmbedding {
     /// # Errors
     /// On a shape mismatch.
     pub(crate) fn forward_many(&self, params: &Tensor, times: &[&Tensor]) -> Result<Tensor> {
-        let features = self.features.value(&Tensor::cat(times, 0)?)?;
+        let row = |t: &&Tensor| t.unsqueeze(0);
+        let rows: Vec<Tensor> = times.iter().map(row).collect::<Result<_>>()?;
+        let all = side_by_side(&rows.iter().collect::<Vec<_>>())?.squeeze(0)?;
+        let features = self.features.value(&all)?;
         let features = features.reshape((times.len(), (), self.features.dim()))?;
         match &self.mlp {
             Some(mlp) => mlp.forward(&params.reshape((times.len(), ()))?, &features),

@@ -643,6 +643,7 @@ fn candidates_and_their_weights() -> Result<()> {
     let candidates = normal("candidates", &[ROWS, 45, OUTPUTS])?;
     agree("candidates", &[&scores, &candidates], |x| {
         let weights = candidates::softmax(&x[0].get(0)?, &0.7.into())?;
-        Ok(vec![candidates::best(&x[0], &x[1])?, weights])
+        let fraction = candidates::effective_fraction(&weights)?;
+        Ok(vec![candidates::best(&x[0], &x[1])?, weights, fraction])
     })
 }

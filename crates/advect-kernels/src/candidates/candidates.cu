@@ -27,6 +27,26 @@ extern "C" __global__ void best_candidate(const float *q, const float *candidate
   FOR_COLUMNS(c, d) out[size_t(row) * d + c] = candidates[(size_t(row) * k + best) * d + c];
 }
 
+// mean_b 1 / (k sum_c w_bc^2) of `[rows, k]`, by one block of 256 threads.
+extern "C" __global__ void effective_fraction(const float *w, float *out, unsigned rows, unsigned k) {
+  __shared__ double sums[256];
+  double own = 0;
+  for (unsigned row = threadIdx.x; row < rows; row += blockDim.x) {
+    float squares = 0.0f;
+    for (unsigned c = 0; c < k; c++)
+      squares += w[size_t(row) * k + c] * w[size_t(row) * k + c];
+    own += 1.0 / squares;
+  }
+  sums[threadIdx.x] = own;
+  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half)
+      sums[threadIdx.x] += sums[threadIdx.x + half];
+  }
+  if (threadIdx.x == 0)
+    out[0] = float(sums[0] / rows / k);
+}
+
 // softmax_c(q / temperature) of every row.
 extern "C" __global__ void softmax_rows(const float *q, const float *temperature, float *out, unsigned rows, unsigned k) {
   ROW_OF_WARP(row);

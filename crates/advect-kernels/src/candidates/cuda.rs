@@ -1,9 +1,9 @@
 //! The same on a CUDA device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
-use crate::cuda::{Module, buffer, count, launch, view, warps};
+use crate::cuda::{Module, buffer, count, elements, launch, view, warps};
 
 const CANDIDATES: Module = Module {
     name: "advect_candidates",
@@ -18,6 +18,32 @@ pub(super) fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
 /// Of contiguous `[B, K]` and a temperature `[1]`.
 pub(super) fn softmax(q: &Tensor, temperature: &Tensor) -> Result<Tensor> {
     q.apply_op2_no_bwd(temperature, &Op::Softmax)
+}
+
+/// Of contiguous `[B, K]`, a scalar.
+pub(super) fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
+    weights.apply_op1_no_bwd(&EffectiveFraction)
+}
+
+struct EffectiveFraction;
+
+impl CustomOp1 for EffectiveFraction {
+    fn name(&self) -> &'static str {
+        "effective-fraction"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let problem = "a host sums by candle's operations";
+        Err(candle_core::Error::Msg(problem.into()))
+    }
+
+    fn cuda_fwd(&self, w: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (device, (rows, k)) = (w.device().clone(), layout.shape().dims2()?);
+        let (w, mut out) = (view(w, layout)?, buffer(&device, 1)?);
+        let (rows, k) = (count(rows)?, count(k)?);
+        launch!(device, CANDIDATES, "effective_fraction", elements(1); &w, &mut out, &rows, &k);
+        Ok((CudaStorage::wrap_cuda_slice(out, device), ().into()))
+    }
 }
 
 enum Op {

@@ -40,6 +40,31 @@ pub fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
     candidates.contiguous()?.gather(&index, 1)?.squeeze(1)
 }
 
+/// Effective sample size of every row's weights `1 / sum_k w_k^2`, over `K`, mean over rows; without gradient.
+///
+/// # Shapes
+/// `weights` `[B, K]`, f32, to a scalar.
+///
+/// # Errors
+/// If `weights` is no matrix.
+///
+/// ```
+/// use advect_kernels::candidates::effective_fraction;
+/// use candle_core::{Device, Tensor};
+/// let weights = Tensor::new(&[[0.5f32, 0.5], [1.0, 0.0]], &Device::Cpu)?;
+/// assert_eq!(effective_fraction(&weights)?.to_scalar::<f32>()?, 0.75);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
+    let (_, k) = weights.dims2()?;
+    let weights = weights.detach();
+    #[cfg(feature = "cuda")]
+    if weights.device().is_cuda() {
+        return cuda::effective_fraction(&weights.contiguous()?);
+    }
+    weights.sqr()?.sum(D::Minus1)?.recip()?.mean_all()? / k as f64
+}
+
 /// `softmax_k(q / temperature)` of every row, without gradient.
 ///
 /// # Shapes
