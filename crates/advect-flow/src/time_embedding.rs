@@ -264,6 +264,28 @@ impl TimeEmbedding {
         self.mlp.is_some() && !self.layer_norm
     }
 
+    /// Whether a LayerNorm comes last.
+    pub(crate) fn is_normed(&self) -> bool {
+        self.layer_norm
+    }
+
+    /// The MLP behind the features.
+    pub(crate) fn mlp(&self) -> Option<&Mlp> {
+        self.mlp.as_ref()
+    }
+
+    /// Features of several times, `m` of `[B]` to `[m, B, features]`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub(crate) fn features_of_many(&self, times: &[&Tensor]) -> Result<Tensor> {
+        let row = |t: &&Tensor| t.unsqueeze(0);
+        let rows: Vec<Tensor> = times.iter().map(row).collect::<Result<_>>()?;
+        let all = side_by_side(&rows.iter().collect::<Vec<_>>())?.squeeze(0)?;
+        let features = self.features.value(&all)?;
+        features.reshape((times.len(), (), self.features.dim()))
+    }
+
     /// Several times, each with parameters of its own, which lie behind one another: an ensemble of embeddings.
     ///
     /// # Shapes
@@ -272,11 +294,7 @@ impl TimeEmbedding {
     /// # Errors
     /// On a shape mismatch.
     pub(crate) fn forward_many(&self, params: &Tensor, times: &[&Tensor]) -> Result<Tensor> {
-        let row = |t: &&Tensor| t.unsqueeze(0);
-        let rows: Vec<Tensor> = times.iter().map(row).collect::<Result<_>>()?;
-        let all = side_by_side(&rows.iter().collect::<Vec<_>>())?.squeeze(0)?;
-        let features = self.features.value(&all)?;
-        let features = features.reshape((times.len(), (), self.features.dim()))?;
+        let features = self.features_of_many(times)?;
         match &self.mlp {
             Some(mlp) => mlp.forward(&params.reshape((times.len(), ()))?, &features),
             None => Ok(features),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attached;
 pub mod candidates;
 mod columns;
 #[cfg(feature = "cuda")]
@@ -33,7 +34,8 @@ pub mod threads;
 pub mod truncnorm;
 pub mod waves;
 
-pub use columns::side_by_side;
+pub use attached::attached;
+pub use columns::{side_by_side, take_columns};
 pub use dense::Pullback;
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};

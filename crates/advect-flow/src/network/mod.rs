@@ -5,6 +5,7 @@
 
 mod config;
 mod inputs;
+mod pullback;
 mod trunk;
 
 use std::ops::Range;
@@ -143,6 +144,10 @@ impl<const T: usize> FlowNet<T> {
         z: &Tensor,
         times: [&Tensor; T],
     ) -> Result<Tensor> {
+        let held = !obs.track_op() && !z.track_op();
+        if params.track_op() && held && !self.config.time.is_normed() {
+            return self.forward_in_params(params, obs, z, times);
+        }
         let x = self.input(params, obs, z, times)?;
         self.trunk.forward(&self.trunk_params(params)?, &x)
     }

@@ -1,6 +1,8 @@
 //! The network behind the inputs, plain or residual.
 
-use advect_kernels::{KernelError, Mlp, ParamLayout, Precision, ResidualConfig, ResidualMlp};
+use advect_kernels::{
+    KernelError, Mlp, ParamLayout, Precision, Pullback, ResidualConfig, ResidualMlp,
+};
 use candle_core::{Result, Tensor};
 
 use super::TrunkConfig;
@@ -49,6 +51,13 @@ impl Trunk {
         match self {
             Self::Mlp(mlp) => mlp.forward(params, x),
             Self::Residual(net) => net.forward(params, x),
+        }
+    }
+
+    pub fn forward_with_pullback(&self, params: &Tensor, x: &Tensor) -> Result<(Tensor, Pullback)> {
+        match self {
+            Self::Mlp(mlp) => mlp.forward_with_pullback(params, x),
+            Self::Residual(net) => net.forward_with_pullback(params, x),
         }
     }
 

@@ -125,15 +125,18 @@ impl CustomOp1 for Join {
 
     fn bwd(&self, own: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let before = self.all[..self.own].iter().map(Self::columns).sum();
-        let op = Take {
-            first: before,
-            shape: own.shape().clone(),
-        };
-        grad.contiguous()?.apply_op1_no_bwd(&op).map(Some)
+        take_columns(grad, before, own.dims()).map(Some)
     }
 }
 
 /// A part of joined rows.
+pub(super) fn take_columns(joined: &Tensor, first: usize, shape: &[usize]) -> Result<Tensor> {
+    let shape = Shape::from(shape);
+    joined
+        .contiguous()?
+        .apply_op1_no_bwd(&Take { first, shape })
+}
+
 struct Take {
     first: usize,
     shape: Shape,

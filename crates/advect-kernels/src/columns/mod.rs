@@ -45,6 +45,28 @@ pub fn side_by_side(parts: &[&Tensor]) -> Result<Tensor> {
     Tensor::cat(&matrices, 1)
 }
 
+/// The part `[B, w]` or `[m, B, w]` of joined rows that begins at column `first`, without gradient: [`side_by_side`] undone.
+///
+/// # Errors
+/// If the rows do not hold it.
+pub fn take_columns(joined: &Tensor, first: usize, shape: &[usize]) -> Result<Tensor> {
+    let joined = joined.detach();
+    #[cfg(feature = "cuda")]
+    if joined.device().is_cuda() {
+        return cuda::take_columns(&joined, first, shape);
+    }
+    match *shape {
+        [matrices, rows, width] => joined
+            .narrow(1, first, matrices * width)?
+            .reshape((rows, matrices, width))?
+            .transpose(0, 1)?
+            .contiguous(),
+        _ => joined
+            .narrow(1, first, shape[shape.len() - 1])?
+            .contiguous(),
+    }
+}
+
 /// The rows of all parts.
 fn rows(parts: &[&Tensor]) -> Result<usize> {
     let mut rows = 1;
@@ -87,6 +109,8 @@ mod tests {
         let last = Tensor::new(&[[9f32]], &Device::Cpu)?;
         let joined = side_by_side(&[part.as_tensor(), &last])?;
         assert_eq!(joined.to_vec2::<f32>()?, [[1.0, 3.0, 9.0], [2.0, 4.0, 9.0]]);
+        let again = take_columns(&joined, 0, part.dims())?;
+        assert_eq!(again.to_vec3::<f32>()?, part.to_vec3::<f32>()?);
         let weights = Tensor::new(&[[1f32, 10.0, 0.0], [100.0, 1000.0, 0.0]], &Device::Cpu)?;
         let gradients = (joined * weights)?.sum_all()?.backward()?;
         let found = gradients

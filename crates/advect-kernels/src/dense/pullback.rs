@@ -8,9 +8,10 @@ use super::ops::{ForwardOp, Fused, Wanted};
 use crate::error::shape_error;
 
 type Gradients = (Option<Tensor>, Option<Tensor>);
-type Backward = dyn FnOnce(&Tensor, Wanted) -> Result<Gradients> + Send;
+type Backward = dyn Fn(&Tensor, Wanted) -> Result<Gradients> + Send + Sync;
 
-/// From a cotangent of a network's output to cotangents of its parameters and its input, once.
+/// From a cotangent of a network's output to cotangents of its parameters and its input. What the forward pass kept serves the first call;
+/// another computes it again.
 pub struct Pullback {
     output: Vec<usize>,
     backward: Box<Backward>,
@@ -52,7 +53,7 @@ impl Pullback {
     ///
     /// # Errors
     /// If the cotangent has not as many values as the output.
-    pub fn params(self, cotangent: &Tensor) -> Result<Tensor> {
+    pub fn params(&self, cotangent: &Tensor) -> Result<Tensor> {
         let wanted = Wanted {
             params: true,
             x: false,
@@ -64,7 +65,7 @@ impl Pullback {
     ///
     /// # Errors
     /// As [`Pullback::params`].
-    pub fn input(self, cotangent: &Tensor) -> Result<Tensor> {
+    pub fn input(&self, cotangent: &Tensor) -> Result<Tensor> {
         let wanted = Wanted {
             params: false,
             x: true,
@@ -72,7 +73,20 @@ impl Pullback {
         present(self.pull(cotangent, wanted)?.1)
     }
 
-    fn pull(self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients> {
+    /// Both, parameters first.
+    ///
+    /// # Errors
+    /// As [`Pullback::params`].
+    pub fn both(&self, cotangent: &Tensor) -> Result<(Tensor, Tensor)> {
+        let wanted = Wanted {
+            params: true,
+            x: true,
+        };
+        let (params, input) = self.pull(cotangent, wanted)?;
+        Ok((present(params)?, present(input)?))
+    }
+
+    fn pull(&self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients> {
         if cotangent.elem_count() != self.output.iter().product::<usize>() {
             let expected = format!("as many values as the output {:?}", self.output);
             return Err(shape_error(
@@ -82,7 +96,8 @@ impl Pullback {
                 expected,
             ));
         }
-        (self.backward)(&cotangent.detach().reshape(self.output)?, wanted)
+        let cotangent = cotangent.detach().reshape(self.output.as_slice())?;
+        (self.backward)(&cotangent, wanted)
     }
 }
 

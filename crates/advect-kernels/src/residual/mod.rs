@@ -18,7 +18,7 @@ mod tests;
 
 use candle_core::{Result, Tensor};
 
-use crate::dense::{self, Net, expect_candidates, expect_last, expect_tangent};
+use crate::dense::{self, Net, Pullback, expect_candidates, expect_last, expect_tangent};
 use crate::error::{KernelError, shape_error};
 use crate::mlp::{Activation, Precision};
 use crate::params::ParamLayout;
@@ -147,6 +147,20 @@ impl ResidualMlp {
             *last = self.output_dim();
         }
         y.reshape(dims)
+    }
+
+    /// `y` and its gradients on demand, without candle's graph.
+    ///
+    /// # Shapes
+    /// `params [P]`, `x [rows, in]`; result `[rows, out]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn forward_with_pullback(&self, params: &Tensor, x: &Tensor) -> Result<(Tensor, Pullback)> {
+        const OP: &str = "ResidualMlp::forward_with_pullback";
+        self.check_params(OP, params)?;
+        expect_last(OP, "x", x, self.input_dim())?;
+        dense::forward_with_pullback(self, params, &x.reshape(((), self.input_dim()))?)
     }
 
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
