@@ -8,6 +8,9 @@ algorithm builds it and takes it through its compilation, outside of the time.
 
 The packages are pinned. `--setup` makes a virtual environment for them in $XDG_CACHE_HOME/advect (or ~/.cache/advect), several GB
 (PyTorch from PyPI comes with its CUDA libraries, which are not used), and ends. Python 3.11 or newer. `--threads T` limits both packages.
+
+`--installed` takes the packages of the Python that runs the script, whatever their versions, and computes on a GPU: for `advect
+device-report`, which carries this file with it.
 """
 
 import argparse
@@ -16,8 +19,6 @@ import json
 import os
 import sys
 import time
-
-import private_python
 
 PINNED = {
     "absl-py": "2.5.1",
@@ -84,6 +85,7 @@ PINNED = {
 # Transitions in the replay, random.
 TRANSITIONS = 10_000
 BATCH = 256
+DEVICE = "cpu"
 
 
 def limit_threads(threads):
@@ -92,6 +94,14 @@ def limit_threads(threads):
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def use_gpu():
+    """Before the packages start: neither may fall back to the CPU without saying so."""
+    global DEVICE
+    DEVICE = "cuda"
+    os.environ["JAX_PLATFORMS"] = "cuda"
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
 @functools.cache
@@ -105,7 +115,7 @@ def model(package, algo, obs_dim, act_dim, hidden):
     env.observation_space, env.action_space = box(obs_dim, np.inf), box(act_dim, 1.0)
     kind = getattr(__import__("stable_baselines3" if package == "sb3" else "sbx"), algo.upper())
     policy = {"net_arch": list(hidden)}
-    agent = kind("MlpPolicy", env, batch_size=BATCH, buffer_size=TRANSITIONS, policy_kwargs=policy, device="cpu", seed=0)
+    agent = kind("MlpPolicy", env, batch_size=BATCH, buffer_size=TRANSITIONS, policy_kwargs=policy, device=DEVICE, seed=0)
     fill(agent.replay_buffer, obs_dim, act_dim)
     from stable_baselines3.common.logger import Logger
 
@@ -147,8 +157,10 @@ def answer(request):
         return {"missing": f"{type(error).__name__}: {error}".splitlines()[0]}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def in_private_environment(parser):
+    """Goes on where the pinned packages are; ends if they were only to be installed."""
+    import private_python
+
     parser.add_argument("--setup", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(private_python.FLAG, action="store_true", help=argparse.SUPPRESS)
@@ -156,8 +168,18 @@ def main():
     name = "peers-sbx-{sbx-rl}-torch-{torch}".format(**PINNED)
     private_python.ensure(name, PINNED, make=args.setup)
     if args.setup:
-        return
+        sys.exit()
     limit_threads(args.threads)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--installed", action="store_true")
+    if "--installed" in sys.argv:
+        parser.parse_args()
+        use_gpu()
+    else:
+        in_private_environment(parser)
     # what a package prints must not stand between the answers
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

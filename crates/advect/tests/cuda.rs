@@ -101,6 +101,9 @@ fn a_report_compares_algorithms_with_the_cpu() {
             assert!(row[way]["median_seconds"].as_f64().unwrap() > 0.0);
         }
     }
+    let peers = found["peers"].as_array().unwrap();
+    let told = |peer: &Value| peer["value"].is_f64() || peer["missing"].is_string();
+    assert!(peers.len() == 4 && peers.iter().all(told), "{peers:?}");
     let hashes = found["runs"]["hashes"].as_array().unwrap();
     assert_eq!(hashes[0], hashes[1]);
     assert_eq!(found["runs"]["full"]["env_steps"], 60);

@@ -1,6 +1,7 @@
 //! `advect device-report`: what this machine's GPU does with every algorithm, beside the CPU.
 
 mod golden;
+mod peers;
 mod runs;
 mod updates;
 
@@ -28,6 +29,7 @@ struct Report {
     /// The last line of the reference cases, or why there is none.
     golden: String,
     algorithms: Vec<updates::Row>,
+    peers: Vec<peers::Peer>,
     runs: Option<runs::Runs>,
 }
 
@@ -59,6 +61,7 @@ pub fn run(args: &DeviceReportArgs) -> anyhow::Result<()> {
     let golden = golden::run(args.golden.as_deref())?;
     let algorithms = updates::rows(args, &gpu)?;
     let (_, [free_after, _]) = cuda::describe()?;
+    let peers = peers::run(args.updates)?;
     let runs = runs::run(args)?;
     let [free_before, all] = memory_bytes;
     let report = Report {
@@ -73,6 +76,7 @@ pub fn run(args: &DeviceReportArgs) -> anyhow::Result<()> {
         machine: Machine::detect(),
         version: env!("CARGO_PKG_VERSION"),
         algorithms,
+        peers,
         runs,
     };
     let text = serde_json::to_string_pretty(&report)?;

@@ -14,7 +14,7 @@ use super::super::args::DeviceReportArgs;
 use super::super::{print, settings};
 
 /// HalfCheetah's.
-const DIMS: Dims = Dims { obs: 17, act: 6 };
+pub(super) const DIMS: Dims = Dims { obs: 17, act: 6 };
 
 /// One algorithm.
 #[derive(Serialize)]
