@@ -6,9 +6,10 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "src/candidates/candidates.cu",
     "src/columns/columns.cu",
+    "src/decline/decline.cu",
     "src/dense/dense.cu",
     "src/ensemble/ensemble.cu",
     "src/graph/graph.cu",

@@ -7,7 +7,7 @@ use std::error::Error;
 use advect_algos::candidates::rank;
 use advect_algos::diffusion_policy::DiffusionConfig;
 use advect_algos::qvpo::loss::{RowNoise, actions, weighted};
-use advect_algos::qvpo::weights::{advantage, entropy_coefficient, of_rows};
+use advect_algos::qvpo::weights::{advantage, of_rows};
 use advect_algos::qvpo::{self, QvpoConfig};
 use advect_algos::{Dims, Scoring};
 use advect_kernels::{Activation, Params, Precision, random};
@@ -36,12 +36,23 @@ fn small() -> QvpoConfig {
 
 #[test]
 fn entropy_coefficient_falls_to_its_floor_and_stays() {
-    let at = |step| entropy_coefficient(step, 1000, 0.02, 0.002);
+    let coefficient = |step, entropy_steps, entropy_max, entropy_min| {
+        let config = QvpoConfig {
+            entropy_steps,
+            entropy_max,
+            entropy_min,
+            ..QvpoConfig::default()
+        };
+        let mut decline = config.entropy_coefficient();
+        (decline.first, decline.every) = (0, 1);
+        decline.value(step)
+    };
+    let at = |step| coefficient(step, 1000, 0.02, 0.002);
     assert_eq!(at(0), 0.02);
     assert!((at(250) - 0.015).abs() < 1e-15);
     assert!((at(899) - 0.00202).abs() < 1e-12);
     assert_eq!([at(900), at(1000), at(5000)], [0.002; 3]);
-    assert_eq!(entropy_coefficient(0, 10, 0.1, 0.5), 0.1, "never above max");
+    assert_eq!(coefficient(0, 10, 0.1, 0.5), 0.1, "never above max");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod simd;
 #[cfg(test)]
 mod tests;
 
+pub mod decline;
 pub mod ensemble;
 pub mod error;
 pub mod graph;

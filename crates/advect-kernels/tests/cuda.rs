@@ -4,10 +4,10 @@
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, candidates, cuda, ensemble, graph::Recorder, kernel_matrix::Bandwidth,
-    kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise, random, rows::DeviceRows,
-    scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side, squashed::Squashed, svgd,
-    truncnorm::propose, waves::Waves,
+    ResidualMlp, candidates, cuda, decline::Decline, ensemble, graph::Recorder,
+    kernel_matrix::Bandwidth, kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise,
+    random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
+    squashed::Squashed, svgd, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -283,6 +283,24 @@ fn sums_of_columns() -> Result<()> {
             Ok(vec![value, y, moved, tracked, clamped])
         },
     )
+}
+
+#[test]
+fn a_number_that_falls_with_the_updates() -> Result<()> {
+    let decline = Decline {
+        high: 0.02,
+        low: 0.002,
+        total: 1000,
+        first: 100,
+        every: 3,
+        per: 2,
+    };
+    let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+    for updates in [0, 1, 7, 400, 10_000] {
+        let (found, expected) = (decline.at(updates, &gpu)?.read()?, decline.value(updates));
+        assert!((found - expected).abs() < 1e-9, "{found} and {expected}");
+    }
+    Ok(())
 }
 
 /// Both kernels, every way to a bandwidth, with distances that tie, and numbers of particles beyond a warp.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use advect_kernels::decline::Decline;
 use advect_kernels::graph::{Graph, Position, Recorder};
 use advect_kernels::scalars::ScalarLog;
 use advect_rng::Stream;
@@ -260,13 +261,13 @@ fn launch(
     Ok(())
 }
 
-/// What a graph of the agent's update moves: the log, the stream of minibatches, the agent's own streams.
+/// What a graph of the agent's update moves: the log, the stream of minibatches, the agent's own streams and its count of updates.
 fn positions(agent: &mut dyn Agent, source: &mut dyn Source, log: &ScalarLog) -> Vec<Position> {
     let mut positions = vec![log.position(), Position::from(&*source.stream())];
-    let streams = agent
-        .repeats()
-        .into_iter()
-        .flat_map(|repeats| repeats.streams);
-    positions.extend(streams.map(|stream| Position::from(&*stream)));
+    if let Some(repeats) = agent.repeats() {
+        let streams = repeats.streams.into_iter();
+        positions.extend(streams.map(|stream| Position::from(&*stream)));
+        positions.push(Decline::position(*repeats.updates));
+    }
     positions
 }

@@ -178,7 +178,7 @@ fn a_run_logs_what_it_logs_on_the_cpu() {
 
 /// Algorithms whose updates are recorded, and settings with which they are small and each of their kinds is met more often than it is
 /// rehearsed.
-const GRAPHS: [(&str, &[&str]); 11] = [
+const GRAPHS: [(&str, &[&str]); 12] = [
     ("sac", &[]),
     ("sac", &["overlap=true"]),
     ("td3", &[]),
@@ -197,6 +197,19 @@ const GRAPHS: [(&str, &[&str]); 11] = [
     ),
     ("fpmd-r", &["n_gen=3", "best_of=4", "delay_alpha_update=25"]),
     ("fpmd-m", &["best_of=4", "delay_alpha_update=25"]),
+    (
+        "qvpo",
+        &[
+            "n_diffusion=3",
+            "num_candidates=4",
+            "num_uniform=2",
+            "td_best_of=2",
+            "behaviour_best_of=2",
+            "eval_best_of=4",
+            "entropy_steps=150",
+            "updates_per_vector_step=2",
+        ],
+    ),
     ("fmer", &["num_candidates=4", "n_steps=3", "eval_best_of=4"]),
     (
         "fmer",

@@ -3,8 +3,9 @@
 use advect_algos::candidates::rank;
 use advect_algos::diffusion_policy::DiffusionPolicy;
 use advect_algos::qvpo::loss::{RowNoise, actions, weighted};
-use advect_algos::qvpo::weights::{advantage, entropy_coefficient, of_rows};
+use advect_algos::qvpo::weights::{advantage, of_rows};
 use advect_flow::{NetConfig, NoiseSchedule};
+use advect_kernels::decline::Decline;
 use advect_kernels::{Activation, Params, Precision};
 use candle_core::{D, DType, Tensor};
 
@@ -61,14 +62,17 @@ fn loss(case: &Case) -> Result<Outputs> {
     );
     let online = critics.online.detached();
     let ranked = rank(&critics.net, &online, &obs, &candidates, Precision::F32)?;
-    let entropy_coef = entropy_coefficient(
-        case.config("step")?,
-        case.config("total_steps")?,
-        case.config("entropy_max")?,
-        case.config("entropy_min")?,
-    );
+    let entropy_coef = Decline {
+        high: case.config("entropy_max")?,
+        low: case.config("entropy_min")?,
+        total: case.config("total_steps")?,
+        first: case.config("step")?,
+        every: 0,
+        per: 1,
+    };
+    let entropy_coef = entropy_coef.at(0, obs.device())?;
     let omega = advantage(&ranked.score)?;
-    let weights = of_rows(&omega, entropy_coef, uniform.dim(1)?)?;
+    let weights = of_rows(&omega, &entropy_coef, uniform.dim(1)?)?;
     let act = actions(&ranked.action, &uniform)?;
     let noise = RowNoise {
         k: case.input("k")?.to_dtype(DType::U32)?,
@@ -86,7 +90,7 @@ fn loss(case: &Case) -> Result<Outputs> {
         .with("noised", found.noised)
         .with("loss", found.loss)
         .with("grad", case.flat_gradient(&gradients)?)
-        .with_scalar("entropy_coef", entropy_coef)
+        .with_scalar("entropy_coef", entropy_coef.read()?)
 }
 
 fn sample(case: &Case) -> Result<Outputs> {

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::AlgoError;
 use crate::validate::{at_least_one, unit_interval};
 
+/// Environment steps at the time of an update, after `n` others: `first + every floor(n / per)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counting {
+    /// At the first update.
+    pub first: u64,
+    /// Of a vector step.
+    pub every: u64,
+    /// Updates after every vector step.
+    pub per: u64,
+}
+
 /// Data collection, replay, discount and moving average. Each algorithm gives its own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DocumentedFields)]
 pub struct OffPolicyConfig {
@@ -63,14 +74,23 @@ impl OffPolicyConfig {
 
     /// Environment steps taken at the time of an update, after `updates` others.
     pub fn env_step(&self, updates: u64) -> u64 {
+        let Counting { first, every, per } = self.counting();
+        first + every * (updates / per)
+    }
+
+    /// How environment steps go with updates.
+    pub fn counting(&self) -> Counting {
         let envs = self.num_envs.max(1) as u64;
         let warmup = if self.warmup_counts {
             self.warmup_transitions.next_multiple_of(envs)
         } else {
             0
         };
-        let vector_steps = updates / u64::from(self.updates_per_vector_step.max(1)) + 1;
-        warmup + vector_steps * envs
+        Counting {
+            first: warmup + envs,
+            every: envs,
+            per: u64::from(self.updates_per_vector_step.max(1)),
+        }
     }
 
     /// Refuses what makes no sense.

@@ -8,5 +8,5 @@ mod streams;
 pub use actor_critic::ActorCritic;
 pub(crate) use actor_critic::Networks;
 pub use agent::{OffPolicyAgent, OffPolicyAlgorithm};
-pub use config::OffPolicyConfig;
+pub use config::{Counting, OffPolicyConfig};
 pub use streams::Streams;

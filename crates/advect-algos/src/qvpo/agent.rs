@@ -122,10 +122,11 @@ impl Qvpo {
         let stream = &mut parts.streams.entropy;
         let uniform = random::uniform(stream, -1.0, 1.0, shape, obs.device())?;
         let omega = weights::advantage(&ranked.score)?;
-        let entropy_coef = self.config.entropy_coefficient(parts.updates);
+        let entropy_coef = self.config.entropy_coefficient();
+        let entropy_coef = entropy_coef.at(parts.updates, obs.device())?;
         metrics.insert_mean("policy/advantage", &omega)?;
-        metrics.insert("policy/entropy_coef", entropy_coef);
-        let weights = weights::of_rows(&omega, entropy_coef, m)?;
+        metrics.insert_scalar("policy/entropy_coef", &entropy_coef)?;
+        let weights = weights::of_rows(&omega, &entropy_coef, m)?;
         Ok((actions(&ranked.action, &uniform)?, weights))
     }
 
@@ -172,5 +173,9 @@ impl OffPolicyAlgorithm for Qvpo {
         self.update_critic(parts, batch, metrics)?;
         self.update_policy(parts, &batch.obs, metrics)?;
         parts.update_averages(self.config.off_policy.ema_tau)
+    }
+
+    fn kind(&self, _updates: u64) -> Option<u64> {
+        Some(0)
     }
 }

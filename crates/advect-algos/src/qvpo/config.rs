@@ -1,13 +1,13 @@
 //! Constants of QVPO.
 
+use advect_kernels::decline::Decline;
 use advect_kernels::optim::AdamConfig;
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use crate::diffusion_policy::DiffusionConfig;
 use crate::error::AlgoError;
-use crate::off_policy::OffPolicyConfig;
-use crate::qvpo::weights::entropy_coefficient;
+use crate::off_policy::{Counting, OffPolicyConfig};
 use crate::scoring::Scoring;
 use crate::validate::{at_least_one, not_negative, positive};
 
@@ -87,11 +87,17 @@ impl QvpoConfig {
         }
     }
 
-    /// `alpha_e` after that many updates.
-    pub fn entropy_coefficient(&self, updates: u64) -> f64 {
-        let (max, min) = (self.entropy_max, self.entropy_min);
-        let step = self.off_policy.env_step(updates);
-        entropy_coefficient(step, self.entropy_steps, max, min)
+    /// `alpha_e = clip(max (1 - step / total), min, max)`: the share of `omega` that every uniform action gets, by environment steps.
+    pub fn entropy_coefficient(&self) -> Decline {
+        let Counting { first, every, per } = self.off_policy.counting();
+        Decline {
+            high: self.entropy_max,
+            low: self.entropy_min,
+            total: self.entropy_steps,
+            first,
+            every,
+            per,
+        }
     }
 
     /// Refuses what makes no sense.

@@ -1,5 +1,6 @@
 //! How much a generated action and a uniform one count in the policy's loss.
 
+use advect_kernels::scalars::Scalar;
 use candle_core::{D, Result, Tensor};
 
 /// `omega = max(q_best - V, 0)` with `V` the mean over the candidates: the advantage of the best one, on the raw scale of `Q`.
@@ -20,12 +21,6 @@ pub fn advantage(q: &Tensor) -> Result<Tensor> {
     (q.max(D::Minus1)? - q.mean(D::Minus1)?)?.relu()
 }
 
-/// `alpha_e = min(max, max(min, max (1 - step / total)))`: the share of `omega` that every uniform action gets.
-pub fn entropy_coefficient(step: u64, total: u64, max: f64, min: f64) -> f64 {
-    let left = 1.0 - step as f64 / total as f64;
-    (max * left).max(min).min(max)
-}
-
 /// `[omega, alpha_e omega, .., alpha_e omega]` of every state: the best action, then `m` uniform ones.
 ///
 /// # Shapes
@@ -33,8 +28,8 @@ pub fn entropy_coefficient(step: u64, total: u64, max: f64, min: f64) -> f64 {
 ///
 /// # Errors
 /// If the device fails.
-pub fn of_rows(omega: &Tensor, entropy_coef: f64, m: usize) -> Result<Tensor> {
+pub fn of_rows(omega: &Tensor, entropy_coef: impl Into<Scalar>, m: usize) -> Result<Tensor> {
     let best = omega.unsqueeze(1)?;
-    let uniform = (&best * entropy_coef)?.repeat((1, m))?;
+    let uniform = entropy_coef.into().times(&best)?.repeat((1, m))?;
     Tensor::cat(&[best, uniform], 1)
 }
