@@ -224,48 +224,45 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The last lines: every run's evaluation, then curve and table over the seeds.
+/// The last lines, and how the command ends.
 fn conclude(config: &RunConfig, ended: &[Ended], args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let done = |ended: &Ended| match &ended.outcome {
         Ok(outcome) if !outcome.stopped => Some(outcome.clone()),
         _ => None,
     };
     let done: Vec<Outcome> = ended.iter().filter_map(done).collect();
-    for outcome in &done {
-        print(&last_line(&outcome.run_dir, outcome.eval.as_ref()))?;
-    }
     if !done.is_empty() {
-        report::run(&ReportArgs {
-            runs: done.iter().map(|outcome| outcome.run_dir.clone()).collect(),
-            out: Some(picture(config, &args.out)),
-        })?;
+        show(&done, picture(config, &args.out))?;
     }
-    let failed: Vec<&Ended> = ended
-        .iter()
-        .filter(|ended| ended.outcome.is_err())
-        .collect();
-    if let Some((first, all)) = failed.first().zip(Some(failed.len())) {
-        let why = first
+    let failed = |ended: &Ended| {
+        ended
             .outcome
             .as_ref()
             .err()
-            .map(explain)
-            .unwrap_or_default();
-        bail!(
-            "{all} of {} seeds failed; seed {}: {why}",
-            ended.len(),
-            first.seed
-        );
+            .map(|why| (ended.seed, explain(why)))
+    };
+    let failed: Vec<(u64, String)> = ended.iter().filter_map(failed).collect();
+    if let [(seed, why), ..] = failed.as_slice() {
+        let (some, all) = (failed.len(), ended.len());
+        bail!("{some} of {all} seeds failed; seed {seed}: {why}");
     }
-    if args
-        .seeds
-        .as_ref()
-        .is_some_and(|seeds| done.len() < seeds.0.len())
-    {
+    let wanted = args.seeds.as_ref().map_or(0, |seeds| seeds.0.len());
+    if done.len() < wanted {
         print("stopped; the same command with --resume goes on with these runs")?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every run's evaluation, then curve and table over the seeds.
+fn show(done: &[Outcome], picture: PathBuf) -> anyhow::Result<()> {
+    for outcome in done {
+        print(&last_line(&outcome.run_dir, outcome.eval.as_ref()))?;
+    }
+    report::run(&ReportArgs {
+        runs: done.iter().map(|outcome| outcome.run_dir.clone()).collect(),
+        out: Some(picture),
+    })
 }
 
 /// Where the curve over the seeds is drawn.
