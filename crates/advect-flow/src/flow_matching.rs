@@ -1,5 +1,6 @@
 //! Straight-line probability paths, their two time conventions, and the flow-matching loss.
 
+use advect_kernels::ensemble;
 use candle_core::{Result, Tensor};
 
 use crate::error::expect_dims;
@@ -63,7 +64,8 @@ impl TimeConvention {
 /// On a shape mismatch.
 pub fn regression_loss(v: &Tensor, target: &Tensor) -> Result<Tensor> {
     expect_dims("regression_loss", "target", target, v.dims())?;
-    (v - target.detach())?.sqr()?.mean_all()
+    let n = v.elem_count();
+    ensemble::squared_error(&v.reshape((1, n))?, &target.detach().reshape(n)?)
 }
 
 /// `sum_k w_k x_k`: weighted mean of `K` vectors per row.

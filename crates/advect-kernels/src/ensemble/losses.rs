@@ -30,12 +30,12 @@ impl CustomOp2 for WithGradient {
         for member in x.chunks_exact(y.len()) {
             let mut squares = 0.0;
             for (x, y) in member.iter().zip(y) {
-                squares += (x - y) * (x - y);
+                squares += f64::from((x - y) * (x - y));
                 both.push(factor * (x - y));
             }
-            total += squares / y.len() as f32;
+            total += squares / y.len() as f64;
         }
-        both.push(total);
+        both.push(total as f32);
         Ok((CpuStorage::F32(both), Shape::from(x.len() + 1)))
     }
 

@@ -227,11 +227,12 @@ impl CustomOp2 for SquaredError {
     ) -> Result<(CpuStorage, Shape)> {
         let (x, y) = (f32_slice(x, layout)?, f32_slice(y, y_layout)?);
         let of_member = |x: &[f32]| {
-            let squares = x.iter().zip(y).map(|(x, y)| (x - y) * (x - y));
-            squares.sum::<f32>() / y.len() as f32
+            let squares = x.iter().zip(y);
+            let squares = squares.map(|(x, y)| f64::from((x - y) * (x - y)));
+            squares.sum::<f64>() / y.len() as f64
         };
-        let total: f32 = x.chunks_exact(y.len()).map(of_member).sum();
-        Ok((CpuStorage::F32(vec![total]), Shape::from(())))
+        let total: f64 = x.chunks_exact(y.len()).map(of_member).sum();
+        Ok((CpuStorage::F32(vec![total as f32]), Shape::from(())))
     }
 
     #[cfg(feature = "cuda")]
