@@ -10,8 +10,8 @@ use crate::error::shape_error;
 /// `[p_1 p_2 ..]`, differentiable; on a CUDA device by one kernel for up to four parts, one of which may be differentiated.
 ///
 /// # Shapes
-/// Parts `[B, w]`, or `[m, B, w]` for `m` matrices; a part of one row instead of `B` is that of every row. Together they are `[B, W]`. At
-/// least the first part that is not of one row tells `B`.
+/// Parts `[B, w]`, or `[m, B, w]` for `m` matrices that stand side by side too; a part of one row instead of `B` is that of every row.
+/// Together they are `[B, W]`.
 ///
 /// # Errors
 /// On a shape mismatch.
