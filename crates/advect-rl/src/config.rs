@@ -188,8 +188,13 @@ impl RunConfig {
 
     /// Name of the run directory, `<algo>-<env>-s<seed>`.
     pub fn run_name(&self) -> String {
+        format!("{}-s{}", self.series_name(), self.seed)
+    }
+
+    /// What the names of the runs of all seeds begin with, `<algo>-<env>`.
+    pub fn series_name(&self) -> String {
         let env = self.env.replace(['/', '\\', ':'], "_");
-        format!("{}-{env}-s{}", self.algo, self.seed)
+        format!("{}-{env}", self.algo)
     }
 
     /// A hash of what makes a run the same run: algorithm, environment, seed and agent configuration, but not the length

@@ -1,11 +1,11 @@
 //! The same on a CUDA device.
-#![allow(unsafe_code)] // launches on addresses
+#![allow(unsafe_code)] // an argument that kernels take by value
 
-use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
-use crate::cuda::{Module, address, buffer, count, elements, launch, view};
+use crate::attached;
+use crate::cuda::{Module, address, count, elements, filled, launch};
 
 const COLUMNS: Module = Module {
     name: "advect_columns",
@@ -40,23 +40,17 @@ pub(super) fn side_by_side(parts: &[&Tensor], rows: usize) -> Result<Option<Tens
         return Ok(None);
     }
     let tracked: Vec<usize> = (0..parts.len()).filter(|i| parts[*i].track_op()).collect();
-    let own = match tracked.as_slice() {
-        [] => 0,
+    match tracked.as_slice() {
+        [] => join(parts, rows).map(Some),
         // the gradient of a row that all share would be a sum
-        [one] if row_count(parts[*one]) == rows => *one,
-        _ => return Ok(None),
-    };
-    let contiguous = |part: &&Tensor| part.contiguous();
-    let all: Vec<Tensor> = parts.iter().map(contiguous).collect::<Result<_>>()?;
-    let this = all[own].clone();
-    let op = Join {
-        all: all.iter().map(Tensor::detach).collect(),
-        own,
-        rows,
-    };
-    match tracked.is_empty() {
-        true => this.apply_op1_no_bwd(&op).map(Some),
-        false => this.apply_op1(op).map(Some),
+        [one] if row_count(parts[*one]) == rows => {
+            let own = parts[*one];
+            let first = parts[..*one].iter().map(|part| columns(part)).sum();
+            let shape = own.dims().to_vec();
+            let back = move |cotangent: &Tensor| take_columns(cotangent, first, &shape);
+            attached(own, &join(parts, rows)?, back).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -64,110 +58,45 @@ fn row_count(part: &Tensor) -> usize {
     part.dims()[part.rank() - 2]
 }
 
-/// All parts; the operation is one of the part `own`.
-struct Join {
-    all: Vec<Tensor>,
-    own: usize,
-    rows: usize,
+fn columns(part: &Tensor) -> usize {
+    part.elem_count() / row_count(part).max(1)
 }
 
-impl Join {
-    fn columns(part: &Tensor) -> usize {
-        match part.dims() {
-            [matrices, _, width] => matrices * width,
-            dims => dims[1],
-        }
-    }
-
-    fn total(&self) -> usize {
-        self.all.iter().map(Self::columns).sum()
-    }
-
-    fn part(&self, part: &Tensor) -> Result<Part> {
-        let dims = part.dims();
-        let (rows, width) = (row_count(part), dims[dims.len() - 1]);
-        Ok(Part {
+fn join(parts: &[&Tensor], rows: usize) -> Result<Tensor> {
+    let total: usize = parts.iter().map(|part| columns(part)).sum();
+    let held: Vec<Tensor> = parts
+        .iter()
+        .map(|part| part.detach().contiguous())
+        .collect::<Result<_>>()?;
+    let mut all = Parts([Part::default(); MOST]);
+    for (to, part) in all.0.iter_mut().zip(&held) {
+        let (own_rows, width) = (row_count(part), count(part.dim(D::Minus1)?)?);
+        *to = Part {
             values: address(part)?,
-            columns: count(Self::columns(part))?,
-            width: count(width)?,
-            row_stride: if rows == 1 && self.rows != 1 {
-                0
-            } else {
-                count(width)?
-            },
-            matrix_stride: count(rows * width)?,
-        })
+            columns: count(columns(part))?,
+            width,
+            row_stride: if own_rows == 1 && rows != 1 { 0 } else { width },
+            matrix_stride: count(own_rows)? * width,
+        };
     }
-}
-
-impl CustomOp1 for Join {
-    fn name(&self) -> &'static str {
-        "side-by-side"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host concatenates by candle";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(&self, own: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        let device = own.device().clone();
-        let mut parts = Parts([Part::default(); MOST]);
-        for (i, part) in self.all.iter().enumerate() {
-            parts.0[i] = self.part(part)?;
-        }
-        let (total, shape) = (self.total(), Shape::from((self.rows, self.total())));
-        let mut out = buffer(&device, self.rows * total)?;
-        let (n, total) = (count(self.rows * total)?, count(total)?);
-        launch!(device, COLUMNS, "join_columns", elements(n); &parts, &mut out, &total, &n);
-        Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), shape))
-    }
-
-    fn bwd(&self, own: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let before = self.all[..self.own].iter().map(Self::columns).sum();
-        take_columns(grad, before, own.dims()).map(Some)
-    }
+    filled(held[0].device(), (rows, total), |device, out| {
+        let (n, total) = (count(rows * total)?, count(total)?);
+        launch!(device, COLUMNS, "join_columns", elements(n); &all, out, &total, &n);
+        Ok(())
+    })
 }
 
 /// A part of joined rows.
 pub(super) fn take_columns(joined: &Tensor, first: usize, shape: &[usize]) -> Result<Tensor> {
-    let shape = Shape::from(shape);
-    joined
-        .contiguous()?
-        .apply_op1_no_bwd(&Take { first, shape })
-}
-
-struct Take {
-    first: usize,
-    shape: Shape,
-}
-
-impl CustomOp1 for Take {
-    fn name(&self) -> &'static str {
-        "take-columns"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host narrows by candle";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(&self, joined: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let device = joined.device().clone();
-        let joined = view(joined, layout)?;
-        let (rows, total) = layout.shape().dims2()?;
-        let (width, len) = (
-            self.shape.dims()[self.shape.rank() - 1],
-            self.shape.elem_count(),
-        );
-        let mut out = buffer(&device, len)?;
-        let [first, width, rows] = [count(self.first)?, count(width)?, count(rows)?];
-        let (total, n) = (count(total)?, count(len)?);
+    let joined = joined.contiguous()?;
+    let (rows, total) = joined.dims2()?;
+    let width = shape[shape.len() - 1];
+    filled(joined.device(), shape, |device, out| {
+        let (n, from) = (count(shape.iter().product())?, address(&joined)?);
+        let [first, width, rows, total] =
+            [count(first)?, count(width)?, count(rows)?, count(total)?];
         launch!(device, COLUMNS, "take_columns", elements(n);
-            &joined, &mut out, &first, &width, &rows, &total, &n);
-        Ok((
-            CudaStorage::wrap_cuda_slice(out, device),
-            self.shape.clone(),
-        ))
-    }
+            &from, out, &first, &width, &rows, &total, &n);
+        Ok(())
+    })
 }

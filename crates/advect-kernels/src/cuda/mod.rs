@@ -14,7 +14,8 @@ use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, CudaViewMut, DevicePtr, LaunchConfig,
 };
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
-use candle_core::{DType, Layout, Result, Storage, Tensor};
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Device, Layout, Result, Shape, Storage, Tensor};
 
 use crate::params::contiguous;
 
@@ -124,6 +125,27 @@ pub(crate) fn in_place<'a>(
 pub(crate) fn buffer(device: &CudaDevice, len: usize) -> Result<Buffer> {
     // SAFETY: the promise of the first line.
     unsafe { device.alloc::<f32>(len.max(1)) }
+}
+
+/// A tensor of f32 on a CUDA device that `fill` writes, without gradient.
+///
+/// # Errors
+/// If the device is no CUDA device or has no room, and what `fill` reports.
+pub(crate) fn filled(
+    device: &Device,
+    shape: impl Into<Shape>,
+    fill: impl FnOnce(&CudaDevice, &mut Buffer) -> Result<()>,
+) -> Result<Tensor> {
+    let (device, shape) = (device.as_cuda_device()?, shape.into());
+    let mut out = buffer(device, shape.elem_count())?;
+    fill(device, &mut out)?;
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(out, device.clone()));
+    Ok(Tensor::from_storage(
+        storage,
+        shape,
+        BackpropOp::none(),
+        false,
+    ))
 }
 
 /// A number as kernels count.

@@ -1,10 +1,10 @@
 //! The same on a CUDA device.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CudaStorage, Layout, Result, Shape, Tensor};
 
 use super::Steering;
-use crate::cuda::{Module, buffer, count, elements, launch, view};
+use crate::cuda::{Module, address, buffer, count, elements, filled, launch, view};
 
 const POINTWISE: Module = Module {
     name: "advect_pointwise",
@@ -47,74 +47,25 @@ pub(super) fn step(x: Operand<'_>, v: Operand<'_>, h: f32) -> Output {
 
 /// Of a contiguous tensor.
 pub(super) fn clamp(x: &Tensor, low: f32, high: f32) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Clamp { low, high })
-}
-
-struct Clamp {
-    low: f32,
-    high: f32,
-}
-
-impl CustomOp1 for Clamp {
-    fn name(&self) -> &'static str {
-        "clamp"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host clamps by candle";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Output {
-        let (device, x) = (x.device().clone(), view(x, layout)?);
-        let (mut out, n) = (buffer(&device, x.len())?, count(x.len())?);
-        launch!(device, POINTWISE, "clamp", elements(n); &x, &mut out, &self.low, &self.high, &n);
-        let shape = layout.shape().clone();
-        Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
-    }
+    filled(x.device(), x.shape(), |device, out| {
+        let (n, x) = (count(x.elem_count())?, address(x)?);
+        launch!(device, POINTWISE, "clamp", elements(n); &x, out, &low, &high, &n);
+        Ok(())
+    })
 }
 
 /// Of a value and a measurement `[1]`.
 pub(super) fn steered(value: &Tensor, measured: &Tensor, by: Steering) -> Result<Tensor> {
-    value.apply_op2_no_bwd(measured, &Steer(by))
-}
-
-struct Steer(Steering);
-
-impl CustomOp2 for Steer {
-    fn name(&self) -> &'static str {
-        "steered"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host steers its numbers itself";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(
-        &self,
-        value: &CudaStorage,
-        value_layout: &Layout,
-        measured: &CudaStorage,
-        measured_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let (device, shape) = (value.device().clone(), value_layout.shape().clone());
-        let (value, measured) = (view(value, value_layout)?, view(measured, measured_layout)?);
+    filled(value.device(), value.shape(), |device, out| {
         let Steering {
             rate,
             target,
             low,
             high,
-        } = self.0;
-        let mut out = buffer(&device, 1)?;
+        } = by;
+        let [value, measured] = [address(value)?, address(measured)?];
         launch!(device, POINTWISE, "steered", elements(1);
-            &value, &measured, &mut out, &rate, &target, &low, &high);
-        Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
-    }
+            &value, &measured, out, &rate, &target, &low, &high);
+        Ok(())
+    })
 }

@@ -1,12 +1,11 @@
 //! The same on a CUDA device.
-#![allow(unsafe_code)] // launches on addresses, and buffers that a kernel fills
+#![allow(unsafe_code)] // an argument that kernels take by value
 
-use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
-use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Direction;
-use crate::cuda::{Module, address, buffer, count, launch, view_mut, warps};
+use crate::cuda::{Module, address, buffer, count, filled, launch, warps};
 use crate::kernel_matrix::{MIN_BANDWIDTH, RadialKernel, Sizes};
 
 const SVGD: Module = Module {
@@ -59,11 +58,21 @@ pub(super) fn direction(kernel: RadialKernel, from: &Points, sizes: Sizes) -> Re
         bandwidth: place(4)?,
     };
     let (points, queries) = (sizes.m * sizes.p * sizes.dim, sizes.m * sizes.p);
-    // SAFETY: the kernel writes every value.
-    let out = unsafe { Tensor::empty(3 * points + queries, DType::F32, from.y.device()) }?;
-    if points > 0 {
-        out.inplace_op1(&Launch { at, kernel, sizes })?;
-    }
+    let out = filled(from.y.device(), 3 * points + queries, |device, out| {
+        if points == 0 {
+            return Ok(());
+        }
+        let mut work = buffer(device, 2 * queries * sizes.r)?;
+        let [queries, p] = [count(queries)?, count(sizes.p)?];
+        let [r, dim] = [count(sizes.r)?, count(sizes.dim)?];
+        let kernel = match kernel {
+            RadialKernel::Rbf => 0i32,
+            RadialKernel::Imq => 1,
+        };
+        launch!(device, SVGD, "svgd_direction", warps(queries);
+            out, &mut work, &at, &kernel, &MIN_BANDWIDTH, &p, &r, &dim, &queries);
+        Ok(())
+    })?;
     let part = |i: usize| {
         out.narrow(0, i * points, points)?
             .reshape((sizes.m, sizes.p, sizes.dim))
@@ -81,36 +90,4 @@ pub(super) fn direction(kernel: RadialKernel, from: &Points, sizes: Sizes) -> Re
 /// Contiguous, f32, constant.
 fn plain(x: &Tensor) -> Result<Tensor> {
     x.detach().to_dtype(DType::F32)?.contiguous()
-}
-
-struct Launch {
-    at: Places,
-    kernel: RadialKernel,
-    sizes: Sizes,
-}
-
-impl InplaceOp1 for Launch {
-    fn name(&self) -> &'static str {
-        "svgd-direction"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-        let problem = "a host takes its states one by one";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(&self, out: &mut CudaStorage, layout: &Layout) -> Result<()> {
-        let device = out.device().clone();
-        let Sizes { m, p, r, dim } = self.sizes;
-        let mut work = buffer(&device, 2 * m * p * r)?;
-        let (queries, p, r, dim) = (count(m * p)?, count(p)?, count(r)?, count(dim)?);
-        let kernel = match self.kernel {
-            RadialKernel::Rbf => 0i32,
-            RadialKernel::Imq => 1,
-        };
-        let mut out = view_mut(out, layout)?;
-        launch!(device, SVGD, "svgd_direction", warps(queries);
-            &mut out, &mut work, &self.at, &kernel, &MIN_BANDWIDTH, &p, &r, &dim, &queries);
-        Ok(())
-    }
 }

@@ -8,7 +8,9 @@ use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
 use crate::error::shape_error;
-use crate::kernel_matrix::{Bandwidth, RadialKernel, check_bandwidths, expect_points, median_rule};
+use crate::kernel_matrix::{
+    Bandwidth, RadialKernel, Sizes, check_bandwidths, expect_points, median_rule,
+};
 use crate::simd::{Kernel, Simd, dispatch, math};
 
 /// States that one task takes: small ones take microseconds each.
@@ -86,15 +88,25 @@ pub fn direction(
         };
         return cuda::direction(kernel, &points, sizes);
     }
-    let given = given.map(|h| check_bandwidths(read(&h)?)).transpose()?;
-    let weight = weight.map_or_else(|| Ok(vec![1.0; sizes.m * sizes.p]), read)?;
+    on_host(kernel, [y, a, g], given.as_ref(), weight, sizes)
+}
+
+/// The direction from queries, particles and gradients, state by state.
+fn on_host(
+    kernel: RadialKernel,
+    [y, a, g]: [&Tensor; 3],
+    bandwidth: Option<&Tensor>,
+    weight: Option<&Tensor>,
+    sizes: Sizes,
+) -> Result<Direction> {
+    let positive = |h| check_bandwidths(read(h)?);
     let input = Input {
         kernel,
         y: read(y)?,
         a: read(a)?,
         g: read(g)?,
-        bandwidth: given,
-        weight,
+        bandwidth: bandwidth.map(positive).transpose()?,
+        weight: weight.map_or_else(|| Ok(vec![1.0; sizes.m * sizes.p]), read)?,
         p: sizes.p,
         r: sizes.r,
         dim: sizes.dim,

@@ -11,6 +11,16 @@ use crate::dense::stage::Stage;
 /// Layers of at most so many outputs take one kernel, bias and activation included, instead of a product of the library.
 const NARROW: usize = 32;
 
+/// What a linear layer's kernel does behind the bias.
+#[derive(Clone, Copy)]
+enum Behind {
+    Nothing,
+    /// The activation, whose slopes are kept for derivatives or not.
+    Activation {
+        keep: bool,
+    },
+}
+
 impl Pass<'_> {
     /// `y [members, rows, out]`, and what its derivatives need.
     ///
@@ -42,10 +52,13 @@ impl Pass<'_> {
                 Stage::Linear(layer) => {
                     let curved = |next: &Stage| matches!(next, Stage::Activate(_));
                     let is_plain = self.program.norms.is_empty();
-                    let curved = is_plain && stages.next_if(curved).is_some();
-                    let left = value.take();
                     let keep = saved.is_some();
-                    let (out, slope) = self.layer(layer, x, left.as_deref(), curved, keep)?;
+                    let behind = match is_plain && stages.next_if(curved).is_some() {
+                        true => Behind::Activation { keep },
+                        false => Behind::Nothing,
+                    };
+                    let left = value.take();
+                    let (out, slope) = self.layer(layer, x, left.as_deref(), behind)?;
                     if let Some(saved) = &mut saved {
                         saved.inputs.push(left);
                         let slope = slope.map(|slope| Curved { slope, norm: None });
@@ -66,25 +79,26 @@ impl Pass<'_> {
         value.ok_or_else(empty)
     }
 
-    /// A linear layer, with the activation behind it if it is `curved`; its slopes if they are kept.
+    /// A linear layer with what is behind it; its slopes if they are kept.
     fn layer(
         &self,
         layer: usize,
         x: &Input,
         value: Option<&Buffer>,
-        curved: bool,
-        keep: bool,
+        behind: Behind,
     ) -> Result<(Buffer, Option<Buffer>)> {
         if self.linear(layer).outputs <= NARROW {
-            return self.narrow(layer, x, value, curved, keep);
+            return self.narrow(layer, x, value, behind);
         }
         let mut z = self.product(layer, x, value)?;
-        if curved {
-            let slope = self.bias_activate(layer, &mut z, x.rows, keep)?;
-            return Ok((z, slope));
-        }
-        self.add_bias(layer, &mut z, x.rows)?;
-        Ok((z, None))
+        let slope = match behind {
+            Behind::Nothing => {
+                self.add_bias(layer, &mut z, x.rows)?;
+                None
+            }
+            Behind::Activation { keep } => self.bias_activate(layer, &mut z, x.rows, keep)?,
+        };
+        Ok((z, slope))
     }
 
     /// The same for few outputs, by one kernel.
@@ -93,17 +107,19 @@ impl Pass<'_> {
         layer: usize,
         x: &Input,
         value: Option<&Buffer>,
-        curved: bool,
-        keep: bool,
+        behind: Behind,
     ) -> Result<(Buffer, Option<Buffer>)> {
         let [bias, stride, rows, width, n] = self.places(layer, x.rows)?;
         let linear = self.linear(layer);
         let left = self.rows(x, value, linear.inputs);
         let [inputs, weight] = [count(linear.inputs)?, count(linear.offset)?];
         let own_rows = u32::from(left.member_stride > 0);
-        let activation = if curved { self.activation() } else { -1 };
+        let (activation, keep) = match behind {
+            Behind::Nothing => (-1, false),
+            Behind::Activation { keep } => (self.activation(), keep),
+        };
         let mut out = buffer(self.device, n as usize)?;
-        let mut slope = self.room(curved && keep, n)?;
+        let mut slope = self.room(keep, n)?;
         match &mut slope {
             Some(slope) => launch!(self.device, DENSE, "narrow_layer", elements(n);
                 &left.values, &self.params, &mut out, slope, &weight, &bias, &stride, &inputs,

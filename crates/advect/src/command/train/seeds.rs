@@ -232,7 +232,8 @@ fn conclude(config: &RunConfig, ended: &[Ended], args: &TrainArgs) -> anyhow::Re
     };
     let done: Vec<Outcome> = ended.iter().filter_map(done).collect();
     if !done.is_empty() {
-        show(&done, picture(config, &args.out))?;
+        let picture = format!("{}-seeds.svg", config.series_name());
+        show(&done, args.out.join(picture))?;
     }
     let failed = |ended: &Ended| {
         ended
@@ -263,14 +264,6 @@ fn show(done: &[Outcome], picture: PathBuf) -> anyhow::Result<()> {
         runs: done.iter().map(|outcome| outcome.run_dir.clone()).collect(),
         out: Some(picture),
     })
-}
-
-/// Where the curve over the seeds is drawn.
-fn picture(config: &RunConfig, out: &Path) -> PathBuf {
-    let own = format!("-s{}", config.seed);
-    let name = config.run_name();
-    let common = name.strip_suffix(&own).unwrap_or(&name);
-    out.join(format!("{common}-seeds.svg"))
 }
 
 #[cfg(test)]
