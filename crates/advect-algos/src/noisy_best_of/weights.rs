@@ -33,17 +33,9 @@ impl Moments {
     /// # Errors
     /// If the device has no room.
     pub fn new(device: &Device) -> Result<Self> {
-        Self::at([0.0, 1.0], device)
-    }
-
-    fn at([mean, std]: [f64; 2], device: &Device) -> Result<Self> {
-        let there = |value: f64| match device.is_cuda() {
-            true => Tensor::new(&[value as f32], device).map(Scalar::Device),
-            false => Ok(Scalar::Host(value)),
-        };
         Ok(Self {
-            mean: there(mean)?,
-            std: there(std)?,
+            mean: Scalar::on(device, 0.0)?,
+            std: Scalar::on(device, 1.0)?,
         })
     }
 
@@ -106,13 +98,8 @@ impl Moments {
     /// # Errors
     /// If an entry is missing or has another type.
     pub fn load(&mut self, prefix: &str, from: &StateDict) -> std::result::Result<(), StateError> {
-        let saved = ["mean", "std"].map(|name| from.scalar(&format!("{prefix}/{name}")));
-        let [mean, std] = saved;
-        let device = match &self.mean {
-            Scalar::Device(mean) => mean.device().clone(),
-            Scalar::Host(_) => Device::Cpu,
-        };
-        *self = Self::at([mean?, std?], &device)?;
+        self.mean.set(from.scalar(&format!("{prefix}/mean"))?)?;
+        self.std.set(from.scalar(&format!("{prefix}/std"))?)?;
         Ok(())
     }
 }
