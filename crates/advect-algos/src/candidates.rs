@@ -1,7 +1,7 @@
 //! Several actions per state: ranked by the critics, weighted by their values.
 
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Params, Precision, candidates as kernel};
+use advect_kernels::{Params, Precision, candidates as kernel, pointwise};
 use advect_rl::CriticNet;
 use candle_core::{D, DType, Result, Tensor};
 
@@ -40,7 +40,7 @@ pub fn rank(
     })
 }
 
-/// The best of `P` candidates under `critics`; with one candidate, that one, unscored.
+/// The best of `P` candidates under `critics`, clipped to `bounds` if there are some; with one candidate, that one, unscored.
 ///
 /// # Shapes
 /// `critics` `[2, M]`, `obs` `[B, o]`, `candidates` `[B, P, d]` to `[B, d]`.
@@ -53,12 +53,17 @@ pub(crate) fn best(
     obs: &Tensor,
     candidates: &Tensor,
     precision: Precision,
+    bounds: Option<[f64; 2]>,
 ) -> Result<Tensor> {
     if candidates.dim(1)? == 1 {
-        return candidates.squeeze(1);
+        let only = candidates.squeeze(1)?;
+        return match bounds {
+            Some([low, high]) => pointwise::clamp(&only, low, high),
+            None => Ok(only),
+        };
     }
     let q = critic.q_candidates(&critics.detached(), obs, candidates, precision)?;
-    kernel::best(&q, candidates)
+    kernel::best(&q, candidates, bounds)
 }
 
 /// `candidates[b, index[b]]`: `[B, P, d]` and `[B]` to `[B, d]`.

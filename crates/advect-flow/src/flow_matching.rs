@@ -1,6 +1,8 @@
 //! Straight-line probability paths, their two time conventions, and the flow-matching loss.
 
+use advect_kernels::candidates::weighted_difference;
 use advect_kernels::ensemble;
+use advect_kernels::pointwise::mix;
 use candle_core::{Result, Tensor};
 
 use crate::error::expect_dims;
@@ -37,8 +39,10 @@ impl TimeConvention {
     pub fn interpolate(self, act: &Tensor, eps: &Tensor, time: &Tensor) -> Result<Tensor> {
         expect_dims("interpolate", "eps", eps, act.dims())?;
         expect_dims("interpolate", "time", time, &act.dims()[..1])?;
-        let (c_a, c_eps) = self.coefficients(&time.unsqueeze(1)?)?;
-        act.broadcast_mul(&c_a)? + eps.broadcast_mul(&c_eps)?
+        match self {
+            Self::DataUp => mix(eps, act, time),
+            Self::NoiseUp => mix(act, eps, time),
+        }
     }
 
     /// The velocity of the path between `eps` and `act`, constant in time; any shape.
@@ -64,8 +68,7 @@ impl TimeConvention {
 /// On a shape mismatch.
 pub fn regression_loss(v: &Tensor, target: &Tensor) -> Result<Tensor> {
     expect_dims("regression_loss", "target", target, v.dims())?;
-    let n = v.elem_count();
-    ensemble::squared_error(&v.reshape((1, n))?, &target.detach().reshape(n)?)
+    ensemble::squared_error(v, &target.detach())
 }
 
 /// `sum_k w_k x_k`: weighted mean of `K` vectors per row.
@@ -78,4 +81,23 @@ pub fn regression_loss(v: &Tensor, target: &Tensor) -> Result<Tensor> {
 pub fn weighted_mean(weights: &Tensor, x: &Tensor) -> Result<Tensor> {
     expect_dims("weighted_mean", "weights", weights, &x.dims()[..2])?;
     weights.unsqueeze(1)?.matmul(x)?.squeeze(1)
+}
+
+/// `sum_k w_k u_k` of the paths' velocities `u_k`, see [`TimeConvention::velocity`].
+///
+/// # Shapes
+/// `weights` `[B, K]`, `act` and `eps` `[B, K, d]` to `[B, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn mean_velocity(
+    path: TimeConvention,
+    weights: &Tensor,
+    act: &Tensor,
+    eps: &Tensor,
+) -> Result<Tensor> {
+    match path {
+        TimeConvention::DataUp => weighted_difference(weights, act, eps),
+        TimeConvention::NoiseUp => weighted_difference(weights, eps, act),
+    }
 }

@@ -1,6 +1,6 @@
 //! MeanFlow: average velocities and their training target (Geng et al., arXiv 2505.13447), noise-up time.
 
-use advect_kernels::pointwise;
+use advect_kernels::pointwise::{minus_span, sorted};
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::expect_dims;
@@ -33,14 +33,23 @@ pub fn target(
     t: &Tensor,
     v: &Tensor,
 ) -> Result<MeanFlowTarget> {
-    let tangent = Tangent {
+    let (_, jvp) = net.jvp(params, obs, z, [r, t], along(v))?;
+    MeanFlowTarget::of(jvp, v, r, t)
+}
+
+/// The direction of the identity: `z` moves by `v`, `t` by one, `r` not.
+fn along(v: &Tensor) -> Tangent<'_, 2> {
+    Tangent {
         z: v,
         times: [0.0, 1.0],
-    };
-    let (_, jvp) = net.jvp(params, obs, z, [r, t], tangent)?;
-    let span = pointwise::clamp(&(t - r)?, 0.0, 1.0)?.unsqueeze(1)?;
-    let target = (v - jvp.broadcast_mul(&span)?)?.detach();
-    Ok(MeanFlowTarget { jvp, target })
+    }
+}
+
+impl MeanFlowTarget {
+    fn of(jvp: Tensor, v: &Tensor, r: &Tensor, t: &Tensor) -> Result<Self> {
+        let target = minus_span(v, &jvp, r, t)?;
+        Ok(Self { jvp, target })
+    }
 }
 
 /// Both sides of the MeanFlow regression.
@@ -52,7 +61,7 @@ pub struct Regression {
     pub target: MeanFlowTarget,
 }
 
-/// The prediction at `z` and its [`target`]; shapes and errors are those of [`target`].
+/// The prediction at `z` and its [`target`], by one pass; shapes and errors are those of [`target`].
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -64,8 +73,8 @@ pub fn regression(
     (r, t): (&Tensor, &Tensor),
     v: &Tensor,
 ) -> Result<Regression> {
-    let target = target(net, params, obs, z, r, t, v)?;
-    let u = net.forward(params, obs, z, [r, t])?;
+    let (u, jvp) = net.forward_with_tangent(params, obs, z, [r, t], along(v))?;
+    let target = MeanFlowTarget::of(jvp, v, r, t)?;
     Ok(Regression { u, target })
 }
 
@@ -189,7 +198,7 @@ impl TimeSampler {
     /// On a shape mismatch.
     pub fn pair(self, first: &Tensor, second: &Tensor) -> Result<(Tensor, Tensor)> {
         let (first, second) = (self.map(first)?, self.map(second)?);
-        Ok((first.minimum(&second)?, first.maximum(&second)?))
+        sorted(&first, &second)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::f64::consts::PI;
 
 use advect_kernels::waves::Waves;
-use advect_kernels::{Activation, Mlp, ParamLayout, side_by_side};
+use advect_kernels::{Activation, Mlp, ParamLayout};
 use candle_core::{D, DType, Result, Tensor};
 
 use crate::error::expect_rank;
@@ -86,10 +86,7 @@ impl TimeFeatures {
     /// # Errors
     /// If `t` is not a vector.
     pub fn value(&self, t: &Tensor) -> Result<Tensor> {
-        match self.waves() {
-            Some(waves) => waves.value(&times(t)?),
-            None => times(t)?.unsqueeze(1),
-        }
+        self.values(&[t])?.squeeze(0)
     }
 
     /// The derivative of the features with respect to `t`.
@@ -100,9 +97,37 @@ impl TimeFeatures {
     /// # Errors
     /// If `t` is not a vector.
     pub fn derivative(&self, t: &Tensor) -> Result<Tensor> {
+        self.derivatives(&[t], &[1.0])?.squeeze(0)
+    }
+
+    /// The features of several vectors of times.
+    ///
+    /// # Shapes
+    /// `times` `m` of `[B]` to `[m, B, dim]`.
+    ///
+    /// # Errors
+    /// If they are no vectors of one length.
+    pub fn values(&self, times: &[&Tensor]) -> Result<Tensor> {
+        let times = vectors(times)?;
         match self.waves() {
-            Some(waves) => waves.derivative(&times(t)?),
-            None => times(t)?.unsqueeze(1)?.ones_like(),
+            Some(waves) => waves.values(&times.iter().collect::<Vec<_>>()),
+            None => Tensor::stack(&times, 0)?.unsqueeze(2),
+        }
+    }
+
+    /// Their derivatives where time `i` moves by `rates[i]`.
+    ///
+    /// # Errors
+    /// If they are no vectors of one length, or there are not as many rates.
+    pub fn derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
+        let times = vectors(times)?;
+        match self.waves() {
+            Some(waves) => waves.derivatives(&times.iter().collect::<Vec<_>>(), rates),
+            None => {
+                let moved = times.iter().zip(rates);
+                let moved = moved.map(|(t, rate)| t.ones_like()? * *rate);
+                Tensor::stack(&moved.collect::<Result<Vec<_>>>()?, 0)?.unsqueeze(2)
+            }
         }
     }
 
@@ -124,10 +149,13 @@ impl TimeFeatures {
     }
 }
 
-/// A vector of times, constant.
-fn times(t: &Tensor) -> Result<Tensor> {
-    expect_rank("TimeFeatures", "t", t, 1)?;
-    t.detach().to_dtype(DType::F32)
+/// Vectors of times, constant.
+fn vectors(times: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let vector = |t: &&Tensor| {
+        expect_rank("TimeFeatures", "t", t, 1)?;
+        t.detach().to_dtype(DType::F32)
+    };
+    times.iter().map(vector).collect()
 }
 
 /// Features of flow time followed by an optional MLP and an optional LayerNorm.
@@ -274,18 +302,6 @@ impl TimeEmbedding {
         self.mlp.as_ref()
     }
 
-    /// Features of several times, `m` of `[B]` to `[m, B, features]`.
-    ///
-    /// # Errors
-    /// On a shape mismatch.
-    pub(crate) fn features_of_many(&self, times: &[&Tensor]) -> Result<Tensor> {
-        let row = |t: &&Tensor| t.unsqueeze(0);
-        let rows: Vec<Tensor> = times.iter().map(row).collect::<Result<_>>()?;
-        let all = side_by_side(&rows.iter().collect::<Vec<_>>())?.squeeze(0)?;
-        let features = self.features.value(&all)?;
-        features.reshape((times.len(), (), self.features.dim()))
-    }
-
     /// Several times, each with parameters of its own, which lie behind one another: an ensemble of embeddings.
     ///
     /// # Shapes
@@ -294,7 +310,7 @@ impl TimeEmbedding {
     /// # Errors
     /// On a shape mismatch.
     pub(crate) fn forward_many(&self, params: &Tensor, times: &[&Tensor]) -> Result<Tensor> {
-        let features = self.features_of_many(times)?;
+        let features = self.features.values(times)?;
         match &self.mlp {
             Some(mlp) => mlp.forward(&params.reshape((times.len(), ()))?, &features),
             None => Ok(features),

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda::scalars::gather;
 use crate::graph::Position;
+use crate::pointwise::clamp;
 
 /// Scalars that fit.
 const ROOM: usize = 4096;
@@ -254,7 +255,7 @@ impl Scalar {
     /// # Errors
     /// See [`Scalar::times`].
     pub fn at_most(&self, most: f64) -> Result<Self> {
-        self.map(|x| x.min(most), |x| x.minimum(most))
+        self.map(|x| x.min(most), |x| clamp(x, f64::NEG_INFINITY, most))
     }
 
     /// The scalar, or `least` if that is larger.
@@ -262,7 +263,7 @@ impl Scalar {
     /// # Errors
     /// See [`Scalar::times`].
     pub fn at_least(&self, least: f64) -> Result<Self> {
-        self.map(|x| x.max(least), |x| x.maximum(least))
+        self.map(|x| x.max(least), |x| clamp(x, least, f64::INFINITY))
     }
 
     /// A tensor `[1]`, f32.

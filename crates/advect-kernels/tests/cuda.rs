@@ -411,8 +411,36 @@ fn pullbacks() -> Result<()> {
         let (y, pullback) = mlp.forward_with_pullback(&inputs[0], &x)?;
         let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
         let (_, again) = mlp.forward_with_pullback(&inputs[0], &x)?;
-        Ok(vec![y, pullback.params(&weight)?, again.input(&weight)?, x])
+        let along = pullback.pushforward(&(&x * 0.5)?)?;
+        let gradients = [pullback.params(&weight)?, again.input(&weight)?];
+        let [params, input] = gradients;
+        Ok(vec![y, params, input, along, x])
     })
+}
+
+/// Layers of few outputs, first, last and between; an ensemble with inputs of its own.
+#[test]
+fn narrow_layers() -> Result<()> {
+    for sizes in [
+        vec![INPUTS, 12, 3],
+        vec![INPUTS, 40, 7, 36, 1],
+        vec![INPUTS, 5],
+    ] {
+        let mlp = Mlp::new(&sizes, Activation::Silu)?;
+        let mut layout = ParamLayout::new();
+        mlp.push_layout(&mut layout, "net");
+        let params = drawn(&layout, Some(2))?;
+        let inputs = [&params, &normal("own", &[2, ROWS, INPUTS])?];
+        agree("narrow layers", &inputs, |inputs| {
+            let (y, pullback) = mlp.forward_with_pullback(&inputs[0], &inputs[1])?;
+            let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
+            let along = pullback.pushforward(&(inputs[1].as_tensor() * 0.5)?)?;
+            let (params, input) = pullback.both(&weight)?;
+            let (_, again) = mlp.forward_with_pullback(&inputs[0], &inputs[1])?;
+            Ok(vec![y, along, params, input, again.input(&weight)?])
+        })?;
+    }
+    Ok(())
 }
 
 /// Both tails, both sides of every branch, the same bits.
@@ -662,6 +690,30 @@ fn candidates_and_their_weights() -> Result<()> {
     agree("candidates", &[&scores, &candidates], |x| {
         let weights = candidates::softmax(&x[0].get(0)?, &0.7.into())?;
         let fraction = candidates::effective_fraction(&weights)?;
-        Ok(vec![candidates::best(&x[0], &x[1])?, weights, fraction])
+        let half = (x[1].as_tensor() * 0.5)?;
+        Ok(vec![
+            candidates::best(&x[0], &x[1], Some([-0.5, 0.5]))?,
+            candidates::weighted_difference(&weights, &x[1].detach(), &half.detach())?,
+            weights,
+            fraction,
+        ])
+    })
+}
+
+/// A number for each row, and pairs in order.
+#[test]
+fn rows_with_a_time_each() -> Result<()> {
+    let (x, y) = (normal("x", &[ROWS, 5])?, normal("y", &[ROWS, 5])?);
+    let (from, to) = (normal("from", &[ROWS])?, normal("to", &[ROWS])?);
+    agree("rows with times", &[&x, &y, &from, &to], |x| {
+        let held: Vec<Tensor> = x.iter().map(|x| x.detach()).collect();
+        let (low, high) = pointwise::sorted(&held[2], &held[3])?;
+        Ok(vec![
+            pointwise::mix(&held[0], &held[1], &held[2])?,
+            pointwise::mix(&x[0], &x[1], &x[2])?,
+            pointwise::minus_span(&held[0], &held[1], &held[2], &held[3])?,
+            low,
+            high,
+        ])
     })
 }

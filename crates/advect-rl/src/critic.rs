@@ -128,7 +128,8 @@ impl CriticNet {
         act: &Tensor,
         precision: Precision,
     ) -> Result<Tensor> {
-        self.q_candidates(params, obs, act, precision)?.min(0)
+        let q = self.q_candidates(params, obs, act, precision)?;
+        ensemble::minimum(&q.flatten_from(1)?)?.reshape(&q.dims()[1..])
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`softmax_weights`](crate::candidates::softmax_weights).
 
 use advect_flow::TimeConvention;
-use advect_flow::flow_matching::weighted_mean;
+use advect_flow::flow_matching;
 use advect_kernels::truncnorm;
 use candle_core::{Result, Tensor};
 
@@ -54,6 +54,6 @@ impl Proposals {
     /// # Errors
     /// On a shape mismatch.
     pub fn mean_velocity(&self, velocity: TimeConvention, weights: &Tensor) -> Result<Tensor> {
-        weighted_mean(weights, &velocity.velocity(&self.act, &self.eps)?)
+        flow_matching::mean_velocity(velocity, weights, &self.act, &self.eps)
     }
 }

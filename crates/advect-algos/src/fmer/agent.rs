@@ -103,7 +103,7 @@ impl Fmer {
         let z = normals.draw((obs.dim(0)?, count, self.net.act_dim()), obs.device())?;
         let params = parameters(parts, source).detached();
         let candidates = sampler.latents(&self.net, &params, obs, &z)?.tanh()?;
-        parts.best(obs, &candidates, sampler.precision)
+        parts.best(obs, &candidates, sampler.precision, None)
     }
 
     /// Value of the next states under the averaged policy (section 7).

@@ -2,7 +2,7 @@
 
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Activation, Params, Precision, pointwise};
+use advect_kernels::{Activation, Params, Precision};
 use advect_rl::critic::td_target;
 use advect_rl::temperature::{entropy_gradient, target_entropy};
 use advect_rl::{ActMode, Batch, Metrics, StateDict, StateError};
@@ -141,7 +141,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
         let candidates = self
             .policy
             .candidates(&params, obs, count, normals, precision)?;
-        pointwise::clamp(&parts.best(obs, &candidates, precision)?, -1.0, 1.0)
+        parts.best(obs, &candidates, precision, Some([-1.0, 1.0]))
     }
 
     /// The action plus exploration noise, not clipped.

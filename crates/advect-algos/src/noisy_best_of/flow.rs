@@ -63,7 +63,10 @@ impl FlowPolicy {
         xi: &Tensor,
         precision: Precision,
     ) -> Result<Tensor> {
-        let z = (xi * self.base_std)?;
+        let z = match self.base_std {
+            1.0 => xi.clone(),
+            std => (xi * std)?,
+        };
         self.generator
             .candidates(params, obs, &z, self.n_gen, precision)
     }

@@ -99,16 +99,23 @@ impl<'a> Networks<'a> {
 }
 
 impl ActorCritic {
-    /// The best of `P` candidates per state under the online critics; with one candidate, that one, unscored.
+    /// The best of `P` candidates per state under the online critics, clipped to `bounds` if there are some; with one candidate, that
+    /// one, unscored.
     ///
     /// # Shapes
     /// `obs` `[B, o]`, `candidates` `[B, P, d]` to `[B, d]`.
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub fn best(&self, obs: &Tensor, candidates: &Tensor, precision: Precision) -> Result<Tensor> {
+    pub fn best(
+        &self,
+        obs: &Tensor,
+        candidates: &Tensor,
+        precision: Precision,
+        bounds: Option<[f64; 2]>,
+    ) -> Result<Tensor> {
         let (net, critics) = (self.critic.net(), self.critic.online());
-        best(net, critics, obs, candidates, precision)
+        best(net, critics, obs, candidates, precision, bounds)
     }
 
     /// One Adam step of the policy; adds `policy/loss` and `policy/grad_norm`.

@@ -81,7 +81,7 @@ impl Qvpo {
             .policy
             .draw(&params, next_obs, per_state, normals, precision)?;
         let (net, critics) = (parts.critic.net(), parts.critic.target());
-        let next_act = best(net, critics, next_obs, &candidates, precision)?;
+        let next_act = best(net, critics, next_obs, &candidates, precision, None)?;
         parts.critic.target_min_q(next_obs, &next_act)
     }
 
@@ -161,7 +161,7 @@ impl OffPolicyAlgorithm for Qvpo {
             ActMode::Evaluate => self.config.eval_best_of,
         };
         let candidates = self.candidates(parts, obs, per_state, normals)?;
-        parts.best(obs, &candidates, self.precision())
+        parts.best(obs, &candidates, self.precision(), None)
     }
 
     fn update(

@@ -144,12 +144,36 @@ impl<const T: usize> FlowNet<T> {
         z: &Tensor,
         times: [&Tensor; T],
     ) -> Result<Tensor> {
-        let held = !obs.track_op() && !z.track_op();
-        if params.track_op() && held && !self.config.time.is_normed() {
+        if params.track_op() && self.is_of_params(obs, z) {
             return self.forward_in_params(params, obs, z, times);
         }
         let x = self.input(params, obs, z, times)?;
         self.trunk.forward(&self.trunk_params(params)?, &x)
+    }
+
+    /// [`FlowNet::forward`] and the derivative along `tangent`, which has no gradient: `(f, f')`, both `[B, d]`. One pass serves both where
+    /// nobody differentiates in `obs` and `z`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub fn forward_with_tangent(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        times: [&Tensor; T],
+        tangent: Tangent<'_, T>,
+    ) -> Result<(Tensor, Tensor)> {
+        if self.is_of_params(obs, z) {
+            return self.in_params_with_tangent(params, obs, z, times, tangent);
+        }
+        let (_, tangent) = self.jvp(params, obs, z, times, tangent)?;
+        Ok((self.forward(params, obs, z, times)?, tangent))
+    }
+
+    /// Whether gradients of a pass go to the parameters alone, by kernels alone.
+    fn is_of_params(&self, obs: &Tensor, z: &Tensor) -> bool {
+        !obs.track_op() && !z.track_op() && !self.config.time.is_normed()
     }
 
     /// Value and derivative along `tangent`, without gradient: `(f, f')`, both `[B, d]`.

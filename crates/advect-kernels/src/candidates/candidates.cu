@@ -3,9 +3,9 @@
 #define ROW_OF_WARP(row) unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / 32
 #define FOR_COLUMNS(c, width) for (unsigned c = threadIdx.x % 32; c < (width); c += 32)
 
-// The first candidate with the largest of its members' least scores: `q` `[members, rows, k]`, `candidates` `[rows, k, d]`.
-extern "C" __global__ void best_candidate(const float *q, const float *candidates, float *out, unsigned members,
-                                          unsigned rows, unsigned k, unsigned d) {
+// The first candidate with the largest of its members' least scores, within bounds: `q` `[members, rows, k]`, `candidates` `[rows, k, d]`.
+extern "C" __global__ void best_candidate(const float *q, const float *candidates, float *out, float low, float high,
+                                          unsigned members, unsigned rows, unsigned k, unsigned d) {
   ROW_OF_WARP(row);
   if (row >= rows)
     return;
@@ -24,7 +24,24 @@ extern "C" __global__ void best_candidate(const float *q, const float *candidate
     if (at < k && (best == k || other > score || (other == score && at < best)))
       score = other, best = at;
   }
-  FOR_COLUMNS(c, d) out[size_t(row) * d + c] = candidates[(size_t(row) * k + best) * d + c];
+  FOR_COLUMNS(c, d) {
+    float x = candidates[(size_t(row) * k + best) * d + c];
+    out[size_t(row) * d + c] = x < low ? low : x > high ? high : x;
+  }
+}
+
+// sum_c w_c (x_c - y_c) of every row, a thread for each coordinate: `w` `[rows, k]`, `x` and `y` `[rows, k, d]`.
+extern "C" __global__ void weighted_difference(const float *w, const float *x, const float *y, float *out, unsigned k,
+                                               unsigned d, unsigned n) {
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) {
+    unsigned row = i / d;
+    float sum = 0.0f;
+    for (unsigned c = 0; c < k; c++) {
+      size_t at = (size_t(row) * k + c) * d + i % d;
+      sum = fmaf(w[size_t(row) * k + c], x[at] - y[at], sum);
+    }
+    out[i] = sum;
+  }
 }
 
 // mean_b 1 / (k sum_c w_bc^2) of `[rows, k]`, by one block of 256 threads.

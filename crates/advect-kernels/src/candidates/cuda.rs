@@ -10,14 +10,21 @@ const CANDIDATES: Module = Module {
 };
 
 /// Of contiguous scores `[E, B, K]` and candidates `[B, K, d]`.
-pub(super) fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
+pub(super) fn best(
+    scores: &Tensor,
+    candidates: &Tensor,
+    bounds: Option<[f64; 2]>,
+) -> Result<Tensor> {
     let (members, rows, k) = scores.dims3()?;
     let d = candidates.dim(2)?;
     filled(scores.device(), (rows, d), |device, out| {
         let [members, rows, k, d] = [count(members)?, count(rows)?, count(k)?, count(d)?];
         let [scores, candidates] = [address(scores)?, address(candidates)?];
+        let [low, high] = bounds.map_or([f32::NEG_INFINITY, f32::INFINITY], |by| {
+            by.map(|x| x as f32)
+        });
         launch!(device, CANDIDATES, "best_candidate", warps(rows);
-            &scores, &candidates, out, &members, &rows, &k, &d);
+            &scores, &candidates, out, &low, &high, &members, &rows, &k, &d);
         Ok(())
     })
 }
@@ -41,6 +48,18 @@ pub(super) fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
         let [rows, k] = [count(rows)?, count(k)?];
         let weights = address(weights)?;
         launch!(device, CANDIDATES, "effective_fraction", elements(1); &weights, out, &rows, &k);
+        Ok(())
+    })
+}
+
+/// Of contiguous `[B, K]` and two of `[B, K, d]`.
+pub(super) fn weighted_difference(weights: &Tensor, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (rows, k, d) = x.dims3()?;
+    filled(x.device(), (rows, d), |device, out| {
+        let [n, k, d] = [count(rows * d)?, count(k)?, count(d)?];
+        let [weights, x, y] = [address(weights)?, address(x)?, address(y)?];
+        launch!(device, CANDIDATES, "weighted_difference", elements(n);
+            &weights, &x, &y, out, &k, &d, &n);
         Ok(())
     })
 }

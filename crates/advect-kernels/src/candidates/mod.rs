@@ -8,7 +8,8 @@ use candle_core::{D, Result, Tensor};
 use crate::error::shape_error;
 use crate::scalars::Scalar;
 
-/// The candidate with the largest of its members' least scores, the first of equal ones, without gradient.
+/// The candidate with the largest of its members' least scores, the first of equal ones, without gradient; clipped to `bounds` if there
+/// are some.
 ///
 /// # Shapes
 /// `scores` `[E, B, K]`, `candidates` `[B, K, d]`, f32, to `[B, d]`.
@@ -21,10 +22,11 @@ use crate::scalars::Scalar;
 /// use candle_core::{Device, Tensor};
 /// let scores = Tensor::new(&[[[1f32, 5.0, 3.0]], [[4.0, 0.0, 2.0]]], &Device::Cpu)?;
 /// let candidates = Tensor::new(&[[[10f32], [20.0], [30.0]]], &Device::Cpu)?;
-/// assert_eq!(best(&scores, &candidates)?.to_vec2::<f32>()?, [[30.0]]);
+/// assert_eq!(best(&scores, &candidates, None)?.to_vec2::<f32>()?, [[30.0]]);
+/// assert_eq!(best(&scores, &candidates, Some([-1.0, 1.0]))?.to_vec2::<f32>()?, [[1.0]]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
+pub fn best(scores: &Tensor, candidates: &Tensor, bounds: Option<[f64; 2]>) -> Result<Tensor> {
     let (rows, k, d) = candidates.dims3()?;
     if scores.rank() != 3 || scores.dims()[1..] != [rows, k] {
         let expected = format!("[E, {rows}, {k}]");
@@ -33,11 +35,50 @@ pub fn best(scores: &Tensor, candidates: &Tensor) -> Result<Tensor> {
     let (scores, candidates) = (scores.detach(), candidates.detach());
     #[cfg(feature = "cuda")]
     if scores.device().is_cuda() {
-        return cuda::best(&scores.contiguous()?, &candidates.contiguous()?);
+        return cuda::best(&scores.contiguous()?, &candidates.contiguous()?, bounds);
     }
     let index = scores.min(0)?.argmax(D::Minus1)?.reshape((rows, 1, 1))?;
     let index = index.broadcast_as((rows, 1, d))?.contiguous()?;
-    candidates.contiguous()?.gather(&index, 1)?.squeeze(1)
+    let best = candidates.contiguous()?.gather(&index, 1)?.squeeze(1)?;
+    match bounds {
+        Some([low, high]) => best.clamp(low, high),
+        None => Ok(best),
+    }
+}
+
+/// `sum_k w_k (x_k - y_k)` of every row; by one kernel on a CUDA device where nobody wants a gradient.
+///
+/// # Shapes
+/// `weights` `[B, K]`, `x` and `y` `[B, K, d]`, f32, to `[B, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::candidates::weighted_difference;
+/// use candle_core::{Device, Tensor};
+/// let weights = Tensor::new(&[[0.25f32, 0.75]], &Device::Cpu)?;
+/// let (x, y) = (Tensor::new(&[[[4f32], [8.0]]], &Device::Cpu)?, Tensor::new(&[[[0f32], [4.0]]], &Device::Cpu)?);
+/// assert_eq!(weighted_difference(&weights, &x, &y)?.to_vec2::<f32>()?, [[4.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn weighted_difference(weights: &Tensor, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (rows, k, _) = x.dims3()?;
+    if weights.dims() != [rows, k] {
+        let expected = format!("[{rows}, {k}]");
+        return Err(shape_error(
+            "weighted_difference",
+            "weights",
+            weights.dims(),
+            expected,
+        ));
+    }
+    #[cfg(feature = "cuda")]
+    if weights.device().is_cuda() && ![weights, x, y].iter().any(|x| x.track_op()) {
+        let (weights, x, y) = (weights.contiguous()?, x.contiguous()?, y.contiguous()?);
+        return cuda::weighted_difference(&weights, &x, &y);
+    }
+    weights.unsqueeze(1)?.matmul(&(x - y)?)?.squeeze(1)
 }
 
 /// Effective sample size of every row's weights `1 / sum_k w_k^2`, over `K`, mean over rows; without gradient.

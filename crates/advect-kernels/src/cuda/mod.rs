@@ -106,6 +106,11 @@ pub(crate) fn address(tensor: &Tensor) -> Result<u64> {
     })
 }
 
+/// Where values begin, or null: what kernels take that do without them.
+pub(crate) fn start_of(values: Option<&Buffer>) -> u64 {
+    values.map_or(0, |values| values.device_ptr(values.stream()).0)
+}
+
 /// The device and the values of an operation that changes `to` by `from`.
 ///
 /// # Errors

@@ -27,6 +27,9 @@ const DENSE: Module = Module {
     ptx: include_str!(concat!(env!("OUT_DIR"), "/dense.ptx")),
 };
 
+/// Layers of at most so many outputs take kernels that do all of a layer's work, instead of a product of the library.
+const NARROW: usize = 32;
+
 /// What a network is made of.
 pub(crate) struct Program {
     pub stages: Vec<Stage>,
@@ -92,6 +95,10 @@ impl Pass<'_> {
 
     fn linear(&self, layer: usize) -> Linear {
         self.program.linears[layer]
+    }
+
+    fn is_narrow(&self, layer: usize) -> bool {
+        self.linear(layer).outputs <= NARROW
     }
 
     /// The number by which kernels know the activation.

@@ -57,6 +57,18 @@ extern "C" __global__ void bias_activate(float *z, float *slope, const float *pa
   }
 }
 
+// start + w x, in four sums.
+__device__ __forceinline__ float dot(float start, const float *w, const float *x, unsigned n) {
+  float sums[4] = {start, 0.0f, 0.0f, 0.0f};
+  unsigned whole = n / 4 * 4;
+  for (unsigned c = 0; c < whole; c += 4)
+    for (unsigned k = 0; k < 4; k++)
+      sums[k] = fmaf(x[c + k], w[c + k], sums[k]);
+  for (unsigned c = whole; c < n; c++)
+    sums[0] = fmaf(x[c], w[c], sums[0]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 // A layer of few outputs, a thread for each: a(W x + b), or W x + b for a negative activation, and a' where somebody wants it. Members have
 // inputs of their own if `own_rows`.
 extern "C" __global__ void narrow_layer(const float *x, const float *params, float *out, float *slope, unsigned weight,
@@ -66,14 +78,7 @@ extern "C" __global__ void narrow_layer(const float *x, const float *params, flo
     unsigned row = i / width, o = i % width;
     const float *own = params + (size_t)(row / rows) * stride, *w = own + weight + (size_t)o * inputs;
     const float *from = x + (size_t)(own_rows ? row : row % rows) * inputs;
-    float sums[4] = {own[bias + o], 0.0f, 0.0f, 0.0f};
-    unsigned whole = inputs / 4 * 4;
-    for (unsigned c = 0; c < whole; c += 4)
-      for (unsigned k = 0; k < 4; k++)
-        sums[k] = fmaf(from[c + k], w[c + k], sums[k]);
-    for (unsigned c = whole; c < inputs; c++)
-      sums[0] = fmaf(from[c], w[c], sums[0]);
-    float z = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    float z = dot(own[bias + o], w, from, inputs);
     if (activation < 0) {
       out[i] = z;
       continue;
@@ -82,6 +87,18 @@ extern "C" __global__ void narrow_layer(const float *x, const float *params, flo
     out[i] = found.value;
     if (slope)
       slope[i] = found.slope;
+  }
+}
+
+// Its tangent: W t, times the slopes where an activation is behind it; `per` rows of t share a row of slopes.
+extern "C" __global__ void narrow_tangent(const float *t, const float *params, const float *slope, float *out,
+                                          unsigned weight, unsigned stride, unsigned inputs, unsigned width,
+                                          unsigned rows, unsigned own_rows, unsigned per, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned row = i / width, o = i % width;
+    const float *w = params + (size_t)(row / rows) * stride + weight + (size_t)o * inputs;
+    float along = dot(0.0f, w, t + (size_t)(own_rows ? row : row % rows) * inputs, inputs);
+    out[i] = slope ? along * slope[row / per * width + o] : along;
   }
 }
 
@@ -158,17 +175,15 @@ extern "C" __global__ void unit_tangents(float *out, unsigned inputs, unsigned s
 // One block for 32 columns of a member, 8 threads for each column.
 #define COLUMN unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32
 
-// The eight threads' sums of a column, added in their order, to a member's parameters at `offset`.
-__device__ __forceinline__ void store_column(float sum, unsigned column, unsigned lane, float *out, unsigned offset,
-                                             unsigned stride, unsigned width) {
+// The eight threads' sums of a column, added in their order: all of it in lane 0.
+__device__ __forceinline__ float column_total(float sum, unsigned lane) {
   __shared__ float part[8][33];
   part[lane][threadIdx.x % 32] = sum;
   __syncthreads();
-  if (lane == 0 && column < width) {
+  if (lane == 0)
     for (unsigned other = 1; other < 8; other++)
       sum += part[other][threadIdx.x];
-    out[blockIdx.y * stride + offset + column] = sum;
-  }
+  return sum;
 }
 
 // Sums over rows into a member's parameters at `offset`: of x, or of x y.
@@ -182,7 +197,9 @@ extern "C" __global__ void column_sums(const float *x, const float *y, int produ
       size_t i = start + (size_t)row * width + column;
       sum += product ? x[i] * y[i] : x[i];
     }
-  store_column(sum, column, lane, out, offset, stride, width);
+  float total = column_total(sum, lane);
+  if (lane == 0 && column < width)
+    out[blockIdx.y * stride + offset + column] = total;
 }
 
 // scaled = x slope, and its sums over rows into a member's parameters at `offset`.
@@ -196,7 +213,50 @@ extern "C" __global__ void scale_to_bias(const float *x, const float *slope, flo
       size_t i = start + (size_t)row * width + column;
       sum += scaled[i] = x[i] * slope[i];
     }
-  store_column(sum, column, lane, out, offset, stride, width);
+  float total = column_total(sum, lane);
+  if (lane == 0 && column < width)
+    out[blockIdx.y * stride + offset + column] = total;
+}
+
+// Cotangents below a layer of few outputs, times the slopes of the activation there: scaled = (d W) slope; their sums over rows to `offset`
+// in a member's parameters where those are given.
+extern "C" __global__ void narrow_backward(const float *d, const float *params, const float *slope, float *scaled,
+                                           float *out, unsigned weight, unsigned offset, unsigned stride,
+                                           unsigned inputs, unsigned width, unsigned rows) {
+  COLUMN;
+  const float *w = params + (size_t)blockIdx.y * stride + weight + column;
+  float sum = 0.0f;
+  if (column < inputs)
+    for (unsigned row = lane; row < rows; row += 8) {
+      size_t at = (size_t)blockIdx.y * rows + row, i = at * inputs + column;
+      float below = 0.0f;
+      for (unsigned o = 0; o < width; o++)
+        below = fmaf(d[at * width + o], w[(size_t)o * inputs], below);
+      sum += scaled[i] = below * slope[i];
+    }
+  float total = column_total(sum, lane);
+  if (out && lane == 0 && column < inputs)
+    out[blockIdx.y * stride + offset + column] = total;
+}
+
+// Gradients of the weight and bias of a layer of few outputs, a row of blocks for each output of a member: the column behind the inputs is
+// the bias, moved by the first `bias_rows` rows, or left alone without any.
+extern "C" __global__ void narrow_gradient(const float *x, const float *d, float *out, unsigned weight, unsigned stride,
+                                           unsigned inputs, unsigned width, unsigned rows, unsigned own_rows,
+                                           unsigned bias_rows) {
+  COLUMN;
+  unsigned member = blockIdx.y / width, o = blockIdx.y % width;
+  const float *own = d + (size_t)member * rows * width + o;
+  const float *from = x + (own_rows ? (size_t)member * rows * inputs : 0) + column;
+  unsigned last = column < inputs ? rows : column == inputs ? bias_rows : 0;
+  float sum = 0.0f;
+  for (unsigned row = lane; row < last; row += 8) {
+    float delta = own[(size_t)row * width];
+    sum = column < inputs ? fmaf(delta, from[(size_t)row * inputs], sum) : sum + delta;
+  }
+  float total = column_total(sum, lane);
+  if (lane == 0 && last > 0)
+    out[(size_t)member * stride + weight + (column < inputs ? o * inputs + column : width * inputs + o)] = total;
 }
 
 // Sum over a warp, the same bits in every lane.

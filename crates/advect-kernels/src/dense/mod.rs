@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod forward_mode;
 mod layer;
 mod net;
 mod ops;
@@ -15,9 +16,10 @@ mod weights;
 pub(crate) use check::{expect_candidates, expect_last, expect_tangent};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
+pub(crate) use forward_mode::{jacobian, jvp};
 pub(crate) use layer::Step;
 pub(crate) use net::{Form, Linear, Net, Packed, block_rows};
-pub(crate) use ops::{Fused, Gradients, Wanted, candidates, forward, jacobian, jvp, net};
+pub(crate) use ops::{Fused, Gradients, Wanted, candidates, forward, net};
 pub use pullback::Pullback;
 pub(crate) use pullback::forward_with_pullback;
 pub(crate) use split::{Candidates, RowRange, Split};

@@ -12,7 +12,6 @@ use super::net::{Linear, Net};
 use super::split::Candidates;
 use super::tangents::Tangents;
 use super::weights::Rows;
-use crate::error::shape_error;
 use crate::mlp::{Activation, Precision};
 use crate::params::f32_slice;
 
@@ -47,6 +46,17 @@ pub(crate) trait Fused: Clone + Send + Sync + 'static {
         cotangent: &[f32],
         wanted: Wanted,
     ) -> Gradients;
+
+    /// `y_dot [members, rows, out]` for tangents `x_dot` of the input `x`.
+    fn pushforward(
+        &self,
+        net: &Net,
+        x: Rows,
+        x_dot: Rows,
+        rows: usize,
+        saved: &Self::Saved,
+        y_dot: &mut [f32],
+    );
 
     /// `y [members, states, per_state, out]`.
     fn forward_shared(&self, net: &Net, input: Candidates, precision: Precision, y: &mut [f32]);
@@ -97,7 +107,7 @@ pub(crate) fn net<'a>(
 }
 
 /// Rows per member and the distance of members of an input `[rows, in]` or `[E, rows, in]`.
-fn input_rows<'a>(net: &Net, x: &'a [f32], dims: &[usize]) -> (Rows<'a>, usize) {
+pub(super) fn input_rows<'a>(net: &Net, x: &'a [f32], dims: &[usize]) -> (Rows<'a>, usize) {
     let (ld, rows) = (net.input_dim(), dims[dims.len() - 2]);
     let member_stride = if dims.len() == 3 { rows * ld } else { 0 };
     (
@@ -157,56 +167,6 @@ pub(crate) fn candidates<N: Fused>(
     let (context, own) = (context.detach().contiguous()?, own.detach().contiguous()?);
     let params = params.detach().contiguous()?;
     params.apply_op3_no_bwd(&context, &own, &op)
-}
-
-/// `(y, y_dot)`, both `[B, out]`, without gradient.
-///
-/// # Errors
-/// If the operation fails on the device.
-pub(crate) fn jvp<N: Fused>(
-    network: &N,
-    params: &Tensor,
-    x: &Tensor,
-    tangent: &Tensor,
-) -> Result<(Tensor, Tensor)> {
-    let (x, tangent) = (x.detach().contiguous()?, tangent.detach().contiguous()?);
-    let params = params.detach().contiguous()?;
-    let both = params.apply_op3_no_bwd(&x, &tangent, &JvpOp { network })?;
-    Ok((both.get(0)?, both.get(1)?))
-}
-
-/// `y [B, out]` and the Jacobian `[B, out, width]` of the input columns `slot..slot + width`, without gradient.
-///
-/// # Errors
-/// If the columns are not the input's, or the operation fails on the device.
-pub(crate) fn jacobian<N: Fused>(
-    name: &'static str,
-    network: &N,
-    params: &Tensor,
-    x: &Tensor,
-    slot: usize,
-    width: usize,
-) -> Result<(Tensor, Tensor)> {
-    let (rows, inputs) = x.dims2()?;
-    if width == 0 || slot + width > inputs {
-        let expected = format!("input columns that hold {slot}..{}", slot + width);
-        return Err(shape_error(name, "x", x.dims(), expected));
-    }
-    let op = JacobianOp {
-        network,
-        slot,
-        width,
-    };
-    let params = params.detach().contiguous()?;
-    let flat = params.apply_op2_no_bwd(&x.detach().contiguous()?, &op)?;
-    let outputs = flat.elem_count() / (rows * (1 + width)).max(1);
-    let y = flat
-        .narrow(0, 0, rows * outputs)?
-        .reshape((rows, outputs))?;
-    let columns = flat
-        .narrow(0, rows * outputs, rows * width * outputs)?
-        .reshape((rows, width, outputs))?;
-    Ok((y, columns.transpose(1, 2)?.contiguous()?))
 }
 
 /// What a forward pass kept, where it ran.
@@ -440,98 +400,5 @@ impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
     ) -> Result<(CudaStorage, Shape)> {
         let program = self.network.program();
         cuda_ops::candidates(&program, (p, p_l), (c, c_l), (o, o_l), self.slot)
-    }
-}
-
-/// `[y, y_dot]` one after the other for one given tangent per row.
-struct JvpOp<'a, N> {
-    network: &'a N,
-}
-
-impl<N: Fused> CustomOp3 for JvpOp<'_, N> {
-    fn name(&self) -> &'static str {
-        "fused-jvp"
-    }
-
-    fn cpu_fwd(
-        &self,
-        p: &CpuStorage,
-        p_l: &Layout,
-        x: &CpuStorage,
-        x_l: &Layout,
-        t: &CpuStorage,
-        t_l: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let net = net(self.network, p, p_l)?;
-        let (rows, outputs) = (x_l.dims()[0], net.output_dim());
-        let mut both = vec![0.0; 2 * rows * outputs];
-        let (y, y_dot) = both.split_at_mut(rows * outputs);
-        let tangents = Tangents::Given {
-            values: f32_slice(t, t_l)?,
-            per_row: 1,
-        };
-        let x = f32_slice(x, x_l)?;
-        self.network.jvp(&net, x, rows, tangents, y, y_dot);
-        Ok((CpuStorage::F32(both), (2, rows, outputs).into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        p: &CudaStorage,
-        p_l: &Layout,
-        x: &CudaStorage,
-        x_l: &Layout,
-        t: &CudaStorage,
-        t_l: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        cuda_ops::jvp(&self.network.program(), (p, p_l), (x, x_l), (t, t_l))
-    }
-}
-
-/// `[y, J columns]`: `[rows, out]`, then `[rows, width, out]` with the derivatives along the input columns
-/// `slot..slot + width`, in one flat tensor.
-struct JacobianOp<'a, N> {
-    network: &'a N,
-    slot: usize,
-    width: usize,
-}
-
-impl<N: Fused> CustomOp2 for JacobianOp<'_, N> {
-    fn name(&self) -> &'static str {
-        "fused-jacobian"
-    }
-
-    fn cpu_fwd(
-        &self,
-        p: &CpuStorage,
-        p_l: &Layout,
-        x: &CpuStorage,
-        x_l: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let net = net(self.network, p, p_l)?;
-        let (rows, outputs) = (x_l.dims()[0], net.output_dim());
-        let mut both = vec![0.0; (1 + self.width) * rows * outputs];
-        let (y, columns) = both.split_at_mut(rows * outputs);
-        let tangents = Tangents::Units {
-            slot: self.slot,
-            width: self.width,
-        };
-        let x = f32_slice(x, x_l)?;
-        self.network.jvp(&net, x, rows, tangents, y, columns);
-        let len = both.len();
-        Ok((CpuStorage::F32(both), len.into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        p: &CudaStorage,
-        p_l: &Layout,
-        x: &CudaStorage,
-        x_l: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let columns = (self.slot, self.width);
-        cuda_ops::jacobian(&self.network.program(), (p, p_l), (x, x_l), columns)
     }
 }

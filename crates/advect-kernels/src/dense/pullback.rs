@@ -4,17 +4,44 @@ use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
+use super::forward_mode::pushforward;
 use super::ops::{ForwardOp, Fused, Wanted};
 use crate::error::shape_error;
 
 type Gradients = (Option<Tensor>, Option<Tensor>);
-type Backward = dyn Fn(&Tensor, Wanted) -> Result<Gradients> + Send + Sync;
 
-/// From a cotangent of a network's output to cotangents of its parameters and its input. What the forward pass kept serves the first call;
-/// another computes it again.
+/// A forward pass that can be differentiated, of whichever network.
+trait Pass: Send + Sync {
+    fn backward(&self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients>;
+
+    fn pushforward(&self, x_dot: &Tensor) -> Result<Tensor>;
+}
+
+struct Forward<N: Fused> {
+    op: ForwardOp<N>,
+    params: Tensor,
+    x: Tensor,
+}
+
+impl<N: Fused> Pass for Forward<N> {
+    fn backward(&self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients> {
+        self.op.backward(&self.params, &self.x, cotangent, wanted)
+    }
+
+    fn pushforward(&self, x_dot: &Tensor) -> Result<Tensor> {
+        if x_dot.dims() != self.x.dims() {
+            let expected = format!("the input's shape {:?}", self.x.dims());
+            return Err(shape_error("Pullback", "x_dot", x_dot.dims(), expected));
+        }
+        pushforward(&self.op, &self.params, &self.x, &x_dot.detach())
+    }
+}
+
+/// From a cotangent of a network's output to cotangents of its parameters and its input, and before that from a tangent of the input to one
+/// of the output. What the forward pass kept serves the first cotangent and all tangents before it; later calls compute it again.
 pub struct Pullback {
     output: Vec<usize>,
-    backward: Box<Backward>,
+    pass: Box<dyn Pass>,
 }
 
 impl std::fmt::Debug for Pullback {
@@ -43,7 +70,7 @@ pub(crate) fn forward_with_pullback<N: Fused>(
     let y = params.apply_op2_no_bwd(&x, &op)?;
     let pullback = Pullback {
         output: y.dims().to_vec(),
-        backward: Box::new(move |cotangent, wanted| op.backward(&params, &x, cotangent, wanted)),
+        pass: Box::new(Forward { op, params, x }),
     };
     Ok((y, pullback))
 }
@@ -86,6 +113,17 @@ impl Pullback {
         Ok((present(params)?, present(input)?))
     }
 
+    /// The derivative of the output along `x_dot`, without gradient: `dy/dx x_dot`.
+    ///
+    /// # Shapes
+    /// `x_dot` as the input's rows, the result as the output.
+    ///
+    /// # Errors
+    /// If the tangent has not the input's shape.
+    pub fn pushforward(&self, x_dot: &Tensor) -> Result<Tensor> {
+        self.pass.pushforward(x_dot)
+    }
+
     fn pull(&self, cotangent: &Tensor, wanted: Wanted) -> Result<Gradients> {
         if cotangent.elem_count() != self.output.iter().product::<usize>() {
             let expected = format!("as many values as the output {:?}", self.output);
@@ -97,7 +135,7 @@ impl Pullback {
             ));
         }
         let cotangent = cotangent.detach().reshape(self.output.as_slice())?;
-        (self.backward)(&cotangent, wanted)
+        self.pass.backward(&cotangent, wanted)
     }
 }
 

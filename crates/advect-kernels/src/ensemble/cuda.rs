@@ -49,8 +49,10 @@ pub(super) fn routed((x, layout): Operand<'_>, upstream: Operand<'_>) -> Output 
 }
 
 pub(super) fn squared_error((x, layout): Operand<'_>, y: Operand<'_>) -> Output {
-    let (device, (members, columns)) = (x.device(), sizes(layout)?);
+    let device = x.device();
     let (values, targets) = (view(x, layout)?, view(y.0, y.1)?);
+    let columns = count(targets.len())?;
+    let members = count(values.len())? / columns;
     let mut out = buffer(device, 1)?;
     launch!(device, ENSEMBLE, "ensemble_squared_error", SUM;
         &values, &targets, &mut out, &members, &columns);
@@ -58,11 +60,11 @@ pub(super) fn squared_error((x, layout): Operand<'_>, y: Operand<'_>) -> Output 
 }
 
 pub(super) fn error((x, layout): Operand<'_>, y: Operand<'_>, upstream: Operand<'_>) -> Output {
-    let (device, (_, columns)) = (x.device(), sizes(layout)?);
+    let device = x.device();
     let (values, targets) = (view(x, layout)?, view(y.0, y.1)?);
     let upstream = view(upstream.0, upstream.1)?;
     let mut out = buffer(device, values.len())?;
-    let n = count(values.len())?;
+    let (n, columns) = (count(values.len())?, count(targets.len())?);
     launch!(device, ENSEMBLE, "ensemble_error", elements(n);
         &values, &targets, &upstream, &mut out, &columns, &n);
     output(out, x, layout.shape())

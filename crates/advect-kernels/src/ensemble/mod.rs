@@ -39,7 +39,7 @@ pub fn minimum(x: &Tensor) -> Result<Tensor> {
 /// `sum_e mean_b (x_e - y)^2`, without a factor 1/2; differentiable in `x`, `y` is a constant.
 ///
 /// # Shapes
-/// `x` `[E, B]`, `y` `[B]`, f32, to a scalar.
+/// `x` `[E, B]`, `y` `[B]`, f32, to a scalar; or both of one shape, which is one member of all their values.
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -52,7 +52,7 @@ pub fn minimum(x: &Tensor) -> Result<Tensor> {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn squared_error(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let (_, y) = check_targets(x, y)?;
+    let (_, y) = check_errors(x, y)?;
     x.contiguous()?.apply_op2(&y, SquaredError)
 }
 
@@ -116,6 +116,15 @@ fn split(both: &Tensor, shape: &Shape) -> Result<(Tensor, Tensor)> {
     let n = shape.elem_count();
     let loss = both.narrow(0, n, 1)?.squeeze(0)?;
     Ok((loss, both.narrow(0, 0, n)?.reshape(shape)?))
+}
+
+/// As [`check_targets`], or a target for every value.
+fn check_errors(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    let is_f32 = [x, y].iter().all(|x| x.dtype() == DType::F32);
+    if x.dims() == y.dims() && x.elem_count() > 0 && is_f32 {
+        return Ok((x.detach().contiguous()?, y.detach().contiguous()?));
+    }
+    check_targets(x, y)
 }
 
 /// Untracked members and targets.

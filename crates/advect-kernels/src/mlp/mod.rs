@@ -7,6 +7,7 @@
 mod backward;
 mod forward;
 mod fused;
+mod pushforward;
 mod shared;
 mod tangent;
 mod tracked_op;

@@ -159,6 +159,31 @@ fn tangents_match_central_differences() -> Result<()> {
 }
 
 #[test]
+fn a_pass_that_was_kept_pushes_tangents_forward() -> Result<()> {
+    for sizes in [vec![10, 24, 18, 4], vec![10, 30], vec![10, 24, 6]] {
+        let stream = &mut Stream::new(13, "pushforward");
+        let mlp = Mlp::new(&sizes, Activation::Mish)?;
+        let params = params(&mlp, Some(2), stream);
+        let (x, x_dot) = (
+            draw(stream, &[2, 500, 10], 1.0),
+            draw(stream, &[2, 500, 10], 1.0),
+        );
+        let (y, pullback) = mlp.forward_with_pullback(params.tensor(), &x)?;
+        let along = pullback.pushforward(&x_dot)?;
+        pullback.params(&y)?;
+        // the backward pass has taken what was kept
+        assert_eq!(error(&pullback.pushforward(&x_dot)?, &along), 0.0);
+        for member in 0..2 {
+            let own = params.tensor().get(member)?;
+            let (_, y_dot) = mlp.jvp(&own, &x.get(member)?, &x_dot.get(member)?)?;
+            assert_eq!(error(&along.get(member)?, &y_dot), 0.0);
+        }
+        assert!(pullback.pushforward(&x_dot.get(0)?).is_err());
+    }
+    Ok(())
+}
+
+#[test]
 fn the_jacobian_consists_of_tangents() -> Result<()> {
     for sizes in [vec![9, 20, 20, 3], vec![9, 3], vec![9, 20, 6]] {
         let stream = &mut Stream::new(4, "jacobian");

@@ -54,6 +54,38 @@ pub(super) fn clamp(x: &Tensor, low: f32, high: f32) -> Result<Tensor> {
     })
 }
 
+/// Of contiguous matrices and a number for each of their rows.
+pub(super) fn mix(x: &Tensor, y: &Tensor, t: &Tensor) -> Result<Tensor> {
+    filled(x.device(), x.shape(), |device, out| {
+        let (n, width) = (count(x.elem_count())?, count(x.dim(1)?)?);
+        let [x, y, t] = [address(x)?, address(y)?, address(t)?];
+        launch!(device, POINTWISE, "mix", elements(n); &x, &y, &t, out, &width, &n);
+        Ok(())
+    })
+}
+
+/// As [`mix`].
+pub(super) fn minus_span(x: &Tensor, y: &Tensor, from: &Tensor, to: &Tensor) -> Result<Tensor> {
+    filled(x.device(), x.shape(), |device, out| {
+        let (n, width) = (count(x.elem_count())?, count(x.dim(1)?)?);
+        let [x, y, from, to] = [address(x)?, address(y)?, address(from)?, address(to)?];
+        launch!(device, POINTWISE, "minus_span", elements(n);
+            &x, &y, &from, &to, out, &width, &n);
+        Ok(())
+    })
+}
+
+/// Of contiguous vectors.
+pub(super) fn sorted(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    let n = x.elem_count();
+    let both = filled(x.device(), (2, n), |device, out| {
+        let (n, x, y) = (count(n)?, address(x)?, address(y)?);
+        launch!(device, POINTWISE, "sorted", elements(n); &x, &y, out, &n);
+        Ok(())
+    })?;
+    Ok((both.get(0)?, both.get(1)?))
+}
+
 /// Of a value and a measurement `[1]`.
 pub(super) fn steered(value: &Tensor, measured: &Tensor, by: Steering) -> Result<Tensor> {
     filled(value.device(), value.shape(), |device, out| {

@@ -82,6 +82,77 @@ pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     x.clamp(low, high)
 }
 
+/// `(1 - t) x + t y` of every row; by one kernel on a CUDA device where nobody wants a gradient.
+///
+/// # Shapes
+/// `x` and `y` `[B, d]`, `t` `[B]` to `[B, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::pointwise::mix;
+/// use candle_core::{Device, Tensor};
+/// let (x, y) = (Tensor::new(&[[2f32], [2.0]], &Device::Cpu)?, Tensor::new(&[[6f32], [6.0]], &Device::Cpu)?);
+/// let t = Tensor::new(&[0.25f32, 1.0], &Device::Cpu)?;
+/// assert_eq!(mix(&x, &y, &t)?.to_vec2::<f32>()?, [[3.0], [6.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn mix(x: &Tensor, y: &Tensor, t: &Tensor) -> Result<Tensor> {
+    check_rows("mix", [x, y], &[("t", t)])?;
+    #[cfg(feature = "cuda")]
+    if [x, y, t]
+        .iter()
+        .all(|x| x.device().is_cuda() && !x.track_op())
+    {
+        return cuda::mix(&x.contiguous()?, &y.contiguous()?, &t.contiguous()?);
+    }
+    let t = t.unsqueeze(1)?;
+    x.broadcast_mul(&t.affine(-1.0, 1.0)?)? + y.broadcast_mul(&t)?
+}
+
+/// `x - clamp(to - from, 0, 1) y` of every row, without gradient.
+///
+/// # Shapes
+/// `x` and `y` `[B, d]`, `from` and `to` `[B]` to `[B, d]`.
+///
+/// # Errors
+/// On a shape mismatch.
+///
+/// ```
+/// use advect_kernels::pointwise::minus_span;
+/// use candle_core::{Device, Tensor};
+/// let (x, y) = (Tensor::new(&[[1f32], [1.0]], &Device::Cpu)?, Tensor::new(&[[4f32], [4.0]], &Device::Cpu)?);
+/// let (from, to) = (Tensor::new(&[0.25f32, 0.5], &Device::Cpu)?, Tensor::new(&[0.75f32, 0.5], &Device::Cpu)?);
+/// assert_eq!(minus_span(&x, &y, &from, &to)?.to_vec2::<f32>()?, [[-1.0], [1.0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn minus_span(x: &Tensor, y: &Tensor, from: &Tensor, to: &Tensor) -> Result<Tensor> {
+    check_rows("minus_span", [x, y], &[("from", from), ("to", to)])?;
+    let [x, y, from, to] = [x, y, from, to].map(|x| x.detach().contiguous());
+    let (x, y, from, to) = (x?, y?, from?, to?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::minus_span(&x, &y, &from, &to);
+    }
+    let span = (to - from)?.clamp(0.0, 1.0)?.unsqueeze(1)?;
+    x - y.broadcast_mul(&span)?
+}
+
+/// The smaller and the larger of two values in every place, without gradient.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn sorted(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    check("sorted", &[("x", x), ("y", y)])?;
+    let (x, y) = (x.detach().contiguous()?, y.detach().contiguous()?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::sorted(&x, &y);
+    }
+    Ok((x.minimum(&y)?, x.maximum(&y)?))
+}
+
 /// An integral controller.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Steering {
@@ -132,6 +203,24 @@ fn check(op: &'static str, columns: &[(&'static str, &Tensor)]) -> Result<()> {
     for (name, x) in columns {
         if x.rank() != 1 || x.dims() != rows || x.dtype() != DType::F32 {
             let expected = format!("f32 {rows:?}, one axis (dtype here: {:?})", x.dtype());
+            return Err(shape_error(op, name, x.dims(), expected));
+        }
+    }
+    Ok(())
+}
+
+/// Matrices of one shape, and columns of a number for each of their rows, all f32.
+fn check_rows(
+    op: &'static str,
+    [x, y]: [&Tensor; 2],
+    columns: &[(&'static str, &Tensor)],
+) -> Result<()> {
+    let (rows, width) = x.dims2()?;
+    let columns = columns.iter().map(|(name, x)| (*name, *x, vec![rows]));
+    let matrices = [("x", x, vec![rows, width]), ("y", y, vec![rows, width])];
+    for (name, x, dims) in matrices.into_iter().chain(columns) {
+        if x.dims() != dims || x.dtype() != DType::F32 {
+            let expected = format!("f32 {dims:?} (dtype here: {:?})", x.dtype());
             return Err(shape_error(op, name, x.dims(), expected));
         }
     }

@@ -24,6 +24,32 @@ extern "C" __global__ void clamp(const float *x, float *out, float low, float hi
   FOR_EACH(i, n) out[i] = x[i] < low ? low : x[i] > high ? high : x[i];
 }
 
+// (1 - t) x + t y, a t for each row.
+extern "C" __global__ void mix(const float *x, const float *y, const float *t, float *out, unsigned width, unsigned n) {
+  FOR_EACH(i, n) {
+    float at = t[i / width];
+    out[i] = x[i] * (1.0f - at) + y[i] * at;
+  }
+}
+
+// x - clamp(to - from, 0, 1) y, a span for each row.
+extern "C" __global__ void minus_span(const float *x, const float *y, const float *from, const float *to, float *out,
+                                      unsigned width, unsigned n) {
+  FOR_EACH(i, n) {
+    float span = to[i / width] - from[i / width];
+    out[i] = x[i] - y[i] * (span < 0.0f ? 0.0f : span > 1.0f ? 1.0f : span);
+  }
+}
+
+// The smaller of both and, `n` values behind, the larger; what is no number stays none.
+extern "C" __global__ void sorted(const float *x, const float *y, float *out, unsigned n) {
+  FOR_EACH(i, n) {
+    bool swap = y[i] < x[i];
+    out[i] = swap ? y[i] : x[i];
+    out[n + i] = swap ? x[i] : y[i];
+  }
+}
+
 // clip(value + rate (target - measured), low, high); what is no number stays none.
 extern "C" __global__ void steered(const float *value, const float *measured, float *out, double rate, double target,
                                    double low, double high) {

@@ -49,6 +49,22 @@ impl Fused for ResidualMlp {
         backward::backward(self, net, x, rows, saved, cotangent, wanted)
     }
 
+    /// The primal pass goes beside the tangents again: what is kept of it lacks the parts of a LayerNorm's tangent.
+    fn pushforward(
+        &self,
+        net: &Net,
+        x: Rows,
+        x_dot: Rows,
+        rows: usize,
+        _saved: &Saved,
+        y_dot: &mut [f32],
+    ) {
+        let (values, per_row) = (x_dot.values, 1);
+        let mut y = vec![0.0; y_dot.len()];
+        let tangents = Tangents::Given { values, per_row };
+        tangent::jvp(self, net, x.values, rows, tangents, &mut y, y_dot);
+    }
+
     fn forward_shared(&self, net: &Net, input: Candidates, precision: Precision, y: &mut [f32]) {
         forward::forward_shared(self, net, input, precision, y);
     }

@@ -208,6 +208,8 @@ fn tangent_and_gradient_agree() -> Result<()> {
         let tangent = draw(stream, &dims, 1.0);
         let weight = draw(stream, &[29, net.output_dim()], 1.0);
         let (_, y_dot) = net.jvp(params.tensor(), &x, &tangent)?;
+        let (_, pullback) = net.forward_with_pullback(params.tensor(), &x)?;
+        assert_eq!(error(&pullback.pushforward(&tangent)?, &y_dot), 0.0);
         let s = (net.forward(&params.detached(), &x)? * &weight)?.sum_all()?;
         let grads = s.backward()?;
         // per row: weight . J tangent = (J^T weight) . tangent

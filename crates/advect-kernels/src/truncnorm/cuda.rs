@@ -18,10 +18,12 @@ pub(super) fn propose(
     u: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     let (rows, k, d) = u.dims3()?;
+    let doubles = [c_a, c_eps].iter().any(|c| c.dtype() != DType::F32);
+    let dtype = if doubles { DType::F64 } else { DType::F32 };
     let op = Propose {
         z: z.to_dtype(DType::F32)?.contiguous()?,
-        c_a: c_a.to_dtype(DType::F64)?.contiguous()?,
-        c_eps: c_eps.to_dtype(DType::F64)?.contiguous()?,
+        c_a: c_a.to_dtype(dtype)?.contiguous()?,
+        c_eps: c_eps.to_dtype(dtype)?.contiguous()?,
         levels: u.to_dtype(DType::F32)?.contiguous()?,
     };
     // SAFETY: the kernel writes every value.
@@ -33,7 +35,7 @@ pub(super) fn propose(
     Ok((out.get(0)?, out.get(1)?))
 }
 
-/// Contiguous inputs, coefficients in f64.
+/// Contiguous inputs; both coefficients are f64, or f32.
 struct Propose {
     z: Tensor,
     c_a: Tensor,
@@ -64,8 +66,9 @@ impl InplaceOp1 for Propose {
         let mut out = view_mut(out, layout)?;
         let (z, levels) = (address(&self.z)?, address(&self.levels)?);
         let (c_a, c_eps) = (address(&self.c_a)?, address(&self.c_eps)?);
+        let doubles = i32::from(self.c_a.dtype() == DType::F64);
         launch!(device, TRUNCNORM, "propose", elements(n);
-            &z, &c_a, &c_eps, &levels, &mut out, &k, &d, &n);
+            &z, &c_a, &c_eps, &levels, &mut out, &doubles, &k, &d, &n);
         Ok(())
     }
 }

@@ -192,12 +192,17 @@ __device__ double truncated_quantile(double low, double high, double u) {
   return x < low ? low : x > high ? high : x;
 }
 
+// Of f32 or f64.
+__device__ double coefficient(const void *values, unsigned row, int doubles) {
+  return doubles ? static_cast<const double *>(values)[row] : double(static_cast<const float *>(values)[row]);
+}
+
 // Actions `[rows, k, d]` and, `n` values behind them, their noise, for noised actions `[rows, d]` and coefficients `[rows]`.
-extern "C" __global__ void propose(const float *z, const double *c_a, const double *c_eps, const float *levels, float *out,
-                                   unsigned k, unsigned d, unsigned n) {
+extern "C" __global__ void propose(const float *z, const void *c_a, const void *c_eps, const float *levels, float *out,
+                                   int doubles, unsigned k, unsigned d, unsigned n) {
   FOR_EACH(i, n) {
     unsigned row = i / (k * d);
-    double a = c_a[row], eps = c_eps[row], at = double(z[size_t(row) * d + i % d]);
+    double a = coefficient(c_a, row, doubles), eps = coefficient(c_eps, row, doubles), at = double(z[size_t(row) * d + i % d]);
     bool fit = a > 0.0 && eps > 0.0 && a < infinity() && eps < infinity();
     double xi = truncated_quantile((-a - at) / eps, fit ? (a - at) / eps : -infinity(), double(levels[i]));
     double action = (at + eps * xi) / a;

@@ -4,12 +4,9 @@
 #[cfg(feature = "cuda")]
 mod cuda;
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::error::shape_error;
-use crate::params::f32_slice;
 
 /// `scale [sin(w_0 t), .., sin(w_n t), cos(w_0 t), .., cos(w_n t)]`, and `t` behind them if it is wanted.
 ///
@@ -46,7 +43,7 @@ impl Waves {
     /// # Errors
     /// If `t` is no vector of f32.
     pub fn value(&self, t: &Tensor) -> Result<Tensor> {
-        self.apply(t, Order::Value)
+        self.values(&[t])?.squeeze(0)
     }
 
     /// The derivative of the features with respect to `t`, constants.
@@ -57,73 +54,85 @@ impl Waves {
     /// # Errors
     /// If `t` is no vector of f32.
     pub fn derivative(&self, t: &Tensor) -> Result<Tensor> {
-        self.apply(t, Order::Derivative)
+        self.derivatives(&[t], &[1.0])?.squeeze(0)
     }
 
-    fn apply(&self, t: &Tensor, order: Order) -> Result<Tensor> {
-        if t.rank() != 1 || t.dtype() != DType::F32 {
-            let expected = format!("f32 [B] (dtype here: {:?})", t.dtype());
-            return Err(shape_error("Waves", "t", t.dims(), expected));
+    /// The features of several vectors of times, constants.
+    ///
+    /// # Shapes
+    /// `times` `m` of `[B]`, f32, to `[m, B, dim]`.
+    ///
+    /// # Errors
+    /// If there are none, or they are no vectors of f32 of one length.
+    pub fn values(&self, times: &[&Tensor]) -> Result<Tensor> {
+        self.features(times, None)
+    }
+
+    /// The derivatives of [`Waves::values`] where time `i` moves by `rates[i]`.
+    ///
+    /// # Errors
+    /// As [`Waves::values`], or if there are not as many rates.
+    pub fn derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
+        if rates.len() != times.len() {
+            let expected = format!("[{}], one for each vector of times", times.len());
+            return Err(shape_error("Waves", "rates", &[rates.len()], expected));
         }
-        t.contiguous()?
-            .apply_op1_no_bwd(&Features { waves: self, order })
+        self.features(times, Some(rates))
     }
-}
 
-/// What is computed of a feature.
-#[derive(Clone, Copy, PartialEq)]
-enum Order {
-    Value,
-    Derivative,
-}
+    /// The features, or their derivatives.
+    fn features(&self, times: &[&Tensor], rates: Option<&[f64]>) -> Result<Tensor> {
+        let rows = times.first().map_or(0, |t| t.elem_count());
+        for t in times {
+            if t.rank() != 1 || t.dtype() != DType::F32 || t.elem_count() != rows {
+                let expected = format!("f32 [{rows}] (dtype here: {:?})", t.dtype());
+                return Err(shape_error("Waves", "t", t.dims(), expected));
+            }
+        }
+        let held = times.iter().map(|t| t.detach().contiguous());
+        let held: Vec<Tensor> = held.collect::<Result<_>>()?;
+        let Some(first) = held.first() else {
+            return Err(shape_error("Waves", "times", &[0], "at least one"));
+        };
+        #[cfg(feature = "cuda")]
+        if first.device().is_cuda() {
+            return cuda::features(self, &held, rates);
+        }
+        let mut out = vec![0.0; held.len() * rows * self.dim()];
+        let parts = out.chunks_exact_mut((rows * self.dim()).max(1));
+        for (i, (t, out)) in held.iter().zip(parts).enumerate() {
+            let rate = rates.map(|rates| rates[i] as f32);
+            for (t, row) in t
+                .to_vec1()?
+                .into_iter()
+                .zip(out.chunks_exact_mut(self.dim()))
+            {
+                self.row(t, rate, row);
+            }
+        }
+        Tensor::from_vec(out, (held.len(), rows, self.dim()), first.device())
+    }
 
-struct Features<'a> {
-    waves: &'a Waves,
-    order: Order,
-}
-
-impl Features<'_> {
-    fn row(&self, t: f32, out: &mut [f32]) {
-        let Waves {
+    /// The features of a time, or with a rate their derivatives times that.
+    fn row(&self, t: f32, rate: Option<f32>, out: &mut [f32]) {
+        let Self {
             frequencies,
             scale,
             with_time,
-        } = self.waves;
+        } = self;
         let n = frequencies.len();
         for (j, w) in frequencies.iter().enumerate() {
             let (sin, cos) = (f64::from(t) * w).sin_cos();
-            let (first, second) = match self.order {
-                Order::Value => (sin, cos),
-                Order::Derivative => (cos * w, -(sin * w)),
+            let (first, second) = match rate {
+                None => (sin, cos),
+                Some(_) => (cos * w, -(sin * w)),
             };
-            out[j] = (first * scale) as f32;
-            out[n + j] = (second * scale) as f32;
+            let rate = rate.unwrap_or(1.0);
+            out[j] = (first * scale) as f32 * rate;
+            out[n + j] = (second * scale) as f32 * rate;
         }
         if *with_time {
-            out[2 * n] = match self.order {
-                Order::Value => t,
-                Order::Derivative => 1.0,
-            };
+            out[2 * n] = rate.unwrap_or(t);
         }
-    }
-}
-
-impl CustomOp1 for Features<'_> {
-    fn name(&self) -> &'static str {
-        "waves"
-    }
-
-    fn cpu_fwd(&self, t: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (t, width) = (f32_slice(t, layout)?, self.waves.dim());
-        let mut out = vec![0.0; t.len() * width];
-        for (t, row) in t.iter().zip(out.chunks_exact_mut(width.max(1))) {
-            self.row(*t, row);
-        }
-        Ok((CpuStorage::F32(out), Shape::from((t.len(), width))))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, t: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        cuda::features(self, t, layout)
     }
 }

@@ -8,17 +8,25 @@ struct Frequencies {
   double w[128];
 };
 
+// As many vectors of times as one launch takes, and the rates at which they move.
+struct Times {
+  const float *values[4];
+  float rates[4];
+};
+
 // Features `first + j` and `half + first + j` of each time, for `count` frequencies j; behind all, the time itself where rows are wider.
-extern "C" __global__ void waves(const float *t, float *out, Frequencies frequencies, unsigned first, unsigned count,
-                                 unsigned half, unsigned width, double scale, int derivative, unsigned n) {
+// Or their derivatives, times the rate. Vectors have `per` times each.
+extern "C" __global__ void waves(Times times, float *out, Frequencies frequencies, unsigned first, unsigned count,
+                                 unsigned half, unsigned width, double scale, int derivative, unsigned per, unsigned n) {
   FOR_EACH(i, n) {
-    unsigned row = i / count, j = i % count;
-    double time = t[row], w = frequencies.w[j], phase = time * w;
+    unsigned row = i / count, j = i % count, vector = row / per;
+    float t = times.values[vector][row % per], rate = derivative ? times.rates[vector] : 1.0f;
+    double w = frequencies.w[j], phase = t * w;
     double sine = sin(phase), cosine = cos(phase);
     float *to = out + size_t(row) * width + first + j;
-    to[0] = float((derivative ? cosine * w : sine) * scale);
-    to[half] = float((derivative ? -(sine * w) : cosine) * scale);
+    to[0] = float((derivative ? cosine * w : sine) * scale) * rate;
+    to[half] = float((derivative ? -(sine * w) : cosine) * scale) * rate;
     if (first + j == 0 && width > 2 * half)
-      out[size_t(row) * width + width - 1] = derivative ? 1.0f : t[row];
+      out[size_t(row) * width + width - 1] = derivative ? rate : t;
   }
 }

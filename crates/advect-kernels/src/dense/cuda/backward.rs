@@ -6,7 +6,9 @@ use candle_core::Result;
 use candle_core::cuda_backend::WrapErr;
 
 use super::{DENSE, Input, Pass, Saved, made};
-use crate::cuda::{self, Buffer, Form, Matrix, Sizes, View, buffer, count, launch, warps};
+use crate::cuda::{
+    self, Buffer, Form, Matrix, Sizes, View, buffer, count, launch, start_of, warps,
+};
 use crate::dense::ops::Wanted;
 use crate::dense::stage::Stage;
 
@@ -14,6 +16,76 @@ use crate::dense::stage::Stage;
 pub(crate) struct Gradients {
     pub params: Option<Buffer>,
     pub x: Option<Arc<Buffer>>,
+}
+
+/// A backward pass on its way from the output to the input.
+struct Sweep<'a> {
+    pass: &'a Pass<'a>,
+    x: &'a Input<'a>,
+    saved: &'a Saved,
+    /// Gradients of the parameters where they are wanted.
+    params: Option<Buffer>,
+    /// Whether the next layer's gradient of the bias was made with the cotangents of its activation.
+    bias_is_done: bool,
+}
+
+impl Sweep<'_> {
+    /// Gradients of a layer's parameters.
+    fn weights(&mut self, layer: usize, delta: &View) -> Result<()> {
+        let bias_rows = (!self.bias_is_done).then_some(self.x.rows);
+        self.bias_is_done = false;
+        match &mut self.params {
+            Some(params) => {
+                let (x, saved) = (self.x, self.saved);
+                self.pass
+                    .weight_gradient(layer, x, saved, delta, params, bias_rows)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The layer in front of stage `at` if its bias takes the sums of that activation's cotangents.
+    fn bias_below(&self, at: usize) -> Option<usize> {
+        let program = self.pass.program;
+        match program.stages[..at].last() {
+            Some(Stage::Linear(layer)) if program.norms.is_empty() && self.params.is_some() => {
+                Some(*layer)
+            }
+            _ => None,
+        }
+    }
+
+    /// Cotangents of the input of the activation at stage `at`.
+    fn activation(&mut self, at: usize, index: usize, delta: &View) -> Result<Buffer> {
+        let (pass, saved, rows) = (self.pass, self.saved, self.x.rows);
+        match (self.bias_below(at), &mut self.params) {
+            (Some(layer), Some(params)) => {
+                self.bias_is_done = true;
+                let slope = &saved.curved[index].slope;
+                pass.scaled_to_bias(layer, delta, slope, params, rows)
+            }
+            (_, params) => pass.activate_backward(index, saved, delta, params.as_mut()),
+        }
+    }
+
+    /// The same from the cotangents of the outputs of a layer of few that follows that activation, by one kernel.
+    fn narrow(&mut self, at: usize, index: usize, layer: usize, delta: &View) -> Result<Buffer> {
+        let (pass, rows) = (self.pass, count(self.x.rows)?);
+        let (linear, stride) = (pass.linear(layer), count(pass.stride())?);
+        let below = self.bias_below(at);
+        self.bias_is_done = below.is_some();
+        let offset = count(below.map_or(0, |below| pass.linear(below).bias()))?;
+        let gradients = start_of(self.params.as_ref().filter(|_| self.bias_is_done));
+        let [inputs, width, weight] = [linear.inputs, linear.outputs, linear.offset];
+        let mut out = buffer(pass.device, pass.members * self.x.rows * inputs)?;
+        let [inputs, width, weight] = [count(inputs)?, count(width)?, count(weight)?];
+        let config = cuda::columns(inputs, count(pass.members)?);
+        let slope = &self.saved.curved[index].slope;
+        launch!(pass.device, DENSE, "narrow_backward", config;
+            delta, &pass.params, slope, &mut out, &gradients, &weight, &offset, &stride, &inputs,
+            &width, &rows);
+        Ok(out)
+    }
 }
 
 impl Pass<'_> {
@@ -25,63 +97,61 @@ impl Pass<'_> {
         cotangent: View,
         wanted: Wanted,
     ) -> Result<Gradients> {
-        let mut params = match wanted.params {
-            true => Some(buffer(self.device, self.params.len())?),
-            false => None,
+        let params = wanted
+            .params
+            .then(|| buffer(self.device, self.params.len()))
+            .transpose()?;
+        let mut sweep = Sweep {
+            pass: self,
+            x,
+            saved,
+            params,
+            bias_is_done: false,
         };
         let stages = &self.program.stages;
         // the cotangent, until a stage has made another
         let mut delta: Option<Arc<Buffer>> = None;
-        let (mut skip, mut x_grad) = (None, None);
-        let mut bias_is_done = false;
-        for (at, stage) in stages.iter().enumerate().rev() {
+        let (mut skip, mut x_grad, mut at) = (None, None, stages.len());
+        while at > 0 {
+            at -= 1;
             let down = match &delta {
                 Some(delta) => delta.as_view(),
                 None => cotangent.slice(..),
             };
-            match *stage {
+            let next = match stages[at] {
                 Stage::Add => {
-                    let kept = match &delta {
+                    skip = Some(match &delta {
                         Some(delta) => delta.clone(),
                         None => Arc::new(self.device.cuda_stream().clone_dtod(&cotangent).w()?),
-                    };
-                    skip = Some(kept);
+                    });
+                    continue;
                 }
-                Stage::Enter => {
-                    let sum = self.add(made(&skip)?, made(&delta)?)?;
-                    delta = Some(Arc::new(sum));
-                }
-                Stage::Activate(index) => {
-                    let below = at.checked_sub(1).map(|below| stages[below]);
-                    let scaled = match (below, &mut params) {
-                        (Some(Stage::Linear(layer)), Some(params))
-                            if self.program.norms.is_empty() =>
-                        {
-                            bias_is_done = true;
-                            let slope = &saved.curved[index].slope;
-                            self.scaled_to_bias(layer, &down, slope, params, x.rows)?
-                        }
-                        (_, params) => {
-                            self.activate_backward(index, saved, &down, params.as_mut())?
-                        }
-                    };
-                    delta = Some(Arc::new(scaled));
-                }
+                Stage::Enter => self.add(made(&skip)?, made(&delta)?)?,
+                Stage::Activate(index) => sweep.activation(at, index, &down)?,
                 Stage::Linear(layer) => {
-                    if let Some(params) = &mut params {
-                        let bias_rows = (!bias_is_done).then_some(x.rows);
-                        self.weight_gradient(layer, x, saved, &down, params, bias_rows)?;
-                    }
-                    bias_is_done = false;
-                    if layer > 0 {
-                        delta = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
-                    } else if wanted.x {
-                        x_grad = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
+                    sweep.weights(layer, &down)?;
+                    let is_plain = self.program.norms.is_empty();
+                    match stages[..at].last() {
+                        Some(Stage::Activate(index)) if is_plain && self.is_narrow(layer) => {
+                            at -= 1;
+                            sweep.narrow(at, *index, layer, &down)?
+                        }
+                        None => {
+                            if wanted.x {
+                                x_grad = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
+                            }
+                            break;
+                        }
+                        Some(_) => self.input_gradient(layer, &down, x.rows)?,
                     }
                 }
-            }
+            };
+            delta = Some(Arc::new(next));
         }
-        Ok(Gradients { params, x: x_grad })
+        Ok(Gradients {
+            params: sweep.params,
+            x: x_grad,
+        })
     }
 
     /// The cotangent times an activation's slopes, and its sums over rows: the gradient of the bias of the layer below.
@@ -149,6 +219,9 @@ impl Pass<'_> {
     ) -> Result<()> {
         let linear = self.linear(layer);
         let right = self.rows(x, saved.inputs[layer].as_deref(), linear.inputs);
+        if self.is_narrow(layer) {
+            return self.narrow_gradient(layer, &right, (delta, x.rows), params, bias_rows);
+        }
         let left = Matrix::of_rows(delta.slice(..), x.rows, linear.outputs);
         let sizes = Sizes {
             rows: linear.outputs,
@@ -164,6 +237,27 @@ impl Pass<'_> {
         };
         let sizes = [count(bias_rows)?, count(linear.outputs)?];
         self.column_sums(delta, None, params, count(linear.bias())?, sizes)
+    }
+
+    /// The same of a layer of few outputs, by one kernel.
+    fn narrow_gradient(
+        &self,
+        layer: usize,
+        x: &Matrix,
+        (delta, rows): (&View, usize),
+        params: &mut Buffer,
+        bias_rows: Option<usize>,
+    ) -> Result<()> {
+        let linear = self.linear(layer);
+        let own_rows = u32::from(x.member_stride > 0);
+        let (weight, stride) = (count(linear.offset)?, count(self.stride())?);
+        let [inputs, width] = [count(linear.inputs)?, count(linear.outputs)?];
+        let (rows, bias_rows) = (count(rows)?, count(bias_rows.unwrap_or(0))?);
+        let config = cuda::columns(inputs + 1, count(self.members)? * width);
+        launch!(self.device, DENSE, "narrow_gradient", config;
+            &x.values, delta, params, &weight, &stride, &inputs, &width, &rows, &own_rows,
+            &bias_rows);
+        Ok(())
     }
 
     /// Sums of `x`, or of `x y`, over the rows of every member, into their place in the parameters' gradients.

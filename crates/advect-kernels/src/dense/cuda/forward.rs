@@ -5,11 +5,8 @@ use std::sync::Arc;
 use candle_core::Result;
 
 use super::{Curved, DENSE, Input, Normed, Pass, Saved, empty, made};
-use crate::cuda::{Buffer, buffer, count, elements, launch, warps};
+use crate::cuda::{Buffer, buffer, count, elements, launch, start_of, warps};
 use crate::dense::stage::Stage;
-
-/// Layers of at most so many outputs take one kernel, bias and activation included, instead of a product of the library.
-const NARROW: usize = 32;
 
 /// What a linear layer's kernel does behind the bias.
 #[derive(Clone, Copy)]
@@ -87,7 +84,7 @@ impl Pass<'_> {
         value: Option<&Buffer>,
         behind: Behind,
     ) -> Result<(Buffer, Option<Buffer>)> {
-        if self.linear(layer).outputs <= NARROW {
+        if self.is_narrow(layer) {
             return self.narrow(layer, x, value, behind);
         }
         let mut z = self.product(layer, x, value)?;
@@ -119,15 +116,11 @@ impl Pass<'_> {
             Behind::Activation { keep } => (self.activation(), keep),
         };
         let mut out = buffer(self.device, n as usize)?;
-        let mut slope = self.room(keep, n)?;
-        match &mut slope {
-            Some(slope) => launch!(self.device, DENSE, "narrow_layer", elements(n);
-                &left.values, &self.params, &mut out, slope, &weight, &bias, &stride, &inputs,
-                &width, &rows, &own_rows, &activation, &n),
-            None => launch!(self.device, DENSE, "narrow_layer", elements(n);
-                &left.values, &self.params, &mut out, &0u64, &weight, &bias, &stride, &inputs,
-                &width, &rows, &own_rows, &activation, &n),
-        }
+        let slope = self.room(keep, n)?;
+        let slopes = start_of(slope.as_ref());
+        launch!(self.device, DENSE, "narrow_layer", elements(n);
+            &left.values, &self.params, &mut out, &slopes, &weight, &bias, &stride, &inputs,
+            &width, &rows, &own_rows, &activation, &n);
         Ok((out, slope))
     }
 
@@ -152,13 +145,10 @@ impl Pass<'_> {
     ) -> Result<Option<Buffer>> {
         let [bias, stride, rows, width, n] = self.places(layer, rows)?;
         let activation = self.activation();
-        let mut slope = self.room(keep, n)?;
-        match &mut slope {
-            Some(slope) => launch!(self.device, DENSE, "bias_activate", elements(n);
-                z, slope, &self.params, &bias, &stride, &rows, &width, &activation, &n),
-            None => launch!(self.device, DENSE, "bias_activate", elements(n);
-                z, &0u64, &self.params, &bias, &stride, &rows, &width, &activation, &n),
-        }
+        let slope = self.room(keep, n)?;
+        let slopes = start_of(slope.as_ref());
+        launch!(self.device, DENSE, "bias_activate", elements(n);
+            z, &slopes, &self.params, &bias, &stride, &rows, &width, &activation, &n);
         Ok(slope)
     }
 

@@ -133,8 +133,30 @@ pub(crate) fn candidates(
 /// `y [rows, out]` and, behind it, `y_dot [rows, per_row, out]`.
 fn with_tangents(pass: &Pass, x: &Input, tangents: View, per_row: usize) -> Result<Buffer> {
     let (y, saved) = pass.forward(x)?;
-    let y_dot = pass.tangent(&saved, tangents, x.rows * per_row)?;
+    let tangents = Input {
+        values: tangents,
+        rows: x.rows * per_row,
+        per_member: false,
+    };
+    let y_dot = pass.tangent(&saved, &tangents)?;
     joined(pass.device, &[&y, &y_dot])
+}
+
+/// `y_dot [members, rows, out]` for one tangent per row.
+pub(crate) fn pushforward(
+    program: &Program,
+    p: On,
+    x: On,
+    x_dot: On,
+    saved: Option<&Saved>,
+) -> Result<(CudaStorage, Shape)> {
+    let (pass, tangents) = (pass(program, p)?, input(x_dot)?);
+    let y_dot = match saved {
+        Some(saved) => pass.tangent(saved, &tangents)?,
+        None => pass.tangent(&pass.forward(&input(x)?)?.1, &tangents)?,
+    };
+    let shape = with_members(p.1, &[tangents.rows, program.outputs()]);
+    Ok((stored(owned(y_dot), pass.device), shape))
 }
 
 /// `[y, y_dot]` for one tangent per row.
