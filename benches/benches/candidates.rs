@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)] // criterion's macros; a bench may stop at an error
 
 use advect_benches::{network, normals};
-use advect_kernels::{Activation, Precision};
+use advect_kernels::{Activation, Context, Precision};
 use advect_rng::Stream;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -32,8 +32,13 @@ fn candidates(c: &mut Criterion) {
             group.bench_function(id, |b| {
                 pool.install(|| {
                     b.iter(|| {
-                        mlp.forward_shared(params.tensor(), &obs, &act, 17, precision)
-                            .unwrap()
+                        mlp.forward_shared(
+                            params.tensor(),
+                            Context::before(&[&obs]),
+                            &act,
+                            precision,
+                        )
+                        .unwrap()
                     })
                 });
             });

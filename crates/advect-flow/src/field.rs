@@ -71,7 +71,19 @@ pub trait Field {
     /// # Errors
     /// On a shape mismatch.
     fn value(&self, x: &Tensor, span: Span) -> Result<Tensor>;
+
+    /// The field at `x` in each step of a grid, by the step's number; a field that has parts of its own for every step makes them together.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
+        let spans: Vec<Span> = grid.spans().collect();
+        Ok(Box::new(move |x, step| self.value(x, spans[step])))
+    }
 }
+
+/// A field in each step of a grid, see [`Field::steps`].
+pub type Steps<'a> = Box<dyn Fn(&Tensor, usize) -> Result<Tensor> + 'a>;
 
 /// A field with derivatives in `x`, rows independent: `x` is `[B, d]`.
 pub trait DifferentiableField: Field {
@@ -186,5 +198,13 @@ where
         let times = each(&times);
         self.net
             .candidates(self.params, self.obs, x, times, self.precision)
+    }
+
+    fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
+        let times: Vec<[f64; T]> = grid.spans().map(FlowNet::<T>::times).collect();
+        let at = self.net.at_steps(self.params, self.obs, &times)?;
+        Ok(Box::new(move |x, step| {
+            at.candidates(x, step, self.precision)
+        }))
     }
 }

@@ -14,8 +14,11 @@ use crate::field::{Field, Grid, Span};
 /// # Errors
 /// On a shape mismatch.
 pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> {
-    grid.spans()
-        .try_fold(x0.clone(), |x, span| step(field, &x, span))
+    let at = field.steps(grid)?;
+    let mut spans = grid.spans().enumerate();
+    spans.try_fold(x0.clone(), |x, (k, span)| {
+        pointwise::step(&x, &at(&x, k)?, span.length())
+    })
 }
 
 /// As [`integrate`], and keeps all points `x_0 ..= x_N`.
@@ -23,17 +26,13 @@ pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> 
 /// # Errors
 /// On a shape mismatch.
 pub fn trajectory(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Vec<Tensor>> {
+    let at = field.steps(grid)?;
     let mut points = vec![x0.clone()];
-    grid.spans().try_fold(x0.clone(), |x, span| {
-        let next = step(field, &x, span)?;
-        points.push(next.clone());
-        Ok::<_, candle_core::Error>(next)
-    })?;
+    for (k, span) in grid.spans().enumerate() {
+        let next = pointwise::step(&points[k], &at(&points[k], k)?, span.length())?;
+        points.push(next);
+    }
     Ok(points)
-}
-
-fn step(field: &impl Field, x: &Tensor, span: Span) -> Result<Tensor> {
-    pointwise::step(x, &field.value(x, span)?, span.length())
 }
 
 /// Integrates an instantaneous velocity with any fixed-step solver; any shape that the field takes.

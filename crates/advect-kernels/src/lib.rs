@@ -37,7 +37,7 @@ pub mod waves;
 
 pub use attached::attached;
 pub use columns::{side_by_side, take_columns};
-pub use dense::Pullback;
+pub use dense::{Context, Pullback};
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};
 pub use optim::{Adam, AdamConfig, AdamState};

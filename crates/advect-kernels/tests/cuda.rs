@@ -3,8 +3,8 @@
 
 use advect_kernels::init::{self, Init};
 use advect_kernels::{
-    Activation, Adam, AdamConfig, BlockForm, Mlp, ParamLayout, Params, Precision, ResidualConfig,
-    ResidualMlp, candidates, cuda, decline::Decline, ensemble, graph::Recorder,
+    Activation, Adam, AdamConfig, BlockForm, Context, Mlp, ParamLayout, Params, Precision,
+    ResidualConfig, ResidualMlp, candidates, cuda, decline::Decline, ensemble, graph::Recorder,
     kernel_matrix::Bandwidth, kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise,
     random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
     squashed::Squashed, svgd, truncnorm::propose, waves::Waves,
@@ -163,6 +163,16 @@ fn residual_networks_and_their_gradients() -> Result<()> {
     Ok(())
 }
 
+/// With a column in front of the candidates' own and the others behind.
+fn around(columns: &Tensor, with: impl FnOnce(Context<'_>) -> Result<Tensor>) -> Result<Tensor> {
+    let width = columns.dim(1)?;
+    let (before, behind) = (columns.narrow(1, 0, 1)?, columns.narrow(1, 1, width - 1)?);
+    with(Context {
+        before: &[&before],
+        behind: &[&behind],
+    })
+}
+
 #[test]
 fn tangents_jacobians_and_candidates() -> Result<()> {
     let (mlp, layout) = mlp(Activation::Gelu)?;
@@ -173,7 +183,9 @@ fn tangents_jacobians_and_candidates() -> Result<()> {
     agree("perceptron", &[&params, &x, &t, &context, &own], |on| {
         let tangent = pair(mlp.jvp(&on[0], &on[1], &on[2])?);
         let columns = pair(mlp.jacobian(&on[0], &on[1], 2, 3)?);
-        let y = mlp.forward_shared(&on[0], &on[3], &on[4], 1, Precision::F32)?;
+        let y = around(&on[3], |context| {
+            mlp.forward_shared(&on[0], context, &on[4], Precision::F32)
+        })?;
         Ok([tangent, columns, vec![y]].concat())
     })?;
     for (net, layout) in residuals()? {
@@ -182,7 +194,9 @@ fn tangents_jacobians_and_candidates() -> Result<()> {
         agree(&format!("{net:?}"), &inputs, |on| {
             let tangent = pair(net.jvp(&on[0], &on[1], &on[2])?);
             let columns = pair(net.jacobian(&on[0], &on[1], 2, 3)?);
-            let y = net.forward_shared(&on[0], &on[3], &on[4], 1, Precision::F32)?;
+            let y = around(&on[3], |context| {
+                net.forward_shared(&on[0], context, &on[4], Precision::F32)
+            })?;
             Ok([tangent, columns, vec![y]].concat())
         })?;
     }

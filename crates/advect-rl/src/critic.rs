@@ -3,7 +3,9 @@
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::params::ParamLayout;
 use advect_kernels::scalars::Scalar;
-use advect_kernels::{Mlp, Params, Precision, Pullback, ensemble, pointwise, side_by_side};
+use advect_kernels::{
+    Context, Mlp, Params, Precision, Pullback, ensemble, pointwise, side_by_side,
+};
 use candle_core::backprop::GradStore;
 use candle_core::{D, Result, Tensor};
 
@@ -108,9 +110,9 @@ impl CriticNet {
         act: &Tensor,
         precision: Precision,
     ) -> Result<Tensor> {
-        let q = self
-            .mlp
-            .forward_shared(params, obs, act, self.obs_dim, precision)?;
+        let obs = [obs];
+        let context = Context::before(&obs);
+        let q = self.mlp.forward_shared(params, context, act, precision)?;
         q.squeeze(D::Minus1)
     }
 

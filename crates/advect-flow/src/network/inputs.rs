@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use advect_kernels::side_by_side;
+use advect_kernels::{Context, Precision, side_by_side};
 use candle_core::{Result, Tensor};
 
 use super::{FlowNet, InputOrder, Tangent, slice};
@@ -44,15 +44,38 @@ impl<const T: usize> FlowNet<T> {
             .collect()
     }
 
-    /// The trunk's input row in the configured order; without `z`, the columns that the candidates of a state share.
-    pub(super) fn join(&self, obs: &Tensor, z: &[&Tensor], embedded: &[Tensor]) -> Result<Tensor> {
-        let (obs, z, times) = (vec![obs], z.to_vec(), embedded.iter().collect());
-        let parts = match self.config.order {
-            InputOrder::ObsFirst => [obs, z, times],
-            InputOrder::LatentFirst => [z, obs, times],
-            InputOrder::LatentTimeObs => [z, times, obs],
+    /// The trunk's input row in the configured order.
+    pub(super) fn join(&self, obs: &Tensor, z: &Tensor, embedded: &[Tensor]) -> Result<Tensor> {
+        let embedded: Vec<&Tensor> = embedded.iter().collect();
+        let [before, behind] = self.around(obs, &embedded);
+        side_by_side(&[before, vec![z], behind].concat())
+    }
+
+    /// What stands in front of the latent and behind it.
+    fn around<'a>(&self, obs: &'a Tensor, times: &[&'a Tensor]) -> [Vec<&'a Tensor>; 2] {
+        let (obs, times) = (vec![obs], times.to_vec());
+        match self.config.order {
+            InputOrder::ObsFirst => [obs, times],
+            InputOrder::LatentFirst => [Vec::new(), [obs, times].concat()],
+            InputOrder::LatentTimeObs => [Vec::new(), [times, obs].concat()],
+        }
+    }
+
+    /// The trunk at several latents `[B, P, d]` per encoded observation.
+    pub(super) fn candidates_of(
+        &self,
+        trunk: &Tensor,
+        obs: &Tensor,
+        z: &Tensor,
+        embedded: &[&Tensor],
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let [before, behind] = self.around(obs, embedded);
+        let context = Context {
+            before: &before,
+            behind: &behind,
         };
-        side_by_side(&parts.concat())
+        self.trunk.forward_shared(trunk, context, z, precision)
     }
 
     pub(super) fn input(
@@ -64,7 +87,7 @@ impl<const T: usize> FlowNet<T> {
     ) -> Result<Tensor> {
         self.check(params, obs, z)?;
         let embedded = self.embed(params, times)?;
-        self.join(&self.encode(params, obs)?, &[z], &embedded)
+        self.join(&self.encode(params, obs)?, z, &embedded)
     }
 
     /// Input row and its tangent, observation held.
@@ -97,8 +120,8 @@ impl<const T: usize> FlowNet<T> {
             dots.push(dot);
         }
         Ok((
-            self.join(&self.encode(params, obs)?, &[z], &values)?,
-            self.join(&self.still_obs(obs)?, &[tangent.z], &dots)?,
+            self.join(&self.encode(params, obs)?, z, &values)?,
+            self.join(&self.still_obs(obs)?, tangent.z, &dots)?,
         ))
     }
 }

@@ -6,6 +6,7 @@
 mod config;
 mod inputs;
 mod pullback;
+mod steps;
 mod trunk;
 
 use std::ops::Range;
@@ -210,7 +211,7 @@ impl<const T: usize> FlowNet<T> {
         let x = self.input(params, obs, z, times)?;
         let width = T * self.config.time.dim();
         let still_times = Tensor::zeros((z.dim(0)?, width), z.dtype(), z.device())?;
-        let x_dot = self.join(&self.still_obs(obs)?, &[z_dot], &[still_times])?;
+        let x_dot = self.join(&self.still_obs(obs)?, z_dot, &[still_times])?;
         self.trunk
             .jvp_tracked(&self.trunk_params(params)?, &x, &x_dot)
     }
@@ -256,14 +257,8 @@ impl<const T: usize> FlowNet<T> {
         let params = params.detach();
         let embedded = self.embed(&params, times)?;
         let obs = self.encode(&params, &obs.detach())?;
-        let context = self.join(&obs, &[], &embedded)?;
-        self.trunk.forward_shared(
-            &self.trunk_params(&params)?,
-            &context,
-            z,
-            self.slot(),
-            precision,
-        )
+        let embedded: Vec<&Tensor> = embedded.iter().collect();
+        self.candidates_of(&self.trunk_params(&params)?, &obs, z, &embedded, precision)
     }
 
     /// First input column of `z`.

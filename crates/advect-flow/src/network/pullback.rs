@@ -84,7 +84,7 @@ impl<const T: usize> FlowNet<T> {
             Some(front) => front.pullback.pushforward(&moved)?,
             None => moved,
         };
-        let x_dot = self.join(&self.still_obs(obs)?, &[tangent.z], &[moved])?;
+        let x_dot = self.join(&self.still_obs(obs)?, tangent.z, &[moved])?;
         let y_dot = pass.trunk.pushforward(&x_dot)?;
         Ok((pass.attached(params)?, y_dot))
     }
@@ -100,7 +100,7 @@ impl<const T: usize> FlowNet<T> {
         let params = params.detach();
         let (embedded, times) = self.times_with_pullback(&params, times)?;
         let (encoded, encoder) = self.obs_with_pullback(&params, obs)?;
-        let x = self.join(&encoded, &[z], &[embedded])?;
+        let x = self.join(&encoded, z, &[embedded])?;
         let (y, trunk) = self
             .trunk
             .forward_with_pullback(&self.trunk_params(&params)?, &x)?;

@@ -1,7 +1,7 @@
 //! The network behind the inputs, plain or residual.
 
 use advect_kernels::{
-    KernelError, Mlp, ParamLayout, Precision, Pullback, ResidualConfig, ResidualMlp,
+    Context, KernelError, Mlp, ParamLayout, Precision, Pullback, ResidualConfig, ResidualMlp,
 };
 use candle_core::{Result, Tensor};
 
@@ -103,14 +103,13 @@ impl Trunk {
     pub fn forward_shared(
         &self,
         params: &Tensor,
-        context: &Tensor,
+        context: Context<'_>,
         own: &Tensor,
-        slot: usize,
         precision: Precision,
     ) -> Result<Tensor> {
         match self {
-            Self::Mlp(mlp) => mlp.forward_shared(params, context, own, slot, precision),
-            Self::Residual(net) => net.forward_shared(params, context, own, slot, precision),
+            Self::Mlp(mlp) => mlp.forward_shared(params, context, own, precision),
+            Self::Residual(net) => net.forward_shared(params, context, own, precision),
         }
     }
 }

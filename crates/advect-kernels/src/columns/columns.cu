@@ -5,10 +5,10 @@
 
 #define MOST_PARTS 4
 
-// `columns` of them in all, `width` in each matrix of it; one row's distance from the next is 0 where all rows are alike.
+// `columns` of them in all, `width` in each matrix of it; `per` rows in a row share one of its own.
 struct Part {
   const float *values;
-  unsigned columns, width, row_stride, matrix_stride;
+  unsigned columns, width, per, matrix_stride;
 };
 struct Parts {
   Part part[MOST_PARTS];
@@ -21,7 +21,7 @@ extern "C" __global__ void join_columns(Parts parts, float *out, unsigned total,
     while (at + 1 < MOST_PARTS && column >= parts.part[at].columns)
       column -= parts.part[at++].columns;
     Part part = parts.part[at];
-    out[i] = part.values[(size_t)(column / part.width) * part.matrix_stride + (size_t)row * part.row_stride +
+    out[i] = part.values[(size_t)(column / part.width) * part.matrix_stride + (size_t)(row / part.per) * part.width +
                          column % part.width];
   }
 }

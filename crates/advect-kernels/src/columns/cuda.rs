@@ -22,7 +22,7 @@ struct Part {
     values: u64,
     columns: u32,
     width: u32,
-    row_stride: u32,
+    per: u32,
     matrix_stride: u32,
 }
 
@@ -75,7 +75,7 @@ fn join(parts: &[&Tensor], rows: usize) -> Result<Tensor> {
             values: address(part)?,
             columns: count(columns(part))?,
             width,
-            row_stride: if own_rows == 1 && rows != 1 { 0 } else { width },
+            per: count(rows / own_rows.max(1))?,
             matrix_stride: count(own_rows)? * width,
         };
     }

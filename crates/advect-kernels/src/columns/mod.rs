@@ -10,8 +10,8 @@ use crate::error::shape_error;
 /// `[p_1 p_2 ..]`, differentiable; on a CUDA device by one kernel for up to four parts, one of which may be differentiated.
 ///
 /// # Shapes
-/// Parts `[B, w]`, or `[m, B, w]` for `m` matrices that stand side by side too; a part of one row instead of `B` is that of every row.
-/// Together they are `[B, W]`.
+/// Parts `[B, w]`, or `[m, B, w]` for `m` matrices that stand side by side too; each row of a part of fewer rows, of which `B` is a
+/// multiple, is that of as many rows in a row. Together they are `[B, W]`.
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -67,33 +67,37 @@ pub fn take_columns(joined: &Tensor, first: usize, shape: &[usize]) -> Result<Te
     }
 }
 
-/// The rows of all parts.
+/// The rows of the longest part.
 fn rows(parts: &[&Tensor]) -> Result<usize> {
-    let mut rows = 1;
+    let mut lengths = Vec::with_capacity(parts.len());
     for part in parts {
-        let own = match part.dims() {
-            [own, _] | [_, own, _] => *own,
+        match part.dims() {
+            [own, _] | [_, own, _] => lengths.push(*own),
             other => {
                 let expected = "[rows, width] or [matrices, rows, width]";
                 return Err(shape_error("side_by_side", "part", other, expected));
             }
-        };
-        if own != 1 && rows != 1 && own != rows {
-            let expected = format!("{rows} rows, or one");
-            return Err(shape_error("side_by_side", "part", part.dims(), expected));
         }
-        if own != 1 {
-            rows = own;
+    }
+    let rows = lengths.iter().copied().max().unwrap_or(1);
+    for (part, own) in parts.iter().zip(lengths) {
+        if own == 0 && rows > 0 || own > 0 && !rows.is_multiple_of(own) {
+            let expected = format!("{rows} rows, or a number of them that divides it");
+            return Err(shape_error("side_by_side", "part", part.dims(), expected));
         }
     }
     Ok(rows)
 }
 
-/// A matrix with that many rows, all alike if it has one.
+/// A matrix with that many rows, each of its own repeated as often.
 fn spread(matrix: &Tensor, rows: usize) -> Result<Tensor> {
     match matrix.dims2()? {
-        (1, width) if rows != 1 => matrix.broadcast_as((rows, width)),
-        _ => Ok(matrix.clone()),
+        (own, _) if own == rows => Ok(matrix.clone()),
+        (1, width) => matrix.broadcast_as((rows, width)),
+        (own, width) => matrix
+            .unsqueeze(1)?
+            .broadcast_as((own, rows / own, width))?
+            .reshape((rows, width)),
     }
 }
 
@@ -128,10 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_shorter_part_is_that_of_several_rows() -> Result<()> {
+        let own = Tensor::new(&[[1f32], [2.0], [3.0], [4.0]], &Device::Cpu)?;
+        let shared = Tensor::new(&[[8f32], [9.0]], &Device::Cpu)?;
+        let joined = side_by_side(&[&own, &shared])?.to_vec2::<f32>()?;
+        assert_eq!(joined, [[1.0, 8.0], [2.0, 8.0], [3.0, 9.0], [4.0, 9.0]]);
+        Ok(())
+    }
+
+    #[test]
     fn other_numbers_of_rows_are_refused() -> Result<()> {
         let matrix = |rows: usize| Tensor::zeros((rows, 2), candle_core::DType::F32, &Device::Cpu);
         let refused = side_by_side(&[&matrix(2)?, &matrix(3)?]).unwrap_err();
-        assert!(refused.to_string().contains("2 rows"), "{refused}");
+        assert!(refused.to_string().contains("3 rows"), "{refused}");
         assert!(side_by_side(&[&matrix(2)?.flatten_all()?]).is_err());
         Ok(())
     }

@@ -87,18 +87,17 @@ pub(crate) struct Sizes {
     pub members: usize,
 }
 
-/// A product for every member; the members' results lie `out_stride` apart.
+/// A product for every member; the members' results lie `out_stride` apart. Operands are `rounded` to bf16 here, or by [`set_products`].
 ///
 /// # Errors
 /// If the library fails.
 pub(crate) fn product(
     device: &CudaDevice,
     form: Form,
-    left: &Matrix,
-    right: &Matrix,
-    out: &mut ViewMut,
-    out_stride: usize,
+    [left, right]: [&Matrix; 2],
+    (out, out_stride): (&mut ViewMut, usize),
     sizes: Sizes,
+    rounded: bool,
 ) -> Result<()> {
     use cublasOperation_t::{CUBLAS_OP_N as PLAIN, CUBLAS_OP_T as TRANSPOSED};
     // the library counts by columns, so it computes the transposed product: its first operand is ours on the right
@@ -126,7 +125,7 @@ pub(crate) fn product(
         stride_b: left.member_stride as i64,
         stride_c: out_stride as i64,
     };
-    if BF16.load(Ordering::Relaxed) {
+    if rounded || BF16.load(Ordering::Relaxed) {
         return in_bf16(device, &batched, &right.values, &left.values, out);
     }
     let blas = device.cublas_handle();

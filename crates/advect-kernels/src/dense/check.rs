@@ -32,22 +32,3 @@ pub(crate) fn expect_tangent(
     let expected = format!("the shape of x, [B, {inputs}]; x is {:?}", x.dims());
     Err(shape_error(op, "tangent", tangent.dims(), expected))
 }
-
-/// Refuses candidates `own` and a `context` that do not make up rows of `inputs` columns with `own` at `slot`.
-pub(crate) fn expect_candidates(
-    op: &'static str,
-    context: &Tensor,
-    own: &Tensor,
-    slot: usize,
-    inputs: usize,
-) -> Result<()> {
-    let &[states, _, width] = own.dims() else {
-        return Err(shape_error(op, "own", own.dims(), "[B, K, d]"));
-    };
-    let shared = inputs.saturating_sub(width);
-    if context.dims() == [states, shared] && slot <= shared && width <= inputs {
-        return Ok(());
-    }
-    let expected = format!("[{states}, {shared}] with slot <= {shared}, slot is {slot}");
-    Err(shape_error(op, "context", context.dims(), expected))
-}

@@ -20,7 +20,7 @@ use super::stage::Stage;
 use crate::cuda::{
     self, Buffer, Form, Matrix, Module, Sizes, View, buffer, count, elements, launch,
 };
-use crate::mlp::Activation;
+use crate::mlp::{Activation, Precision};
 
 const DENSE: Module = Module {
     name: "advect_dense",
@@ -60,6 +60,8 @@ pub(crate) struct Pass<'a> {
     /// `[members, P]`.
     pub params: View<'a>,
     pub members: usize,
+    /// Of the products behind the first layer.
+    pub precision: Precision,
 }
 
 /// The network's input `[rows, in]`, or `[members, rows, in]`.
@@ -143,7 +145,15 @@ impl Pass<'_> {
         let mut out = buffer(self.device, self.members * rows * n)?;
         let (to, stride) = (&mut out.as_view_mut(), rows * n);
         let weight = self.weight(layer);
-        cuda::product(self.device, form, left, &weight, to, stride, sizes)?;
+        let rounded = layer > 0 && self.precision == Precision::Bf16;
+        cuda::product(
+            self.device,
+            form,
+            [left, &weight],
+            (to, stride),
+            sizes,
+            rounded,
+        )?;
         Ok(out)
     }
 

@@ -152,21 +152,6 @@ extern "C" __global__ void sum_members(const float *x, float *out, unsigned memb
   }
 }
 
-// Candidate k of state b: `own [states, per_state, width]` before column `slot` of `context [states, inputs - width]`.
-extern "C" __global__ void insert_columns(const float *context, const float *own, float *out, unsigned per_state,
-                                          unsigned inputs, unsigned slot, unsigned width, unsigned n) {
-  FOR_EACH(i, n) {
-    unsigned row = i / inputs, column = i % inputs;
-    unsigned state = row / per_state, rest = inputs - width;
-    if (column < slot)
-      out[i] = context[state * rest + column];
-    else if (column < slot + width)
-      out[i] = own[row * width + column - slot];
-    else
-      out[i] = context[state * rest + column - width];
-  }
-}
-
 // The unit vectors of the columns slot.., `width` rows for each row: `[rows, width, inputs]`.
 extern "C" __global__ void unit_tangents(float *out, unsigned inputs, unsigned slot, unsigned width, unsigned n) {
   FOR_EACH(i, n) out[i] = i % inputs == slot + i / inputs % width ? 1.0f : 0.0f;

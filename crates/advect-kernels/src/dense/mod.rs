@@ -1,6 +1,7 @@
 //! What every fused network is made of: linear layers on flat parameters, their weight gradients, candle's operations.
 
 mod check;
+mod context;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod forward_mode;
@@ -13,7 +14,8 @@ mod stage;
 mod tangents;
 mod weights;
 
-pub(crate) use check::{expect_candidates, expect_last, expect_tangent};
+pub(crate) use check::{expect_last, expect_tangent};
+pub use context::Context;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
 pub(crate) use forward_mode::{jacobian, jvp};

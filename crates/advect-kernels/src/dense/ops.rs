@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::context::Context;
 #[cfg(feature = "cuda")]
 use super::cuda::{Program as CudaProgram, Saved as CudaSaved, ops as cuda_ops};
 use super::net::{Linear, Net};
@@ -154,18 +155,26 @@ pub(crate) fn forward<N: Fused>(network: &N, params: &Tensor, x: &Tensor) -> Res
 pub(crate) fn candidates<N: Fused>(
     network: &N,
     params: &Tensor,
-    context: &Tensor,
+    context: Context<'_>,
     own: &Tensor,
-    slot: usize,
     precision: Precision,
 ) -> Result<Tensor> {
+    let (params, own) = (params.detach().contiguous()?, own.detach().contiguous()?);
+    #[cfg(feature = "cuda")]
+    if own.device().is_cuda() {
+        let (states, per_state, _) = own.dims3()?;
+        let op = RowsOp { network, precision };
+        let y = params.apply_op2_no_bwd(&context.rows(&own)?, &op)?;
+        let outputs = y.dim(candle_core::D::Minus1)?;
+        let members = y.dims()[..y.rank() - 2].to_vec();
+        return y.reshape([members, vec![states, per_state, outputs]].concat());
+    }
+    let (context, slot) = context.joined(&own)?;
     let op = SharedOp {
         network,
         slot,
         precision,
     };
-    let (context, own) = (context.detach().contiguous()?, own.detach().contiguous()?);
-    let params = params.detach().contiguous()?;
     params.apply_op3_no_bwd(&context, &own, &op)
 }
 
@@ -387,18 +396,40 @@ impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
         let shape = with_members(p_l, &[states, per_state, outputs]);
         Ok((CpuStorage::F32(y), shape))
     }
+}
 
-    #[cfg(feature = "cuda")]
+/// Rows without gradient on a CUDA device, products rounded as the precision says.
+#[cfg(feature = "cuda")]
+struct RowsOp<'a, N> {
+    network: &'a N,
+    precision: Precision,
+}
+
+#[cfg(feature = "cuda")]
+impl<N: Fused> CustomOp2 for RowsOp<'_, N> {
+    fn name(&self) -> &'static str {
+        "fused-rows"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let problem = "a host shares the first layer among candidates";
+        Err(candle_core::Error::Msg(problem.into()))
+    }
+
     fn cuda_fwd(
         &self,
         p: &CudaStorage,
         p_l: &Layout,
-        c: &CudaStorage,
-        c_l: &Layout,
-        o: &CudaStorage,
-        o_l: &Layout,
+        x: &CudaStorage,
+        x_l: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let program = self.network.program();
-        cuda_ops::candidates(&program, (p, p_l), (c, c_l), (o, o_l), self.slot)
+        cuda_ops::rows(&program, (p, p_l), (x, x_l), self.precision)
     }
 }

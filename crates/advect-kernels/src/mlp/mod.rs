@@ -20,7 +20,7 @@ use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
-use crate::dense::{self, Linear, Pullback, expect_candidates, expect_last, expect_tangent};
+use crate::dense::{self, Context, Linear, Pullback, expect_last, expect_tangent};
 use crate::error::{KernelError, shape_error};
 use crate::params::ParamLayout;
 use tracked_op::TrackedJvpOp;
@@ -166,25 +166,24 @@ impl Mlp {
 
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
     ///
-    /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` inserted before column `slot`.
+    /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` between its two parts.
     ///
     /// # Shapes
-    /// `context [B, in - d]`, `own [B, K, d]`; result `[B, K, out]`, with `params [E, P]` `[E, B, K, out]`.
+    /// `context` in all `[B, in - d]`, `own [B, K, d]`; result `[B, K, out]`, with `params [E, P]` `[E, B, K, out]`.
     ///
     /// # Errors
     /// If a shape does not fit.
     pub fn forward_shared(
         &self,
         params: &Tensor,
-        context: &Tensor,
+        context: Context<'_>,
         own: &Tensor,
-        slot: usize,
         precision: Precision,
     ) -> Result<Tensor> {
         const OP: &str = "Mlp::forward_shared";
         self.check_params(OP, params)?;
-        expect_candidates(OP, context, own, slot, self.input_dim())?;
-        dense::candidates(self, params, context, own, slot, precision)
+        context.check(OP, own, self.input_dim())?;
+        dense::candidates(self, params, context, own, precision)
     }
 
     /// `(y, y_dot)`, `y_dot[b] = (dy/dx)[b] tangent[b]`, in one forward pass without gradient.

@@ -3,6 +3,7 @@
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::{Activation, Mlp, Precision};
+use crate::dense::Context;
 use crate::params::{ParamLayout, Params};
 use crate::tests::{ALL, activate, draw, drawn_params, error, hashes};
 use advect_rng::Stream;
@@ -114,12 +115,18 @@ fn a_shared_pass_equals_the_concatenated_one() -> Result<()> {
                 2,
             )?;
             let oracle = mlp.forward(params.tensor(), &x.reshape((9 * 29, 12))?.detach())?;
-            let fused =
-                mlp.forward_shared(params.tensor(), &context, &own, slot, Precision::F32)?;
+            let parts = (
+                context.narrow(1, 0, slot)?,
+                context.narrow(1, slot, 8 - slot)?,
+            );
+            let shared = Context {
+                before: &[&parts.0],
+                behind: &[&parts.1],
+            };
+            let fused = mlp.forward_shared(params.tensor(), shared, &own, Precision::F32)?;
             assert_eq!(fused.dims(), [2, 9, 29, mlp.output_dim()]);
             assert!(error(&fused, &oracle) < 1e-6);
-            let coarse =
-                mlp.forward_shared(params.tensor(), &context, &own, slot, Precision::Bf16)?;
+            let coarse = mlp.forward_shared(params.tensor(), shared, &own, Precision::Bf16)?;
             assert!(
                 error(&coarse, &oracle) < 2e-2,
                 "{}",
@@ -276,13 +283,13 @@ fn results_do_not_depend_on_the_number_of_threads() -> Result<()> {
             let x = draw(stream, &[700, 23], 1.0);
             let y = mlp.forward(params.tensor(), &x)?;
             let grads = y.sqr()?.mean_all()?.backward()?;
-            let scores = mlp.forward_shared(
-                params.tensor(),
-                &draw(stream, &[30, 17], 1.0),
-                &draw(stream, &[30, 41, 6], 1.0),
-                17,
-                Precision::Bf16,
-            )?;
+            let (context, own) = (
+                draw(stream, &[30, 17], 1.0),
+                draw(stream, &[30, 41, 6], 1.0),
+            );
+            let parts = [&context];
+            let context = Context::before(&parts);
+            let scores = mlp.forward_shared(params.tensor(), context, &own, Precision::Bf16)?;
             hashes(&[&y, grads.get(params.tensor()).unwrap(), &scores])
         })
     };

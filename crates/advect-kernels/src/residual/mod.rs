@@ -18,7 +18,7 @@ mod tests;
 
 use candle_core::{Result, Tensor};
 
-use crate::dense::{self, Net, Pullback, expect_candidates, expect_last, expect_tangent};
+use crate::dense::{self, Context, Net, Pullback, expect_last, expect_tangent};
 use crate::error::{KernelError, shape_error};
 use crate::mlp::{Activation, Precision};
 use crate::params::ParamLayout;
@@ -165,26 +165,25 @@ impl ResidualMlp {
 
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
     ///
-    /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` inserted before column `slot`. In bf16 the
+    /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` between its two parts. In bf16 the
     /// products of the hidden layers round their operands; the first layer, LayerNorms and sums stay in single precision.
     ///
     /// # Shapes
-    /// `params [P]`, `context [B, in - d]`, `own [B, K, d]`; result `[B, K, out]`.
+    /// `params [P]`, `context` in all `[B, in - d]`, `own [B, K, d]`; result `[B, K, out]`.
     ///
     /// # Errors
     /// If a shape does not fit.
     pub fn forward_shared(
         &self,
         params: &Tensor,
-        context: &Tensor,
+        context: Context<'_>,
         own: &Tensor,
-        slot: usize,
         precision: Precision,
     ) -> Result<Tensor> {
         const OP: &str = "ResidualMlp::forward_shared";
         self.check_params(OP, params)?;
-        expect_candidates(OP, context, own, slot, self.input_dim())?;
-        dense::candidates(self, params, context, own, slot, precision)
+        context.check(OP, own, self.input_dim())?;
+        dense::candidates(self, params, context, own, precision)
     }
 
     /// `(y, y_dot)`, `y_dot[b] = (dy/dx)[b] tangent[b]`, in one forward pass without gradient.

@@ -4,6 +4,7 @@ use advect_rng::Stream;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
 use super::{BlockForm, ResidualConfig, ResidualMlp};
+use crate::dense::Context;
 use crate::mlp::{Activation, Precision};
 use crate::params::{ParamLayout, Params};
 use crate::tests::{ALL, activate, draw, drawn_params, error, hashes};
@@ -254,8 +255,16 @@ fn a_shared_pass_equals_the_concatenated_one() -> Result<()> {
                 let (left, right) = (wide.narrow(2, 0, slot)?, wide.narrow(2, slot, 8 - slot)?);
                 let x = Tensor::cat(&[&left, &own, &right], 2)?;
                 let oracle = net.forward(&params.detached(), &x)?;
+                let parts = (
+                    context.narrow(1, 0, slot)?,
+                    context.narrow(1, slot, 8 - slot)?,
+                );
                 let shared = |precision| {
-                    net.forward_shared(params.tensor(), &context, &own, slot, precision)
+                    let context = Context {
+                        before: &[&parts.0],
+                        behind: &[&parts.1],
+                    };
+                    net.forward_shared(params.tensor(), context, &own, precision)
                 };
                 let fused = shared(Precision::F32)?;
                 assert_eq!(fused.dims(), [9, 29, outputs]);
@@ -308,8 +317,9 @@ fn results_do_not_depend_on_the_number_of_threads() -> Result<()> {
                     draw(stream, &[30, 17], 1.0),
                     draw(stream, &[30, 41, 6], 1.0),
                 );
-                let shared =
-                    net.forward_shared(params.tensor(), &context, &own, 17, Precision::F32)?;
+                let parts = [&context];
+                let context = Context::before(&parts);
+                let shared = net.forward_shared(params.tensor(), context, &own, Precision::F32)?;
                 let (of_params, of_x) = (grads.get(params.tensor()), grads.get(&x));
                 hashes(&[&y, of_params.unwrap(), of_x.unwrap(), &y_dot, &shared])
             };

@@ -231,7 +231,15 @@ impl Pass<'_> {
         };
         let to = &mut params.slice_mut(linear.offset..);
         let stride = self.stride();
-        cuda::product(self.device, Form::Weight, &left, &right, to, stride, sizes)?;
+        let operands = [&left, &right];
+        cuda::product(
+            self.device,
+            Form::Weight,
+            operands,
+            (to, stride),
+            sizes,
+            false,
+        )?;
         let Some(bias_rows) = bias_rows else {
             return Ok(());
         };

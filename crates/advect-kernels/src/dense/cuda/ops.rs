@@ -6,10 +6,11 @@ use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{Layout, Result, Shape};
 
-use super::rows::{insert_columns, sum_members, unit_tangents};
+use super::rows::{sum_members, unit_tangents};
 use super::{Input, Pass, Program, Saved, TrackedSaved};
 use crate::cuda::{Buffer, View, buffer, view};
 use crate::dense::ops::{Wanted, with_members};
+use crate::mlp::Precision;
 
 /// A tensor: values and layout.
 pub(crate) type On<'a> = (&'a CudaStorage, &'a Layout);
@@ -24,6 +25,7 @@ fn pass<'a>(program: &'a Program, (params, layout): On<'a>) -> Result<Pass<'a>> 
             [members, _] => *members,
             _ => 1,
         },
+        precision: Precision::F32,
     })
 }
 
@@ -107,26 +109,17 @@ pub(crate) fn backward(
     Ok((stored(flat, pass.device), len.into()))
 }
 
-/// `y [states, per_state, out]` of each member for candidates.
-pub(crate) fn candidates(
+/// `y` of rows, without gradient.
+pub(crate) fn rows(
     program: &Program,
     p: On,
-    context: On,
-    own: On,
-    slot: usize,
+    x: On,
+    precision: Precision,
 ) -> Result<(CudaStorage, Shape)> {
-    let pass = pass(program, p)?;
-    let (states, per_state, width) = own.1.shape().dims3()?;
-    let (from, inserted) = (view(context.0, context.1)?, view(own.0, own.1)?);
-    let sizes = (per_state, program.inputs(), slot, width);
-    let rows = insert_columns(pass.device, &from, &inserted, sizes)?;
-    let input = Input {
-        values: rows.as_view(),
-        rows: states * per_state,
-        per_member: false,
-    };
+    let (mut pass, input) = (pass(program, p)?, input(x)?);
+    pass.precision = precision;
     let y = pass.value(&input)?;
-    let shape = with_members(p.1, &[states, per_state, program.outputs()]);
+    let shape = with_members(p.1, &[input.rows, program.outputs()]);
     Ok((stored(owned(y), pass.device), shape))
 }
 

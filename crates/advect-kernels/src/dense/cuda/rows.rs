@@ -1,10 +1,10 @@
-//! Rows of inputs made on a GPU: candidates, unit tangents, sums over members.
+//! Rows made on a GPU: unit tangents, sums over members.
 
 use candle_core::Result;
 use candle_core::cuda_backend::CudaDevice;
 
 use super::DENSE;
-use crate::cuda::{Buffer, View, buffer, count, elements, launch};
+use crate::cuda::{Buffer, buffer, count, elements, launch};
 
 /// The sum over members of `[members, n]`, in their order.
 pub(super) fn sum_members(device: &CudaDevice, x: &Buffer, members: usize) -> Result<Buffer> {
@@ -12,22 +12,6 @@ pub(super) fn sum_members(device: &CudaDevice, x: &Buffer, members: usize) -> Re
     let (n, members) = (count(len)?, count(members)?);
     let mut out = buffer(device, len)?;
     launch!(device, DENSE, "sum_members", elements(n); x, &mut out, &members, &n);
-    Ok(out)
-}
-
-/// All candidates as rows: `own [states, per_state, width]` inserted into `context [states, inputs - width]` before column `slot`.
-pub(super) fn insert_columns(
-    device: &CudaDevice,
-    context: &View,
-    own: &View,
-    (per_state, inputs, slot, width): (usize, usize, usize, usize),
-) -> Result<Buffer> {
-    let len = own.len() / width.max(1) * inputs;
-    let (n, per_state, inputs) = (count(len)?, count(per_state)?, count(inputs)?);
-    let (slot, width) = (count(slot)?, count(width)?);
-    let mut out = buffer(device, len)?;
-    launch!(device, DENSE, "insert_columns", elements(n);
-        context, own, &mut out, &per_state, &inputs, &slot, &width, &n);
     Ok(out)
 }
 

@@ -1,0 +1,62 @@
+//! A network at the steps of a sampler: what depends on observations or times alone is computed once for all of them.
+
+use advect_kernels::{Precision, side_by_side};
+use candle_core::{Result, Tensor};
+
+use super::FlowNet;
+use crate::error::expect_dims;
+
+/// A network at given states and flow times, without gradient.
+#[derive(Debug)]
+pub(crate) struct AtSteps<'a, const T: usize> {
+    net: &'a FlowNet<T>,
+    trunk: Tensor,
+    obs: Tensor,
+    /// `[steps, e]`.
+    embedded: Tensor,
+}
+
+impl<const T: usize> FlowNet<T> {
+    /// The network at those times, each for all rows.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub(crate) fn at_steps(
+        &self,
+        params: &Tensor,
+        obs: &Tensor,
+        times: &[[f64; T]],
+    ) -> Result<AtSteps<'_, T>> {
+        expect_dims("velocity network", "params", params, &[self.layout.len()])?;
+        let (params, device) = (params.detach(), obs.device());
+        let of = |input: usize| {
+            let values: Vec<f32> = times.iter().map(|times| times[input] as f32).collect();
+            Tensor::new(values, device)
+        };
+        let times: Vec<Tensor> = (0..T).map(of).collect::<Result<_>>()?;
+        let embedded = self.embed(&params, std::array::from_fn(|input| &times[input]))?;
+        Ok(AtSteps {
+            net: self,
+            trunk: self.trunk_params(&params)?,
+            obs: self.encode(&params, &obs.detach())?,
+            embedded: side_by_side(&embedded.iter().collect::<Vec<_>>())?,
+        })
+    }
+}
+
+impl<const T: usize> AtSteps<'_, T> {
+    /// The fields of several latents per state at one of the steps, as [`FlowNet::candidates`].
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    pub(crate) fn candidates(
+        &self,
+        z: &Tensor,
+        step: usize,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        let times = self.embedded.narrow(0, step, 1)?;
+        self.net
+            .candidates_of(&self.trunk, &self.obs, z, &[&times], precision)
+    }
+}
