@@ -12,8 +12,8 @@ pub(crate) struct AtSteps<'a, const T: usize> {
     net: &'a FlowNet<T>,
     trunk: Tensor,
     obs: Tensor,
-    /// `[steps, e]`.
-    embedded: Tensor,
+    /// `[steps, e]`, or of one step `[T, 1, e]`.
+    embedded: Vec<Tensor>,
 }
 
 impl<const T: usize> FlowNet<T> {
@@ -34,12 +34,15 @@ impl<const T: usize> FlowNet<T> {
             Tensor::new(values, device)
         };
         let times: Vec<Tensor> = (0..T).map(of).collect::<Result<_>>()?;
-        let embedded = self.embed(&params, std::array::from_fn(|input| &times[input]))?;
+        let mut embedded = self.embed(&params, std::array::from_fn(|input| &times[input]))?;
+        if times[0].elem_count() > 1 && T > 1 {
+            embedded = vec![side_by_side(&embedded.iter().collect::<Vec<_>>())?];
+        }
         Ok(AtSteps {
             net: self,
             trunk: self.trunk_params(&params)?,
             obs: self.encode(&params, &obs.detach())?,
-            embedded: side_by_side(&embedded.iter().collect::<Vec<_>>())?,
+            embedded,
         })
     }
 }
@@ -55,8 +58,10 @@ impl<const T: usize> AtSteps<'_, T> {
         step: usize,
         precision: Precision,
     ) -> Result<Tensor> {
-        let times = self.embedded.narrow(0, step, 1)?;
+        let row = |embedded: &Tensor| embedded.narrow(embedded.rank() - 2, step, 1);
+        let times: Vec<Tensor> = self.embedded.iter().map(row).collect::<Result<_>>()?;
+        let times: Vec<&Tensor> = times.iter().collect();
         self.net
-            .candidates_of(&self.trunk, &self.obs, z, &[&times], precision)
+            .candidates_of(&self.trunk, &self.obs, z, &times, precision)
     }
 }
