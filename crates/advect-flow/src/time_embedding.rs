@@ -97,7 +97,7 @@ impl TimeFeatures {
     /// # Errors
     /// If `t` is not a vector.
     pub fn derivative(&self, t: &Tensor) -> Result<Tensor> {
-        self.derivatives(&[t], &[1.0])?.squeeze(0)
+        self.with_derivatives(&[t], &[1.0])?.get(1)?.squeeze(0)
     }
 
     /// The features of several vectors of times.
@@ -115,18 +115,20 @@ impl TimeFeatures {
         }
     }
 
-    /// Their derivatives where time `i` moves by `rates[i]`.
+    /// The same and behind them their derivatives where time `i` moves by `rates[i]`: `[2, m, B, dim]`.
     ///
     /// # Errors
     /// If they are no vectors of one length, or there are not as many rates.
-    pub fn derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
+    pub fn with_derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
         let times = vectors(times)?;
+        let times: Vec<&Tensor> = times.iter().collect();
         match self.waves() {
-            Some(waves) => waves.derivatives(&times.iter().collect::<Vec<_>>(), rates),
+            Some(waves) => waves.with_derivatives(&times, rates),
             None => {
                 let moved = times.iter().zip(rates);
                 let moved = moved.map(|(t, rate)| t.ones_like()? * *rate);
-                Tensor::stack(&moved.collect::<Result<Vec<_>>>()?, 0)?.unsqueeze(2)
+                let moved = Tensor::stack(&moved.collect::<Result<Vec<_>>>()?, 0)?;
+                Tensor::stack(&[Tensor::stack(&times, 0)?, moved], 0)?.unsqueeze(3)
             }
         }
     }

@@ -36,7 +36,7 @@ pub mod truncnorm;
 pub mod waves;
 
 pub use attached::attached;
-pub use columns::{side_by_side, take_columns};
+pub use columns::{side_by_side, stacked, take_columns};
 pub use dense::{Context, Pullback};
 pub use error::KernelError;
 pub use mlp::{Activation, Mlp, Precision};

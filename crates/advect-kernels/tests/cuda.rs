@@ -7,7 +7,7 @@ use advect_kernels::{
     ResidualConfig, ResidualMlp, candidates, cuda, decline::Decline, ensemble, graph::Recorder,
     kernel_matrix::Bandwidth, kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise,
     random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
-    squashed::Squashed, svgd, truncnorm::propose, waves::Waves,
+    squashed::Squashed, stacked, svgd, truncnorm::propose, waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -451,7 +451,33 @@ fn narrow_layers() -> Result<()> {
             let along = pullback.pushforward(&(inputs[1].as_tensor() * 0.5)?)?;
             let (params, input) = pullback.both(&weight)?;
             let (_, again) = mlp.forward_with_pullback(&inputs[0], &inputs[1])?;
-            Ok(vec![y, along, params, input, again.input(&weight)?])
+            let half = (inputs[1].as_tensor() * 0.5)?;
+            let both = Tensor::stack(&[inputs[1].as_tensor(), &half], 0)?;
+            let (value, dot, at_once) = mlp.forward_with_tangent(&inputs[0], &both)?;
+            let (at_once, passes) = (at_once.both(&weight)?, [y, along, value, dot]);
+            let gradients = [params, input, again.input(&weight)?, at_once.0, at_once.1];
+            Ok([passes.to_vec(), gradients.to_vec()].concat())
+        })?;
+    }
+    Ok(())
+}
+
+/// Values and tangents of a single network, wide and narrow layers, in one pass.
+#[test]
+fn values_and_tangents_at_once() -> Result<()> {
+    for sizes in [vec![INPUTS, 40, 36, 3], vec![INPUTS, 8, 40]] {
+        let mlp = Mlp::new(&sizes, Activation::Mish)?;
+        let mut layout = ParamLayout::new();
+        mlp.push_layout(&mut layout, "net");
+        let parts = [normal("x", &[ROWS, 4])?, normal("t", &[1, INPUTS - 4])?];
+        let inputs = [&drawn(&layout, None)?, &parts[0], &parts[1]];
+        agree("values and tangents", &inputs, |inputs| {
+            let [a, b] = [inputs[1].detach(), inputs[2].detach()];
+            let both = stacked(&[&a, &b], &[&b.zeros_like()?, &a])?;
+            let (y, y_dot, pullback) = mlp.forward_with_tangent(&inputs[0], &both)?;
+            let weight = normal("cotangent", y.dims())?.to_device(y.device())?;
+            let (params, input) = pullback.both(&weight)?;
+            Ok(vec![both, y, y_dot, params, input])
         })?;
     }
     Ok(())

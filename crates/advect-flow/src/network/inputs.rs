@@ -46,9 +46,18 @@ impl<const T: usize> FlowNet<T> {
 
     /// The trunk's input row in the configured order.
     pub(super) fn join(&self, obs: &Tensor, z: &Tensor, embedded: &[Tensor]) -> Result<Tensor> {
-        let embedded: Vec<&Tensor> = embedded.iter().collect();
-        let [before, behind] = self.around(obs, &embedded);
-        side_by_side(&[before, vec![z], behind].concat())
+        side_by_side(&self.row(obs, z, &embedded.iter().collect::<Vec<_>>()))
+    }
+
+    /// Its parts.
+    pub(super) fn row<'a>(
+        &self,
+        obs: &'a Tensor,
+        z: &'a Tensor,
+        embedded: &[&'a Tensor],
+    ) -> Vec<&'a Tensor> {
+        let [before, behind] = self.around(obs, embedded);
+        [before, vec![z], behind].concat()
     }
 
     /// What stands in front of the latent and behind it.

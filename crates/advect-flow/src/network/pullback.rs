@@ -1,7 +1,7 @@
 //! The network as a function of its parameters alone: one backward pass into one flat gradient, without sums over slices of them, and
 //! tangents from the same forward pass.
 
-use advect_kernels::{Pullback, attached, side_by_side, take_columns};
+use advect_kernels::{Mlp, Pullback, attached, side_by_side, stacked, take_columns};
 use candle_core::{Result, Tensor};
 
 use super::{FlowNet, InputOrder, Tangent, slice};
@@ -16,6 +16,16 @@ struct Front {
 }
 
 impl Front {
+    /// Of columns that begin at `first`.
+    fn of(first: usize, columns: &Tensor, pullback: Pullback) -> Self {
+        let shape = columns.dims().to_vec();
+        Self {
+            first,
+            shape,
+            pullback,
+        }
+    }
+
     /// A row of the gradient in its parameters.
     fn gradient(&self, x: &Tensor) -> Result<Tensor> {
         let own = take_columns(x, self.first, &self.shape)?;
@@ -23,9 +33,8 @@ impl Front {
     }
 }
 
-/// One pass through the network, and what its derivatives need.
+/// What leads from a cotangent of the output of one pass to the parameters.
 struct Linearised {
-    y: Tensor,
     times: Option<Front>,
     encoder: Option<Front>,
     trunk: Pullback,
@@ -46,9 +55,8 @@ impl Linearised {
     }
 
     /// `y`, differentiable in the parameters.
-    fn attached(self, params: &Tensor) -> Result<Tensor> {
-        let y = self.y.clone();
-        attached(params, &y, move |cotangent| self.params(cotangent))
+    fn attached(self, params: &Tensor, y: &Tensor) -> Result<Tensor> {
+        attached(params, y, move |cotangent| self.params(cotangent))
     }
 }
 
@@ -61,9 +69,27 @@ impl<const T: usize> FlowNet<T> {
         z: &Tensor,
         times: [&Tensor; T],
     ) -> Result<Tensor> {
-        let times = every_row(times, obs.dim(0)?)?;
-        self.linearised(params, obs, z, times.each_ref())?
-            .attached(params)
+        self.check(params, obs, z)?;
+        let (held, times) = (params.detach(), every_row(times, obs.dim(0)?)?);
+        let features = self.config.time.features().values(&times.each_ref())?;
+        let (embedded, times) = match self.embedding(&held)? {
+            None => (features, None),
+            Some((mlp, own)) => {
+                let (embedded, pullback) = mlp.forward_with_pullback(&own, &features)?;
+                let front = Front::of(self.time_slot(), &embedded, pullback);
+                (embedded, Some(front))
+            }
+        };
+        let (encoded, encoder) = self.obs_with_pullback(&held, obs)?;
+        let x = self.join(&encoded, z, &[embedded])?;
+        let own = self.trunk_params(&held)?;
+        let (y, trunk) = self.trunk.forward_with_pullback(&own, &x)?;
+        let pass = Linearised {
+            times,
+            encoder,
+            trunk,
+        };
+        pass.attached(params, &y)
     }
 
     /// The same, and the derivative along `tangent` from the same pass, without gradient.
@@ -75,63 +101,43 @@ impl<const T: usize> FlowNet<T> {
         times: [&Tensor; T],
         tangent: Tangent<'_, T>,
     ) -> Result<(Tensor, Tensor)> {
-        expect_dims("velocity network", "z_dot", tangent.z, z.dims())?;
-        let times = every_row(times, obs.dim(0)?)?;
-        let pass = self.linearised(params, obs, z, times.each_ref())?;
-        let features = &self.config.time.features();
-        let moved = features.derivatives(&times.each_ref(), &tangent.times)?;
-        let moved = match &pass.times {
-            Some(front) => front.pullback.pushforward(&moved)?,
-            None => moved,
-        };
-        let x_dot = self.join(&self.still_obs(obs)?, tangent.z, &[moved])?;
-        let y_dot = pass.trunk.pushforward(&x_dot)?;
-        Ok((pass.attached(params)?, y_dot))
-    }
-
-    fn linearised(
-        &self,
-        params: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        times: [&Tensor; T],
-    ) -> Result<Linearised> {
         self.check(params, obs, z)?;
-        let params = params.detach();
-        let (embedded, times) = self.times_with_pullback(&params, times)?;
-        let (encoded, encoder) = self.obs_with_pullback(&params, obs)?;
-        let x = self.join(&encoded, z, &[embedded])?;
-        let (y, trunk) = self
+        expect_dims("velocity network", "z_dot", tangent.z, z.dims())?;
+        let (held, times) = (params.detach(), every_row(times, obs.dim(0)?)?);
+        let features = self.config.time.features();
+        let both = features.with_derivatives(&times.each_ref(), &tangent.times)?;
+        let (embedded, embedded_dot, times) = match self.embedding(&held)? {
+            None => (both.get(0)?, both.get(1)?, None),
+            Some((mlp, own)) => {
+                let (value, dot, pullback) = mlp.forward_with_tangent(&own, &both)?;
+                let front = Front::of(self.time_slot(), &value, pullback);
+                (value, dot, Some(front))
+            }
+        };
+        let (encoded, encoder) = self.obs_with_pullback(&held, obs)?;
+        let above = self.row(&encoded, z, &[&embedded]);
+        let still = self.still_obs(obs)?;
+        let below = self.row(&still, tangent.z, &[&embedded_dot]);
+        let own = self.trunk_params(&held)?;
+        let (y, y_dot, trunk) = self
             .trunk
-            .forward_with_pullback(&self.trunk_params(&params)?, &x)?;
-        Ok(Linearised {
-            y,
+            .forward_with_tangent(&own, &stacked(&above, &below)?)?;
+        let pass = Linearised {
             times,
             encoder,
             trunk,
-        })
+        };
+        Ok((pass.attached(params, &y)?, y_dot))
     }
 
-    /// The embedded times of every row.
-    fn times_with_pullback(
-        &self,
-        params: &Tensor,
-        times: [&Tensor; T],
-    ) -> Result<(Tensor, Option<Front>)> {
-        let embedding = &self.config.time;
-        let features = embedding.features().values(&times)?;
-        let Some(mlp) = embedding.mlp() else {
-            return Ok((features, None));
+    /// The network behind the features of the times, as an ensemble with a member for each of them, and its parameters.
+    fn embedding(&self, params: &Tensor) -> Result<Option<(&Mlp, Tensor)>> {
+        let Some(mlp) = self.config.time.mlp() else {
+            return Ok(None);
         };
         let together = self.time_ranges[0].start..self.time_ranges[T - 1].end;
         let own = slice(params, &together)?.reshape((T, ()))?;
-        let (embedded, pullback) = mlp.forward_with_pullback(&own, &features)?;
-        let front = Front {
-            first: self.time_slot(),
-            shape: embedded.dims().to_vec(),
-            pullback,
-        };
-        Ok((embedded, Some(front)))
+        Ok(Some((mlp, own)))
     }
 
     /// The observation as the trunk sees it.
@@ -141,11 +147,7 @@ impl<const T: usize> FlowNet<T> {
         };
         let own = slice(params, &self.cond_range)?;
         let (encoded, pullback) = cond.forward_with_pullback(&own, obs)?;
-        let front = Front {
-            first: self.obs_slot(),
-            shape: encoded.dims().to_vec(),
-            pullback,
-        };
+        let front = Front::of(self.obs_slot(), &encoded, pullback);
         Ok((encoded, Some(front)))
     }
 

@@ -61,6 +61,17 @@ impl Trunk {
         }
     }
 
+    pub fn forward_with_tangent(
+        &self,
+        params: &Tensor,
+        both: &Tensor,
+    ) -> Result<(Tensor, Tensor, Pullback)> {
+        match self {
+            Self::Mlp(mlp) => mlp.forward_with_tangent(params, both),
+            Self::Residual(net) => net.forward_with_tangent(params, both),
+        }
+    }
+
     pub fn jvp(&self, params: &Tensor, x: &Tensor, x_dot: &Tensor) -> Result<(Tensor, Tensor)> {
         match self {
             Self::Mlp(mlp) => mlp.jvp(params, x, x_dot),

@@ -10,17 +10,18 @@ struct Part {
   const float *values;
   unsigned columns, width, per, matrix_stride;
 };
-struct Parts {
-  Part part[MOST_PARTS];
+struct Blocks {
+  Part parts[2][MOST_PARTS];
 };
 
-// Rows of all parts, `total` columns.
-extern "C" __global__ void join_columns(Parts parts, float *out, unsigned total, unsigned n) {
+// Rows of all parts, `total` columns; a second block of `rows` rows has parts of its own.
+extern "C" __global__ void join_columns(Blocks blocks, float *out, unsigned rows, unsigned total, unsigned n) {
   FOR_EACH(i, n) {
-    unsigned row = i / total, column = i % total, at = 0;
-    while (at + 1 < MOST_PARTS && column >= parts.part[at].columns)
-      column -= parts.part[at++].columns;
-    Part part = parts.part[at];
+    unsigned row = i / total % rows, column = i % total, at = 0;
+    const Part *parts = blocks.parts[i / total / rows];
+    while (at + 1 < MOST_PARTS && column >= parts[at].columns)
+      column -= parts[at++].columns;
+    Part part = parts[at];
     out[i] = part.values[(size_t)(column / part.width) * part.matrix_stride + (size_t)(row / part.per) * part.width +
                          column % part.width];
   }

@@ -6,6 +6,7 @@ use candle_core::{D, DType, Result, Tensor};
 
 use crate::attached;
 use crate::cuda::{Module, address, count, elements, filled, launch};
+use crate::error::shape_error;
 
 const COLUMNS: Module = Module {
     name: "advect_columns",
@@ -26,29 +27,37 @@ struct Part {
     matrix_stride: u32,
 }
 
+/// Blocks of one launch.
+const MOST_BLOCKS: usize = 2;
+
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Parts([Part; MOST]);
+struct Blocks([[Part; MOST]; MOST_BLOCKS]);
 
 // SAFETY: integers in C's layout, as wide as what the kernel declares.
-unsafe impl DeviceRepr for Parts {}
+unsafe impl DeviceRepr for Blocks {}
+
+/// Whether a launch takes these parts.
+fn fit(parts: &[&Tensor]) -> bool {
+    let plain = |part: &&Tensor| part.device().is_cuda() && part.dtype() == DType::F32;
+    (1..=MOST).contains(&parts.len()) && parts.iter().all(plain)
+}
 
 /// The parts in one launch, or nothing for those of another device, too many of them, or gradients for several.
 pub(super) fn side_by_side(parts: &[&Tensor], rows: usize) -> Result<Option<Tensor>> {
-    let plain = |part: &&Tensor| part.device().is_cuda() && part.dtype() == DType::F32;
-    if parts.is_empty() || parts.len() > MOST || rows == 0 || !parts.iter().all(plain) {
+    if !fit(parts) || rows == 0 {
         return Ok(None);
     }
     let tracked: Vec<usize> = (0..parts.len()).filter(|i| parts[*i].track_op()).collect();
     match tracked.as_slice() {
-        [] => join(parts, rows).map(Some),
+        [] => join(&[parts], rows).map(Some),
         // the gradient of a row that all share would be a sum
         [one] if row_count(parts[*one]) == rows => {
             let own = parts[*one];
             let first = parts[..*one].iter().map(|part| columns(part)).sum();
             let shape = own.dims().to_vec();
             let back = move |cotangent: &Tensor| take_columns(cotangent, first, &shape);
-            attached(own, &join(parts, rows)?, back).map(Some)
+            attached(own, &join(&[parts], rows)?, back).map(Some)
         }
         _ => Ok(None),
     }
@@ -62,28 +71,60 @@ fn columns(part: &Tensor) -> usize {
     part.elem_count() / row_count(part).max(1)
 }
 
-fn join(parts: &[&Tensor], rows: usize) -> Result<Tensor> {
-    let total: usize = parts.iter().map(|part| columns(part)).sum();
-    let held: Vec<Tensor> = parts
+/// Blocks of as many columns above one another, in one launch, or nothing as in [`side_by_side`].
+pub(super) fn stacked(blocks: [&[&Tensor]; 2], rows: usize) -> Result<Option<Tensor>> {
+    if !blocks.iter().all(|parts| fit(parts)) || rows == 0 {
+        return Ok(None);
+    }
+    let joined = join(&blocks, rows)?;
+    let total = joined.dim(1)?;
+    joined.reshape((2, rows, total)).map(Some)
+}
+
+/// Rows of each block below those of the one before.
+fn join(blocks: &[&[&Tensor]], rows: usize) -> Result<Tensor> {
+    let widths: Vec<usize> = blocks
         .iter()
-        .map(|part| part.detach().contiguous())
-        .collect::<Result<_>>()?;
-    let mut all = Parts([Part::default(); MOST]);
-    for (to, part) in all.0.iter_mut().zip(&held) {
+        .map(|parts| parts.iter().map(|part| columns(part)).sum())
+        .collect();
+    let total = widths[0];
+    if let Some(other) = widths.iter().find(|width| **width != total) {
+        let expected = format!("{total} columns, as in the other block");
+        return Err(shape_error("stacked", "parts", &[rows, *other], expected));
+    }
+    let mut all = Blocks([[Part::default(); MOST]; MOST_BLOCKS]);
+    let mut held = Vec::new();
+    for (to, parts) in all.0.iter_mut().zip(blocks) {
+        for (to, part) in to.iter_mut().zip(*parts) {
+            let part = part.detach().contiguous()?;
+            *to = Part::of(&part, rows)?;
+            held.push(part);
+        }
+    }
+    filled(
+        held[0].device(),
+        (blocks.len() * rows, total),
+        |device, out| {
+            let (n, total) = (count(blocks.len() * rows * total)?, count(total)?);
+            let rows = count(rows)?;
+            launch!(device, COLUMNS, "join_columns", elements(n); &all, out, &rows, &total, &n);
+            Ok(())
+        },
+    )
+}
+
+impl Part {
+    /// Of a contiguous tensor among that many rows.
+    fn of(part: &Tensor, rows: usize) -> Result<Self> {
         let (own_rows, width) = (row_count(part), count(part.dim(D::Minus1)?)?);
-        *to = Part {
+        Ok(Self {
             values: address(part)?,
             columns: count(columns(part))?,
             width,
             per: count(rows / own_rows.max(1))?,
             matrix_stride: count(own_rows)? * width,
-        };
+        })
     }
-    filled(held[0].device(), (rows, total), |device, out| {
-        let (n, total) = (count(rows * total)?, count(total)?);
-        launch!(device, COLUMNS, "join_columns", elements(n); &all, out, &total, &n);
-        Ok(())
-    })
 }
 
 /// A part of joined rows.

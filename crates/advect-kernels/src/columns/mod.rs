@@ -45,6 +45,24 @@ pub fn side_by_side(parts: &[&Tensor]) -> Result<Tensor> {
     Tensor::cat(&matrices, 1)
 }
 
+/// Two of [`side_by_side`] above one another, without gradient: `[2, B, W]`.
+///
+/// # Errors
+/// On a shape mismatch.
+pub fn stacked(above: &[&Tensor], below: &[&Tensor]) -> Result<Tensor> {
+    let rows = rows(&[above, below].concat())?;
+    #[cfg(feature = "cuda")]
+    if let Some(both) = cuda::stacked([above, below], rows)? {
+        return Ok(both);
+    }
+    let block = |parts: &[&Tensor]| {
+        let joined = side_by_side(parts)?;
+        let width = joined.dim(1)?;
+        joined.detach().broadcast_as((rows, width))
+    };
+    Tensor::stack(&[block(above)?, block(below)?], 0)
+}
+
 /// The part `[B, w]` or `[m, B, w]` of joined rows that begins at column `first`, without gradient: [`side_by_side`] undone.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The passes of a fused network on a GPU: a product per linear layer and one of our kernels behind it.
 
 mod backward;
+mod both;
 mod forward;
 pub(crate) mod ops;
 mod rows;

@@ -90,7 +90,41 @@ extern "C" __global__ void narrow_layer(const float *x, const float *params, flo
   }
 }
 
-// Its tangent: W t, times the slopes where an activation is behind it; `per` rows of t share a row of slopes.
+// As both of the above with tangents: `n` values and behind them their tangents, which the slopes scale; without an activation, a bias alone.
+__device__ __forceinline__ void activate_both(float *both, float *slope, unsigned i, unsigned n, float z, float z_dot,
+                                              int activation) {
+  if (activation < 0) {
+    both[i] = z;
+    both[n + i] = z_dot;
+    return;
+  }
+  Curve found = curve_at(activation, z);
+  both[i] = found.value;
+  both[n + i] = found.slope * z_dot;
+  slope[i] = found.slope;
+}
+
+extern "C" __global__ void bias_activate_both(float *both, float *slope, const float *params, unsigned bias,
+                                              unsigned stride, unsigned rows, unsigned width, int activation,
+                                              unsigned n) {
+  FOR_EACH(i, n) {
+    float z = both[i] + params[i / width / rows * stride + bias + i % width];
+    activate_both(both, slope, i, n, z, both[n + i], activation);
+  }
+}
+
+extern "C" __global__ void narrow_both(const float *x, const float *params, float *both, float *slope, unsigned weight,
+                                       unsigned bias, unsigned stride, unsigned inputs, unsigned width, unsigned rows,
+                                       int activation, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned row = i / width, o = i % width;
+    const float *own = params + (size_t)(row / rows) * stride, *w = own + weight + (size_t)o * inputs;
+    const float *value = x + (size_t)row * inputs, *tangent = value + (size_t)(n / width) * inputs;
+    activate_both(both, slope, i, n, dot(own[bias + o], w, value, inputs), dot(0.0f, w, tangent, inputs), activation);
+  }
+}
+
+// The tangent of a layer of few outputs: W t, times the slopes where an activation is behind it; `per` rows of t share a row of slopes.
 extern "C" __global__ void narrow_tangent(const float *t, const float *params, const float *slope, float *out,
                                           unsigned weight, unsigned stride, unsigned inputs, unsigned width,
                                           unsigned rows, unsigned own_rows, unsigned per, unsigned n) {

@@ -18,7 +18,7 @@ pub(crate) use check::{expect_last, expect_tangent};
 pub use context::Context;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::{Program as CudaProgram, TrackedSaved as CudaTrackedSaved, ops as cuda_ops};
-pub(crate) use forward_mode::{jacobian, jvp};
+pub(crate) use forward_mode::{forward_with_tangent, jacobian, jvp};
 pub(crate) use layer::Step;
 pub(crate) use net::{Form, Linear, Net, Packed, block_rows};
 pub(crate) use ops::{Fused, Gradients, Wanted, candidates, forward, net};

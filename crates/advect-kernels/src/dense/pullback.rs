@@ -68,14 +68,19 @@ pub(crate) fn forward_with_pullback<N: Fused>(
     };
     let (params, x) = (params.detach().contiguous()?, x.detach().contiguous()?);
     let y = params.apply_op2_no_bwd(&x, &op)?;
-    let pullback = Pullback {
-        output: y.dims().to_vec(),
-        pass: Box::new(Forward { op, params, x }),
-    };
+    let pullback = Pullback::of(op, params, x, &y);
     Ok((y, pullback))
 }
 
 impl Pullback {
+    /// Of a pass that was made.
+    pub(super) fn of<N: Fused>(op: ForwardOp<N>, params: Tensor, x: Tensor, y: &Tensor) -> Self {
+        Self {
+            output: y.dims().to_vec(),
+            pass: Box::new(Forward { op, params, x }),
+        }
+    }
+
     /// The gradient of `sum(cotangent * y)` in the parameters, shaped as they are.
     ///
     /// # Errors

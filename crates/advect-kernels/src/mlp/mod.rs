@@ -144,6 +144,35 @@ impl Mlp {
         dense::forward_with_pullback(self, params, &x)
     }
 
+    /// `y`, its derivative along the tangents, and gradients of `y` on demand, from one pass over inputs and tangents.
+    ///
+    /// # Shapes
+    /// `params [P]`: `both [2, rows, in]`, inputs and behind them their tangents, to `y` and `y_dot` `[rows, out]`. `params [E, P]`:
+    /// `[2, E, rows, in]` to `[E, rows, out]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn forward_with_tangent(
+        &self,
+        params: &Tensor,
+        both: &Tensor,
+    ) -> Result<(Tensor, Tensor, Pullback)> {
+        const OP: &str = "Mlp::forward_with_tangent";
+        self.check_params(OP, params)?;
+        expect_last(OP, "both", both, self.input_dim())?;
+        let fits = match (both.dims(), params.dims()) {
+            ([2, _, _], [_]) => true,
+            ([2, own, _, _], [members, _]) => own == members,
+            _ => false,
+        };
+        if !fits {
+            let members = &params.dims()[..params.rank() - 1];
+            let expected = format!("[2, {members:?} rows, {}]", self.input_dim());
+            return Err(shape_error(OP, "both", both.dims(), expected));
+        }
+        dense::forward_with_tangent(self, params, both)
+    }
+
     /// `x` as rows, checked.
     fn rows(&self, op: &'static str, params: &Tensor, x: &Tensor) -> Result<Tensor> {
         self.check_params(op, params)?;

@@ -177,7 +177,11 @@ fn a_pass_that_was_kept_pushes_tangents_forward() -> Result<()> {
         );
         let (y, pullback) = mlp.forward_with_pullback(params.tensor(), &x)?;
         let along = pullback.pushforward(&x_dot)?;
-        pullback.params(&y)?;
+        let both = Tensor::stack(&[&x, &x_dot], 0)?;
+        let (value, dot, at_once) = mlp.forward_with_tangent(params.tensor(), &both)?;
+        assert_eq!((error(&value, &y), error(&dot, &along)), (0.0, 0.0));
+        let gradient = pullback.params(&y)?;
+        assert_eq!(error(&at_once.params(&y)?, &gradient), 0.0);
         // the backward pass has taken what was kept
         assert_eq!(error(&pullback.pushforward(&x_dot)?, &along), 0.0);
         for member in 0..2 {
@@ -186,6 +190,8 @@ fn a_pass_that_was_kept_pushes_tangents_forward() -> Result<()> {
             assert_eq!(error(&along.get(member)?, &y_dot), 0.0);
         }
         assert!(pullback.pushforward(&x_dot.get(0)?).is_err());
+        let refused = mlp.forward_with_tangent(params.tensor(), &both.get(0)?);
+        assert!(refused.unwrap_err().to_string().contains("`both`"));
     }
     Ok(())
 }

@@ -163,6 +163,28 @@ impl ResidualMlp {
         dense::forward_with_pullback(self, params, &x.reshape(((), self.input_dim()))?)
     }
 
+    /// `y`, its derivative along the tangents, and gradients of `y` on demand.
+    ///
+    /// # Shapes
+    /// `params [P]`, `both [2, rows, in]`, inputs and behind them their tangents, to `y` and `y_dot` `[rows, out]`.
+    ///
+    /// # Errors
+    /// If a shape does not fit.
+    pub fn forward_with_tangent(
+        &self,
+        params: &Tensor,
+        both: &Tensor,
+    ) -> Result<(Tensor, Tensor, Pullback)> {
+        const OP: &str = "ResidualMlp::forward_with_tangent";
+        self.check_params(OP, params)?;
+        expect_last(OP, "both", both, self.input_dim())?;
+        if both.rank() != 3 || both.dim(0)? != 2 {
+            let expected = format!("[2, rows, {}]", self.input_dim());
+            return Err(shape_error(OP, "both", both.dims(), expected));
+        }
+        dense::forward_with_tangent(self, params, both)
+    }
+
     /// `K` candidates per state without gradient: the state's share of the first layer is computed once.
     ///
     /// Candidate `k` of state `b` has the input `context[b]` with `own[b, k]` between its two parts. In bf16 the

@@ -23,45 +23,50 @@ struct Frequencies([f64; MOST]);
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for Frequencies {}
 
-/// Times of one launch (`waves.cu`), and the rates at which they move.
-const MOST_TIMES: usize = 4;
+/// Vectors of times of one launch (`waves.cu`).
+const MOST_TIMES: usize = 8;
 
+/// Where they lie, at which rates they move, and of which the derivative is wanted (a bit each).
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Times {
     values: [u64; MOST_TIMES],
     rates: [f32; MOST_TIMES],
+    derivatives: u32,
 }
 
 // SAFETY: addresses and numbers in C's layout, as the kernel declares them.
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for Times {}
 
+impl Times {
+    fn of(times: &[Tensor], rates: &[Option<f32>]) -> Result<Self> {
+        let mut all = Self {
+            values: [0; MOST_TIMES],
+            rates: [1.0; MOST_TIMES],
+            derivatives: 0,
+        };
+        for (i, (t, rate)) in times.iter().zip(rates).enumerate() {
+            all.values[i] = address(t)?;
+            all.rates[i] = rate.unwrap_or(1.0);
+            all.derivatives |= u32::from(rate.is_some()) << i;
+        }
+        Ok(all)
+    }
+}
+
 /// Of contiguous vectors of one length.
-pub(super) fn features(waves: &Waves, times: &[Tensor], rates: Option<&[f64]>) -> Result<Tensor> {
+pub(super) fn features(waves: &Waves, times: &[Tensor], rates: &[Option<f32>]) -> Result<Tensor> {
     let (rows, width) = (times[0].elem_count(), waves.dim());
     filled(
         times[0].device(),
         (times.len(), rows, width),
         |device, out| {
-            for (i, times) in times.chunks(MOST_TIMES).enumerate() {
-                let mut all = Times {
-                    values: [0; MOST_TIMES],
-                    rates: [0.0; MOST_TIMES],
-                };
-                for (j, t) in times.iter().enumerate() {
-                    all.values[j] = address(t)?;
-                    all.rates[j] = rates.map_or(0.0, |rates| rates[i * MOST_TIMES + j] as f32);
-                }
+            let launches = times.chunks(MOST_TIMES).zip(rates.chunks(MOST_TIMES));
+            for (i, (times, rates)) in launches.enumerate() {
+                let all = Times::of(times, rates)?;
                 let to = &mut out.slice_mut(i * MOST_TIMES * rows * width..);
-                fill(
-                    waves,
-                    device,
-                    &all,
-                    (times.len(), rows),
-                    rates.is_some(),
-                    to,
-                )?;
+                fill(waves, device, &all, (times.len(), rows), to)?;
             }
             Ok(())
         },
@@ -74,18 +79,17 @@ fn fill(
     device: &CudaDevice,
     times: &Times,
     (vectors, rows): (usize, usize),
-    is_derivative: bool,
     out: &mut ViewMut,
 ) -> Result<()> {
     let [half, width] = [count(waves.frequencies.len())?, count(waves.dim())?];
-    let (scale, derivative, per) = (waves.scale, i32::from(is_derivative), count(rows)?);
+    let (scale, per) = (waves.scale, count(rows)?);
     for (i, part) in waves.frequencies.chunks(MOST).enumerate() {
         let mut frequencies = Frequencies([0.0; MOST]);
         frequencies.0[..part.len()].copy_from_slice(part);
         let [first, len] = [count(i * MOST)?, count(part.len())?];
         let n = count(vectors * rows * part.len())?;
         launch!(device, WAVES, "waves", elements(n);
-            times, &mut *out, &frequencies, &first, &len, &half, &width, &scale, &derivative, &per, &n);
+            times, &mut *out, &frequencies, &first, &len, &half, &width, &scale, &per, &n);
     }
     Ok(())
 }

@@ -29,6 +29,18 @@ pub struct Waves {
     pub with_time: bool,
 }
 
+/// A vector of times, and the rate at which they move where the derivative is wanted.
+type Moved<'a> = (&'a Tensor, Option<f32>);
+
+fn moved<'a>(times: &[&'a Tensor], rates: &[f64]) -> Result<Vec<Moved<'a>>> {
+    if rates.len() != times.len() {
+        let expected = format!("[{}], one for each vector of times", times.len());
+        return Err(shape_error("Waves", "rates", &[rates.len()], expected));
+    }
+    let pairs = times.iter().zip(rates);
+    Ok(pairs.map(|(t, rate)| (*t, Some(*rate as f32))).collect())
+}
+
 impl Waves {
     /// Number of features.
     pub fn dim(&self) -> usize {
@@ -65,7 +77,8 @@ impl Waves {
     /// # Errors
     /// If there are none, or they are no vectors of f32 of one length.
     pub fn values(&self, times: &[&Tensor]) -> Result<Tensor> {
-        self.features(times, None)
+        let all: Vec<Moved> = times.iter().map(|t| (*t, None)).collect();
+        self.features(&all)
     }
 
     /// The derivatives of [`Waves::values`] where time `i` moves by `rates[i]`.
@@ -73,35 +86,43 @@ impl Waves {
     /// # Errors
     /// As [`Waves::values`], or if there are not as many rates.
     pub fn derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
-        if rates.len() != times.len() {
-            let expected = format!("[{}], one for each vector of times", times.len());
-            return Err(shape_error("Waves", "rates", &[rates.len()], expected));
-        }
-        self.features(times, Some(rates))
+        self.features(&moved(times, rates)?)
     }
 
-    /// The features, or their derivatives.
-    fn features(&self, times: &[&Tensor], rates: Option<&[f64]>) -> Result<Tensor> {
-        let rows = times.first().map_or(0, |t| t.elem_count());
-        for t in times {
+    /// [`Waves::values`] and behind them [`Waves::derivatives`]: `[2, m, B, dim]`.
+    ///
+    /// # Errors
+    /// As [`Waves::derivatives`].
+    pub fn with_derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
+        let still = times.iter().map(|t| (*t, None));
+        let all: Vec<Moved> = still.chain(moved(times, rates)?).collect();
+        let features = self.features(&all)?;
+        let (_, rows, width) = features.dims3()?;
+        features.reshape((2, times.len(), rows, width))
+    }
+
+    /// The features of each vector of times, or its derivatives.
+    fn features(&self, times: &[Moved]) -> Result<Tensor> {
+        let rows = times.first().map_or(0, |(t, _)| t.elem_count());
+        let mut held = Vec::with_capacity(times.len());
+        for (t, _) in times {
             if t.rank() != 1 || t.dtype() != DType::F32 || t.elem_count() != rows {
                 let expected = format!("f32 [{rows}] (dtype here: {:?})", t.dtype());
                 return Err(shape_error("Waves", "t", t.dims(), expected));
             }
+            held.push(t.detach().contiguous()?);
         }
-        let held = times.iter().map(|t| t.detach().contiguous());
-        let held: Vec<Tensor> = held.collect::<Result<_>>()?;
         let Some(first) = held.first() else {
             return Err(shape_error("Waves", "times", &[0], "at least one"));
         };
+        let rates: Vec<Option<f32>> = times.iter().map(|(_, rate)| *rate).collect();
         #[cfg(feature = "cuda")]
         if first.device().is_cuda() {
-            return cuda::features(self, &held, rates);
+            return cuda::features(self, &held, &rates);
         }
         let mut out = vec![0.0; held.len() * rows * self.dim()];
         let parts = out.chunks_exact_mut((rows * self.dim()).max(1));
-        for (i, (t, out)) in held.iter().zip(parts).enumerate() {
-            let rate = rates.map(|rates| rates[i] as f32);
+        for ((t, rate), out) in held.iter().zip(rates).zip(parts) {
             for (t, row) in t
                 .to_vec1()?
                 .into_iter()

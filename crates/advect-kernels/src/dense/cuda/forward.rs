@@ -124,7 +124,7 @@ impl Pass<'_> {
         Ok((out, slope))
     }
 
-    fn room(&self, wanted: bool, n: u32) -> Result<Option<Buffer>> {
+    pub(super) fn room(&self, wanted: bool, n: u32) -> Result<Option<Buffer>> {
         wanted.then(|| buffer(self.device, n as usize)).transpose()
     }
 

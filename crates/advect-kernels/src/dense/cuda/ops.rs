@@ -152,6 +152,19 @@ pub(crate) fn pushforward(
     Ok((stored(owned(y_dot), pass.device), shape))
 }
 
+/// `[2, .., out]`, outputs and behind them their tangents, of `[2, .., in]`, and what the backward pass needs.
+pub(crate) fn forward_with_tangent(
+    program: &Program,
+    p: On,
+    both: On,
+) -> Result<(CudaStorage, Shape, Saved)> {
+    let (pass, mut dims) = (pass(program, p)?, both.1.dims().to_vec());
+    let rank = dims.len();
+    let (y, saved) = pass.both(view(both.0, both.1)?, dims[rank - 2])?;
+    dims[rank - 1] = program.outputs();
+    Ok((stored(y, pass.device), dims.into(), saved))
+}
+
 /// `[y, y_dot]` for one tangent per row.
 pub(crate) fn jvp(program: &Program, p: On, x: On, t: On) -> Result<(CudaStorage, Shape)> {
     let (pass, input) = (pass(program, p)?, input(x)?);
