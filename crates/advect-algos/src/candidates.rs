@@ -87,10 +87,10 @@ pub fn select_many(candidates: &Tensor, index: &Tensor) -> Result<Tensor> {
     candidates.contiguous()?.gather(&index, 1)
 }
 
-/// `w = softmax_k(q / temperature)`, without gradient.
+/// `w = softmax_k(q / temperature)`, without gradient; `q` is the least of several members' values.
 ///
 /// # Shapes
-/// `q` `[B, K]` to `[B, K]`.
+/// `q` `[B, K]` or `[E, B, K]` to `[B, K]`.
 ///
 /// # Errors
 /// If the device fails.

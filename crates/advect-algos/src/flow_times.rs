@@ -1,22 +1,10 @@
 //! Flow times of a policy's loss, drawn from an agent's stream.
 
 use advect_flow::TimeSampler;
+use advect_kernels::pointwise::sorted;
 use advect_kernels::random;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
-
-/// What [`TimeSampler::map`] takes, `[rows]`.
-fn draws(
-    sampler: TimeSampler,
-    rows: usize,
-    stream: &mut Stream,
-    device: &Device,
-) -> Result<Tensor> {
-    if sampler.takes_normals() {
-        return random::normal(stream, rows, device);
-    }
-    random::uniform(stream, 0.0, 1.0, rows, device)
-}
 
 /// One time per row, `[rows]`.
 pub(crate) fn single(
@@ -25,7 +13,12 @@ pub(crate) fn single(
     stream: &mut Stream,
     device: &Device,
 ) -> Result<Tensor> {
-    sampler.map(&draws(sampler, rows, stream, device)?)
+    match sampler {
+        TimeSampler::Uniform { low, high } => {
+            random::uniform(stream, low as f32, high as f32, rows, device)
+        }
+        TimeSampler::LogitNormal { .. } => sampler.map(&random::normal(stream, rows, device)?),
+    }
 }
 
 /// A sorted pair `(r, t)` per row, both `[rows]`.
@@ -35,6 +28,6 @@ pub(crate) fn pair(
     stream: &mut Stream,
     device: &Device,
 ) -> Result<(Tensor, Tensor)> {
-    let first = draws(sampler, rows, stream, device)?;
-    sampler.pair(&first, &draws(sampler, rows, stream, device)?)
+    let first = single(sampler, rows, stream, device)?;
+    sorted(&first, &single(sampler, rows, stream, device)?)
 }

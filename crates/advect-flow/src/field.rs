@@ -1,6 +1,6 @@
 //! Vector fields over flow time, as samplers and density estimators see them.
 
-use advect_kernels::Precision;
+use advect_kernels::{Precision, pointwise};
 use candle_core::{Result, Tensor};
 
 use crate::network::{FlowNet, MeanVelocityNet, Tangent, VelocityNet};
@@ -72,17 +72,19 @@ pub trait Field {
     /// On a shape mismatch.
     fn value(&self, x: &Tensor, span: Span) -> Result<Tensor>;
 
-    /// The field at `x` in each step of a grid, by the step's number; a field that has parts of its own for every step makes them together.
+    /// The steps of a grid; a field that has parts of its own for every step makes them together.
     ///
     /// # Errors
     /// On a shape mismatch.
     fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
         let spans: Vec<Span> = grid.spans().collect();
-        Ok(Box::new(move |x, step| self.value(x, spans[step])))
+        Ok(Box::new(move |x, k| {
+            pointwise::step(x, &self.value(x, spans[k])?, spans[k].length())
+        }))
     }
 }
 
-/// A field in each step of a grid, see [`Field::steps`].
+/// From the point before step `k` of a grid and `k` to the point behind it, see [`Field::steps`].
 pub type Steps<'a> = Box<dyn Fn(&Tensor, usize) -> Result<Tensor> + 'a>;
 
 /// A field with derivatives in `x`, rows independent: `x` is `[B, d]`.
@@ -201,10 +203,11 @@ where
     }
 
     fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
-        let times: Vec<[f64; T]> = grid.spans().map(FlowNet::<T>::times).collect();
+        let spans: Vec<Span> = grid.spans().collect();
+        let times: Vec<[f64; T]> = spans.iter().copied().map(FlowNet::<T>::times).collect();
         let at = self.net.at_steps(self.params, self.obs, &times)?;
-        Ok(Box::new(move |x, step| {
-            at.candidates(x, step, self.precision)
+        Ok(Box::new(move |x, k| {
+            at.step(x, k, spans[k].length(), self.precision)
         }))
     }
 }

@@ -1,7 +1,6 @@
 //! Generation: from noise to data along a (mean-)velocity field.
 
 use advect_kernels::ode::{self, Solver};
-use advect_kernels::pointwise;
 use candle_core::{Result, Tensor};
 
 use crate::field::{Field, Grid, Span};
@@ -14,11 +13,8 @@ use crate::field::{Field, Grid, Span};
 /// # Errors
 /// On a shape mismatch.
 pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> {
-    let at = field.steps(grid)?;
-    let mut spans = grid.spans().enumerate();
-    spans.try_fold(x0.clone(), |x, (k, span)| {
-        pointwise::step(&x, &at(&x, k)?, span.length())
-    })
+    let step = field.steps(grid)?;
+    (0..grid.n_steps).try_fold(x0.clone(), |x, k| step(&x, k))
 }
 
 /// As [`integrate`], and keeps all points `x_0 ..= x_N`.
@@ -26,11 +22,10 @@ pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> 
 /// # Errors
 /// On a shape mismatch.
 pub fn trajectory(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Vec<Tensor>> {
-    let at = field.steps(grid)?;
+    let step = field.steps(grid)?;
     let mut points = vec![x0.clone()];
-    for (k, span) in grid.spans().enumerate() {
-        let next = pointwise::step(&points[k], &at(&points[k], k)?, span.length())?;
-        points.push(next);
+    for k in 0..grid.n_steps {
+        points.push(step(&points[k], k)?);
     }
     Ok(points)
 }

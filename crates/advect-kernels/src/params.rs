@@ -6,8 +6,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var};
 
 #[cfg(feature = "cuda")]
@@ -233,18 +231,36 @@ impl Params {
     /// # Errors
     /// If the shapes differ.
     pub fn lerp_towards(&self, other: &Self, tau: f64) -> Result<()> {
-        if self.tensor().dims() != other.tensor().dims() {
-            let expected = format!("{:?}", self.tensor().dims());
-            let found = other.tensor().dims();
-            return Err(shape_error(
-                "Params::lerp_towards",
-                "other",
-                found,
-                expected,
-            ));
+        Self::lerp_all(&[(self, other)], tau)
+    }
+
+    /// The same of several, each towards the other of its pair; on a CUDA device four of them at a time.
+    ///
+    /// # Errors
+    /// If shapes differ; nothing is moved then.
+    pub fn lerp_all(pairs: &[(&Self, &Self)], tau: f64) -> Result<()> {
+        let tensors: Vec<[&Tensor; 2]> = pairs
+            .iter()
+            .map(|(a, b)| [a.tensor(), b.tensor()])
+            .collect();
+        for [own, other] in &tensors {
+            if own.dims() != other.dims() {
+                let expected = format!("{:?}", own.dims());
+                return Err(shape_error(
+                    "Params::lerp_all",
+                    "other",
+                    other.dims(),
+                    expected,
+                ));
+            }
         }
-        self.tensor()
-            .inplace_op2(other.tensor(), &Lerp { tau: tau as f32 })
+        let tau = tau as f32;
+        #[cfg(feature = "cuda")]
+        if tensors.iter().any(|[own, _]| own.device().is_cuda()) {
+            return cuda::averages::lerp(&tensors, tau);
+        }
+        let lerp = |[own, other]: &[&Tensor; 2]| own.inplace_op2(other, &Lerp { tau });
+        tensors.iter().try_for_each(lerp)
     }
 
     /// A 64-bit FNV-1a hash of the bits of all values.
@@ -303,22 +319,6 @@ impl InplaceOp2 for Lerp {
         for (slow, fast) in target.iter_mut().zip(source) {
             *slow = keep * *slow + self.tau * fast;
         }
-        Ok(())
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        target: &mut CudaStorage,
-        target_layout: &Layout,
-        source: &CudaStorage,
-        source_layout: &Layout,
-    ) -> Result<()> {
-        let (to, from) = ((target, target_layout), (source, source_layout));
-        let (device, mut target, source) = cuda::in_place(to, from)?;
-        let n = cuda::count(source.len())?;
-        cuda::launch!(device, cuda::OPTIM, "lerp_towards", cuda::elements(n);
-            &mut target, &source, &self.tau, &n);
         Ok(())
     }
 }

@@ -462,6 +462,36 @@ fn narrow_layers() -> Result<()> {
     Ok(())
 }
 
+/// Steps of candidates by the last layer's kernel and behind it, and hidden products in bf16.
+#[test]
+fn steps_of_candidates() -> Result<()> {
+    for width in [3, 40] {
+        let mlp = Mlp::new(&[INPUTS + width, 36, 36, width], Activation::Mish)?;
+        let mut layout = ParamLayout::new();
+        mlp.push_layout(&mut layout, "net");
+        let (x, own) = (
+            normal("x", &[ROWS, INPUTS])?,
+            normal("own", &[ROWS, 5, width])?,
+        );
+        let inputs = [&drawn(&layout, None)?, &x, &own];
+        let step = |inputs: &[Var], precision| {
+            let before = [inputs[1].as_tensor()];
+            let context = Context::before(&before);
+            mlp.step_shared(&inputs[0], context, &inputs[2], -0.3, precision)
+        };
+        agree("steps", &inputs, |inputs| {
+            Ok(vec![step(inputs, Precision::F32)?])
+        })?;
+        let gpu = cuda::open().map_err(candle_core::Error::wrap)?;
+        let there = |x: &Tensor| Var::from_tensor(&x.to_device(&gpu)?);
+        let there: Vec<Var> = inputs.into_iter().map(there).collect::<Result<_>>()?;
+        let [fine, coarse] = [Precision::F32, Precision::Bf16].map(|p| step(&there, p));
+        let gap = (fine? - coarse?)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!((1e-6..2e-2).contains(&gap), "{gap}");
+    }
+    Ok(())
+}
+
 /// Values and tangents of a single network, wide and narrow layers, in one pass.
 #[test]
 fn values_and_tangents_at_once() -> Result<()> {
@@ -584,9 +614,14 @@ fn steps_of_adam_and_averages() -> Result<()> {
             adam.step(&params, &grad, 1e-2)?;
             average.lerp_towards(&params, 0.3)?;
         }
-        let copy = params.duplicate()?;
-        copy.lerp_towards(&average, 1.0)?;
-        assert_eq!(copy.hash()?, average.hash()?);
+        // more buffers than a launch takes
+        let copies: Vec<Params> = (0..6).map(|_| params.duplicate()).collect::<Result<_>>()?;
+        let sources = [&average, &params].into_iter().cycle();
+        let pairs: Vec<(&Params, &Params)> = copies.iter().zip(sources).collect();
+        Params::lerp_all(&pairs, 1.0)?;
+        for (copy, source) in pairs {
+            assert_eq!(copy.hash()?, source.hash()?);
+        }
         Ok([params.to_vec()?, average.to_vec()?])
     };
     for (found, expected) in run(&gpu)?.iter().zip(run(&Device::Cpu)?) {
@@ -728,12 +763,14 @@ fn candidates_and_their_weights() -> Result<()> {
     let scores = (normal("scores", &[2, ROWS, 45])? * 2.0)?.round()?;
     let candidates = normal("candidates", &[ROWS, 45, OUTPUTS])?;
     agree("candidates", &[&scores, &candidates], |x| {
-        let weights = candidates::softmax(&x[0].get(0)?, &0.7.into())?;
+        let single = candidates::softmax(&x[0].get(0)?, &0.7.into())?;
+        let weights = candidates::softmax(&x[0], &0.7.into())?;
         let fraction = candidates::effective_fraction(&weights)?;
         let half = (x[1].as_tensor() * 0.5)?;
         Ok(vec![
             candidates::best(&x[0], &x[1], Some([-0.5, 0.5]))?,
             candidates::weighted_difference(&weights, &x[1].detach(), &half.detach())?,
+            single,
             weights,
             fraction,
         ])

@@ -33,7 +33,20 @@ pub enum ActMode {
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     values: BTreeMap<Cow<'static, str>, f64>,
-    unread: Vec<(Cow<'static, str>, Tensor)>,
+    unread: Vec<(Label, Tensor)>,
+}
+
+/// A metric's name, and what its scalar is multiplied by when it is read.
+#[derive(Debug, Clone)]
+pub struct Label {
+    name: Cow<'static, str>,
+    factor: f64,
+}
+
+impl From<Cow<'static, str>> for Label {
+    fn from(name: Cow<'static, str>) -> Self {
+        Self { name, factor: 1.0 }
+    }
 }
 
 /// What was read is the same, and nothing is left to read.
@@ -64,7 +77,9 @@ impl Metrics {
         value: &Tensor,
     ) -> Result<()> {
         match value.device().is_cuda() {
-            true => self.unread.push((name.into(), value.detach().reshape(())?)),
+            true => self
+                .unread
+                .push((name.into().into(), value.detach().reshape(())?)),
             false => self.insert(name, scalars::read(value)?),
         }
         Ok(())
@@ -80,7 +95,7 @@ impl Metrics {
         values: &Tensor,
     ) -> Result<()> {
         match values.device().is_cuda() {
-            true => self.unread.push((name.into(), values.detach())),
+            true => self.unread.push((name.into().into(), values.detach())),
             false => self.insert(name, scalars::read(&values.mean_all()?)?),
         }
         Ok(())
@@ -95,9 +110,26 @@ impl Metrics {
         name: impl Into<Cow<'static, str>>,
         value: &Scalar,
     ) -> Result<()> {
+        self.insert_multiple(name, value, 1.0)
+    }
+
+    /// Sets one metric to a multiple of what a scalar is now, without waiting for a CUDA device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn insert_multiple(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: &Scalar,
+        factor: f64,
+    ) -> Result<()> {
+        let name = name.into();
         match value {
-            Scalar::Host(value) => self.insert(name, *value),
-            Scalar::Device(value) => self.insert_tensor(name, &value.copy()?)?,
+            Scalar::Host(value) => self.insert(name, factor * value),
+            Scalar::Device(value) => {
+                let now = value.copy()?.reshape(())?;
+                self.unread.push((Label { name, factor }, now));
+            }
         }
         Ok(())
     }
@@ -108,21 +140,26 @@ impl Metrics {
     /// If the device fails.
     pub fn settle(&mut self) -> Result<()> {
         let values = scalars::read_all(&self.unread())?;
-        for (name, value) in self.names_unread().into_iter().zip(values) {
-            self.insert(name, value);
+        for (label, value) in self.labels_unread().into_iter().zip(values) {
+            self.insert_read(label, value);
         }
         Ok(())
     }
 
-    /// What is to be read, in the order of [`Metrics::names_unread`].
+    /// Sets the metric of a scalar that was read.
+    pub(crate) fn insert_read(&mut self, Label { name, factor }: Label, value: f64) {
+        self.insert(name, factor * value);
+    }
+
+    /// What is to be read, in the order of [`Metrics::labels_unread`].
     pub(crate) fn unread(&self) -> Vec<&Tensor> {
         self.unread.iter().map(|(_, value)| value).collect()
     }
 
-    /// Forgets the tensors and keeps their names.
-    pub(crate) fn names_unread(&mut self) -> Vec<Cow<'static, str>> {
+    /// Forgets the tensors and keeps their labels.
+    pub(crate) fn labels_unread(&mut self) -> Vec<Label> {
         let unread = std::mem::take(&mut self.unread);
-        unread.into_iter().map(|(name, _)| name).collect()
+        unread.into_iter().map(|(label, _)| label).collect()
     }
 
     /// The metric of that name.

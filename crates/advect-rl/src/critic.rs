@@ -183,7 +183,7 @@ pub fn td_loss(q: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// `y = reward_scale reward + gamma (1 - terminated) value`: the target for a value of the next state, without gradient.
 ///
 /// # Shapes
-/// All `[B]`.
+/// All `[B]`; `value` may be `[E, B]`, of which the least member counts.
 ///
 /// # Errors
 /// If the shapes do not fit.
@@ -272,7 +272,18 @@ impl TwinCritic {
     /// # Errors
     /// If the shapes do not fit.
     pub fn target_min_q(&self, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
-        self.net.min_q(&self.target().detached(), obs, act)
+        ensemble::minimum(&self.target_q(obs, act)?)
+    }
+
+    /// `Q_e(obs, act)` of every target critic, as [`td_target`] takes it.
+    ///
+    /// # Shapes
+    /// `obs [B, o]`, `act [B, d]` -> `[E, B]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn target_q(&self, obs: &Tensor, act: &Tensor) -> Result<Tensor> {
+        self.net.q_values(&self.target().detached(), obs, act)
     }
 
     /// Gradient of `loss` with respect to the online parameters, flat like [`Params::tensor`].
@@ -325,6 +336,11 @@ impl TwinCritic {
     /// If the gradient has another shape.
     pub fn step(&mut self, gradient: &Tensor, lr: f64) -> Result<Tensor> {
         self.params.online.step(gradient, lr)
+    }
+
+    /// Online parameters with their targets as averages.
+    pub fn averaged(&self) -> &Averaged {
+        &self.params
     }
 
     /// `target <- (1 - tau) target + tau online`.

@@ -1,6 +1,5 @@
 //! Updates and actions as CUDA graphs: recorded once for each kind, then launched by one call.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use advect_kernels::decline::Decline;
@@ -9,7 +8,7 @@ use advect_kernels::scalars::ScalarLog;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
 
-use crate::agent::{ActMode, Agent, Metrics};
+use crate::agent::{ActMode, Agent, Label, Metrics};
 use crate::batch::Batch;
 
 /// Updates of a kind that are launched kernel by kernel before one is recorded: libraries choose their algorithms in them, and what
@@ -32,8 +31,8 @@ pub struct Repeats<'a> {
 pub struct Updated {
     /// Metrics of the host, and of the device where they are not in the log.
     pub metrics: Metrics,
-    /// Names of the scalars that its launches have put into the log.
-    pub logged: Vec<Cow<'static, str>>,
+    /// Labels of the scalars that its launches have put into the log.
+    pub logged: Vec<Label>,
 }
 
 /// The graphs of a run.
@@ -70,7 +69,7 @@ enum Kind {
 struct Recorded {
     graph: Graph,
     metrics: Metrics,
-    logged: Vec<Cow<'static, str>>,
+    logged: Vec<Label>,
 }
 
 /// Where the updates' transitions come from: minibatches that are drawn on the device.
@@ -227,7 +226,7 @@ fn record(
     let work = || {
         let mut metrics = agent.update(&source.sample()?)?;
         log.push(&metrics.unread())?;
-        let logged = metrics.names_unread();
+        let logged = metrics.labels_unread();
         Ok(((metrics, logged), positions(agent, source, log)))
     };
     let recorded = recorder.record(&from, work).map_err(unrecorded)?;

@@ -153,6 +153,16 @@ impl Averaged {
         self.average.lerp_towards(self.online.params(), tau)
     }
 
+    /// The same of several, in one pass.
+    ///
+    /// # Errors
+    /// What the kernel reports.
+    pub fn update_averages(all: &[&Self], tau: f64) -> Result<()> {
+        let pairs = all.iter().map(|own| (&own.average, own.online.params()));
+        let pairs: Vec<(&Params, &Params)> = pairs.collect();
+        Params::lerp_all(&pairs, tau)
+    }
+
     /// Online parameters and average, for a hash over both.
     pub fn buffers(&self) -> [&Params; 2] {
         [self.online.params(), &self.average]

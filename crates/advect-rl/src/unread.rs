@@ -1,11 +1,9 @@
 //! Metrics of updates whose scalars still lie on the learner's device.
 
-use std::borrow::Cow;
-
 use advect_kernels::scalars::ScalarLog;
 use candle_core::{Device, Result};
 
-use crate::agent::Metrics;
+use crate::agent::{Label, Metrics};
 
 /// Updates whose metrics a device keeps before it is waited for.
 const UPDATES: usize = 64;
@@ -19,11 +17,11 @@ pub(crate) struct Read {
     pub(crate) metrics: Metrics,
 }
 
-/// An update whose scalars `names` are in the log.
+/// An update whose scalars `labels` are in the log.
 #[derive(Debug)]
 struct Row {
     read: Read,
-    names: Vec<Cow<'static, str>>,
+    labels: Vec<Label>,
 }
 
 /// Metrics of the last updates, in their order.
@@ -49,23 +47,23 @@ impl Unread {
     /// Keeps an update's metrics; whether it is time to read them, which on the host is always.
     pub(crate) fn push(&mut self, mut read: Read) -> Result<bool> {
         self.log.push(&read.metrics.unread())?;
-        let names = read.metrics.names_unread();
-        Ok(self.push_logged(read, names))
+        let labels = read.metrics.labels_unread();
+        Ok(self.push_logged(read, labels))
     }
 
-    /// The same of an update whose scalars `names` are in the log already.
-    pub(crate) fn push_logged(&mut self, read: Read, names: Vec<Cow<'static, str>>) -> bool {
-        let (settled, most) = (names.is_empty(), names.len());
-        self.rows.push(Row { read, names });
+    /// The same of an update whose scalars `labels` are in the log already.
+    pub(crate) fn push_logged(&mut self, read: Read, labels: Vec<Label>) -> bool {
+        let (settled, most) = (labels.is_empty(), labels.len());
+        self.rows.push(Row { read, labels });
         settled || self.rows.len() >= UPDATES || self.log.room() < most
     }
 
     /// All metrics since the last call; waits for the device.
     pub(crate) fn take(&mut self) -> Result<Vec<Read>> {
         let mut values = self.log.take()?.into_iter();
-        let settled = |Row { mut read, names }: Row| {
-            for (name, value) in names.into_iter().zip(&mut values) {
-                read.metrics.insert(name, value);
+        let settled = |Row { mut read, labels }: Row| {
+            for (label, value) in labels.into_iter().zip(&mut values) {
+                read.metrics.insert_read(label, value);
             }
             read
         };

@@ -71,7 +71,7 @@ impl Dipo {
             .policy
             .draw(&params, next_obs, 1, normals, precision)?
             .squeeze(1)?;
-        let value = parts.critic.target_min_q(next_obs, &next_act)?;
+        let value = parts.critic.target_q(next_obs, &next_act)?;
         let gamma = self.config.off_policy.gamma;
         let y = td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)?;
         parts

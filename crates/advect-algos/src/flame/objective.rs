@@ -2,8 +2,8 @@
 
 use advect_flow::TimeConvention;
 use advect_flow::meanflow::tie_fraction;
-use advect_kernels::random;
 use advect_kernels::scalars::Scalar;
+use advect_kernels::{ensemble, random};
 use advect_rl::Metrics;
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor};
@@ -69,7 +69,7 @@ impl Reweighted {
         let path = self.config.path(self.variant);
         let proposals = propose(path, inputs.act, &times.t, &noise, self.config.clip_z)?;
         let (net, critics) = (inputs.critic.net(), inputs.critic.online().detached());
-        let q = net.min_q_candidates(&critics, inputs.obs, &proposals.act, inputs.precision)?;
+        let q = net.q_candidates(&critics, inputs.obs, &proposals.act, inputs.precision)?;
         let weights = softmax_weights(&q, &self.config.weight_temperature(inputs.alpha)?)?;
         Ok((proposals, weights))
     }
@@ -201,7 +201,11 @@ impl Objective<FlowPolicy> for Reweighted {
         entropy: Option<&Tensor>,
         alpha: &Scalar,
     ) -> Result<Tensor> {
-        soft_value(&q_next, entropy, alpha, self.config.td_entropy)
+        let mode = self.config.td_entropy;
+        if mode == TdEntropy::Omit {
+            return Ok(q_next);
+        }
+        soft_value(&ensemble::minimum(&q_next)?, entropy, alpha, mode)
     }
 
     fn loss(

@@ -106,7 +106,7 @@ impl Fmer {
         parts.best(obs, &candidates, sampler.precision, None)
     }
 
-    /// Value of the next states under the averaged policy (section 7).
+    /// Value of the next states under the averaged policy (section 7), or that of each critic, of which the least counts.
     fn next_value(&self, parts: &mut ActorCritic, next_obs: &Tensor) -> Result<Tensor> {
         let mut stream = parts.streams.next_action.clone();
         let normals = &mut Normals::Stream(&mut stream);
@@ -114,7 +114,7 @@ impl Fmer {
         let value = if !self.config.soft_backup || entropy_off {
             let policy = (Source::Ema, self.config.td_best_of);
             let action = self.choose(parts, policy, next_obs, normals)?;
-            parts.critic.target_min_q(next_obs, &action)?
+            parts.critic.target_q(next_obs, &action)?
         } else {
             let z = normals.draw((next_obs.dim(0)?, self.net.act_dim()), next_obs.device())?;
             let probe = self.density_probe(parts, &z)?;

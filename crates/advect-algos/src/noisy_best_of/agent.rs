@@ -193,7 +193,7 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             critic_lr,
             ..
         } = self.config;
-        let q_next = parts.critic.target_min_q(&batch.next_obs, next_act)?;
+        let q_next = parts.critic.target_q(&batch.next_obs, next_act)?;
         let value = self
             .objective
             .next_value(q_next, entropy, &self.alpha.alpha)?;
@@ -269,8 +269,8 @@ impl<P: Policy, O: Objective<P>> NoisyBestOf<P, O> {
             }
         }
         metrics.insert_scalar("temperature/alpha", &self.alpha.alpha)?;
-        metrics.insert_scalar("temperature/noise_std", &self.std()?)?;
-        Ok(())
+        let (std, factor) = self.config.noise_std_of(&self.alpha.alpha);
+        metrics.insert_multiple("temperature/noise_std", &std, factor)
     }
 }
 

@@ -124,9 +124,15 @@ impl NoisyBestOfConfig {
     /// # Errors
     /// If the device fails.
     pub fn noise_std(&self, alpha: impl Into<Scalar>) -> candle_core::Result<Scalar> {
+        let (of, factor) = self.noise_std_of(alpha);
+        of.affine(factor, 0.0)
+    }
+
+    /// The number whose multiple it is, and the factor.
+    pub(crate) fn noise_std_of(&self, alpha: impl Into<Scalar>) -> (Scalar, f64) {
         match self.noise {
-            NoiseRule::AlphaScaled => alpha.into().affine(self.noise_scale, 0.0),
-            NoiseRule::Constant => Ok(self.noise_scale.into()),
+            NoiseRule::AlphaScaled => (alpha.into(), self.noise_scale),
+            NoiseRule::Constant => (1.0.into(), self.noise_scale),
         }
     }
 

@@ -117,8 +117,8 @@ pub trait Objective<P>: Debug + Send {
         Ok(None)
     }
 
-    /// Value of the next states in the critic's target `[B]`, from that of the target critics and [`Objective::next_entropy`]; that of the
-    /// critics alone by default.
+    /// Value of the next states in the critic's target `[B]`, from those of the target critics `[E, B]` and [`Objective::next_entropy`];
+    /// by default those of the critics alone, of which the least counts.
     ///
     /// # Errors
     /// On a shape mismatch.

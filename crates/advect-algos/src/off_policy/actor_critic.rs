@@ -138,8 +138,7 @@ impl ActorCritic {
     /// # Errors
     /// If the device fails.
     pub fn update_averages(&self, tau: f64) -> Result<()> {
-        self.critic.update_target(tau)?;
-        self.policy.update_average(tau)
+        Averaged::update_averages(&[self.critic.averaged(), &self.policy], tau)
     }
 
     /// All parameters, averages included.

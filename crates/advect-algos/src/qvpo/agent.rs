@@ -82,7 +82,7 @@ impl Qvpo {
             .draw(&params, next_obs, per_state, normals, precision)?;
         let (net, critics) = (parts.critic.net(), parts.critic.target());
         let next_act = best(net, critics, next_obs, &candidates, precision, None)?;
-        parts.critic.target_min_q(next_obs, &next_act)
+        parts.critic.target_q(next_obs, &next_act)
     }
 
     fn update_critic(

@@ -58,7 +58,7 @@ impl Td3 {
         let eps = random::normal(stream, next_act.shape(), next_act.device())?;
         let (std, clip) = (self.config.target_noise, self.config.target_noise_clip);
         let next_act = noisy(&next_act, &eps, std, clip)?;
-        let value = parts.critic.target_min_q(&batch.next_obs, &next_act)?;
+        let value = parts.critic.target_q(&batch.next_obs, &next_act)?;
         let gamma = self.config.off_policy.gamma;
         td_target(&batch.reward, &batch.terminated, &value, 1.0, gamma)
     }

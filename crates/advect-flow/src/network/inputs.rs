@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use advect_kernels::{Context, Precision, side_by_side};
+use advect_kernels::side_by_side;
 use candle_core::{Result, Tensor};
 
 use super::{FlowNet, InputOrder, Tangent, slice};
@@ -61,30 +61,13 @@ impl<const T: usize> FlowNet<T> {
     }
 
     /// What stands in front of the latent and behind it.
-    fn around<'a>(&self, obs: &'a Tensor, times: &[&'a Tensor]) -> [Vec<&'a Tensor>; 2] {
+    pub(super) fn around<'a>(&self, obs: &'a Tensor, times: &[&'a Tensor]) -> [Vec<&'a Tensor>; 2] {
         let (obs, times) = (vec![obs], times.to_vec());
         match self.config.order {
             InputOrder::ObsFirst => [obs, times],
             InputOrder::LatentFirst => [Vec::new(), [obs, times].concat()],
             InputOrder::LatentTimeObs => [Vec::new(), [times, obs].concat()],
         }
-    }
-
-    /// The trunk at several latents `[B, P, d]` per encoded observation.
-    pub(super) fn candidates_of(
-        &self,
-        trunk: &Tensor,
-        obs: &Tensor,
-        z: &Tensor,
-        embedded: &[&Tensor],
-        precision: Precision,
-    ) -> Result<Tensor> {
-        let [before, behind] = self.around(obs, embedded);
-        let context = Context {
-            before: &before,
-            behind: &behind,
-        };
-        self.trunk.forward_shared(trunk, context, z, precision)
     }
 
     pub(super) fn input(

@@ -12,7 +12,7 @@ mod trunk;
 use std::ops::Range;
 use std::sync::Arc;
 
-use advect_kernels::{Activation, Mlp, ParamLayout, Precision};
+use advect_kernels::{Activation, Context, Mlp, ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
 use crate::error::{expect_dims, shape_error};
@@ -258,7 +258,13 @@ impl<const T: usize> FlowNet<T> {
         let embedded = self.embed(&params, times)?;
         let obs = self.encode(&params, &obs.detach())?;
         let embedded: Vec<&Tensor> = embedded.iter().collect();
-        self.candidates_of(&self.trunk_params(&params)?, &obs, z, &embedded, precision)
+        let [before, behind] = self.around(&obs, &embedded);
+        let context = Context {
+            before: &before,
+            behind: &behind,
+        };
+        let own = self.trunk_params(&params)?;
+        self.trunk.forward_shared(&own, context, z, precision)
     }
 
     /// First input column of `z`.

@@ -1,6 +1,6 @@
 //! A network at the steps of a sampler: what depends on observations or times alone is computed once for all of them.
 
-use advect_kernels::{Precision, side_by_side};
+use advect_kernels::{Context, Precision, side_by_side};
 use candle_core::{Result, Tensor};
 
 use super::FlowNet;
@@ -48,20 +48,28 @@ impl<const T: usize> FlowNet<T> {
 }
 
 impl<const T: usize> AtSteps<'_, T> {
-    /// The fields of several latents per state at one of the steps, as [`FlowNet::candidates`].
+    /// `z + h f(z)` of several latents `[B, P, d]` per state, with the field at the times of step `k`.
     ///
     /// # Errors
     /// On a shape mismatch.
-    pub(crate) fn candidates(
+    pub(crate) fn step(
         &self,
         z: &Tensor,
-        step: usize,
+        k: usize,
+        h: f64,
         precision: Precision,
     ) -> Result<Tensor> {
-        let row = |embedded: &Tensor| embedded.narrow(embedded.rank() - 2, step, 1);
+        let row = |embedded: &Tensor| embedded.narrow(embedded.rank() - 2, k, 1);
         let times: Vec<Tensor> = self.embedded.iter().map(row).collect::<Result<_>>()?;
-        let times: Vec<&Tensor> = times.iter().collect();
+        let [before, behind] = self
+            .net
+            .around(&self.obs, &times.iter().collect::<Vec<_>>());
+        let context = Context {
+            before: &before,
+            behind: &behind,
+        };
         self.net
-            .candidates_of(&self.trunk, &self.obs, z, &times, precision)
+            .trunk
+            .step_shared(&self.trunk, context, z, h, precision)
     }
 }

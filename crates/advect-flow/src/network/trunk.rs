@@ -111,6 +111,20 @@ impl Trunk {
         }
     }
 
+    pub fn step_shared(
+        &self,
+        params: &Tensor,
+        context: Context<'_>,
+        own: &Tensor,
+        h: f64,
+        precision: Precision,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Mlp(mlp) => mlp.step_shared(params, context, own, h, precision),
+            Self::Residual(net) => net.step_shared(params, context, own, h, precision),
+        }
+    }
+
     pub fn forward_shared(
         &self,
         params: &Tensor,

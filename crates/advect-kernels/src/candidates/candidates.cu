@@ -3,6 +3,14 @@
 #define ROW_OF_WARP(row) unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / 32
 #define FOR_COLUMNS(c, width) for (unsigned c = threadIdx.x % 32; c < (width); c += 32)
 
+// The least of the members' scores `[members, rows, k]` of a row's candidate.
+__device__ float least_score(const float *q, unsigned members, unsigned rows, unsigned k, unsigned row, unsigned c) {
+  float least = q[size_t(row) * k + c];
+  for (unsigned e = 1; e < members; e++)
+    least = fminf(least, q[(size_t(e) * rows + row) * k + c]);
+  return least;
+}
+
 // The first candidate with the largest of its members' least scores, within bounds: `q` `[members, rows, k]`, `candidates` `[rows, k, d]`.
 extern "C" __global__ void best_candidate(const float *q, const float *candidates, float *out, float low, float high,
                                           unsigned members, unsigned rows, unsigned k, unsigned d) {
@@ -12,9 +20,7 @@ extern "C" __global__ void best_candidate(const float *q, const float *candidate
   float score = -INFINITY;
   unsigned best = k;
   FOR_COLUMNS(c, k) {
-    float least = q[size_t(row) * k + c];
-    for (unsigned e = 1; e < members; e++)
-      least = fminf(least, q[(size_t(e) * rows + row) * k + c]);
+    float least = least_score(q, members, rows, k, row, c);
     if (best == k || least > score)
       score = least, best = c;
   }
@@ -64,18 +70,21 @@ extern "C" __global__ void effective_fraction(const float *w, float *out, unsign
     out[0] = float(sums[0] / rows / k);
 }
 
-// softmax_c(q / temperature) of every row.
-extern "C" __global__ void softmax_rows(const float *q, const float *temperature, float *out, unsigned rows, unsigned k) {
+// softmax_c(q / temperature) of every row, q the least of the members' scores.
+extern "C" __global__ void softmax_rows(const float *q, const float *temperature, float *out, unsigned members,
+                                        unsigned rows, unsigned k) {
   ROW_OF_WARP(row);
   if (row >= rows)
     return;
-  const float *from = q + size_t(row) * k;
   float *to = out + size_t(row) * k, inverse = 1.0f / temperature[0], top = -INFINITY, sum = 0.0f;
-  FOR_COLUMNS(c, k) top = fmaxf(top, from[c]);
+  FOR_COLUMNS(c, k) {
+    to[c] = least_score(q, members, rows, k, row, c);
+    top = fmaxf(top, to[c]);
+  }
   for (int lanes = 16; lanes > 0; lanes /= 2)
     top = fmaxf(top, __shfl_xor_sync(0xffffffff, top, lanes));
   FOR_COLUMNS(c, k) {
-    float odds = expf(inverse * (from[c] - top));
+    float odds = expf(inverse * (to[c] - top));
     to[c] = odds;
     sum += odds;
   }

@@ -29,14 +29,14 @@ pub(super) fn best(
     })
 }
 
-/// Of contiguous `[B, K]` and a temperature `[1]`.
-pub(super) fn softmax(q: &Tensor, temperature: &Tensor) -> Result<Tensor> {
-    let (rows, k) = q.dims2()?;
-    filled(q.device(), (rows, k), |device, out| {
-        let [rows, k] = [count(rows)?, count(k)?];
-        let [q, temperature] = [address(q)?, address(temperature)?];
+/// Of contiguous `[E, B, K]` and a temperature `[1]`.
+pub(super) fn softmax(scores: &Tensor, temperature: &Tensor) -> Result<Tensor> {
+    let (members, rows, k) = scores.dims3()?;
+    filled(scores.device(), (rows, k), |device, out| {
+        let [members, rows, k] = [count(members)?, count(rows)?, count(k)?];
+        let [scores, temperature] = [address(scores)?, address(temperature)?];
         launch!(device, CANDIDATES, "softmax_rows", warps(rows);
-            &q, &temperature, out, &rows, &k);
+            &scores, &temperature, out, &members, &rows, &k);
         Ok(())
     })
 }

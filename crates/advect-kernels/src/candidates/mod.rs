@@ -106,21 +106,25 @@ pub fn effective_fraction(weights: &Tensor) -> Result<Tensor> {
     weights.sqr()?.sum(D::Minus1)?.recip()?.mean_all()? / k as f64
 }
 
-/// `softmax_k(q / temperature)` of every row, without gradient.
+/// `softmax_k(q / temperature)` of every row, `q` the least of the members' scores; without gradient.
 ///
 /// # Shapes
-/// `q` `[B, K]`, f32, to `[B, K]`.
+/// `scores` `[E, B, K]`, or `[B, K]` of one member, f32, to `[B, K]`.
 ///
 /// # Errors
-/// If `q` is no matrix.
-pub fn softmax(q: &Tensor, temperature: &Scalar) -> Result<Tensor> {
-    q.dims2()?;
-    let q = q.detach();
+/// If `scores` has other axes.
+pub fn softmax(scores: &Tensor, temperature: &Scalar) -> Result<Tensor> {
+    let scores = match scores.rank() {
+        2 => scores.detach().unsqueeze(0)?,
+        _ => scores.detach(),
+    };
+    scores.dims3()?;
     #[cfg(feature = "cuda")]
-    if q.device().is_cuda() {
-        let temperature = temperature.to_tensor(q.device())?.detach();
-        return cuda::softmax(&q.contiguous()?, &temperature);
+    if scores.device().is_cuda() {
+        let temperature = temperature.to_tensor(scores.device())?.detach();
+        return cuda::softmax(&scores.contiguous()?, &temperature);
     }
+    let q = scores.min(0)?;
     let above = q.broadcast_sub(&q.max_keepdim(D::Minus1)?)?;
     let odds = temperature.recip()?.times(&above)?.exp()?;
     odds.broadcast_div(&odds.sum_keepdim(D::Minus1)?)

@@ -1,6 +1,7 @@
 //! Buffers, launches and products on a CUDA device; kernels are compiled by `build.rs`.
 #![allow(unsafe_code)] // launches and uninitialised buffers
 
+pub(crate) mod averages;
 mod open;
 mod products;
 pub(crate) mod scalars;
@@ -109,18 +110,6 @@ pub(crate) fn address(tensor: &Tensor) -> Result<u64> {
 /// Where values begin, or null: what kernels take that do without them.
 pub(crate) fn start_of(values: Option<&Buffer>) -> u64 {
     values.map_or(0, |values| values.device_ptr(values.stream()).0)
-}
-
-/// The device and the values of an operation that changes `to` by `from`.
-///
-/// # Errors
-/// As [`view`].
-pub(crate) fn in_place<'a>(
-    (to, to_layout): (&'a mut CudaStorage, &Layout),
-    (from, from_layout): (&'a CudaStorage, &Layout),
-) -> Result<(CudaDevice, ViewMut<'a>, View<'a>)> {
-    let device = from.device().clone();
-    Ok((device, view_mut(to, to_layout)?, view(from, from_layout)?))
 }
 
 /// A buffer whose values are written before they are read.

@@ -48,6 +48,11 @@ impl Program {
         self.linears[0].inputs
     }
 
+    /// Whether the last layer's kernel can end with a step.
+    pub fn can_step(&self) -> bool {
+        self.outputs() <= NARROW
+    }
+
     /// Width of the output.
     pub fn outputs(&self) -> usize {
         self.linears[self.linears.len() - 1].outputs
@@ -63,6 +68,8 @@ pub(crate) struct Pass<'a> {
     pub members: usize,
     /// Of the products behind the first layer.
     pub precision: Precision,
+    /// Where a step begins that the last layer, one of few outputs, ends with, and its length.
+    pub step: Option<(u64, f32)>,
 }
 
 /// The network's input `[rows, in]`, or `[members, rows, in]`.

@@ -69,18 +69,17 @@ __device__ __forceinline__ float dot(float start, const float *w, const float *x
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// A layer of few outputs, a thread for each: a(W x + b), or W x + b for a negative activation, and a' where somebody wants it. Members have
-// inputs of their own if `own_rows`.
-extern "C" __global__ void narrow_layer(const float *x, const float *params, float *out, float *slope, unsigned weight,
-                                        unsigned bias, unsigned stride, unsigned inputs, unsigned width, unsigned rows,
-                                        unsigned own_rows, int activation, unsigned n) {
+// A layer of few outputs, a thread for each: a(W x + b), and a' where somebody wants it. For a negative activation W x + b, or a step
+// `from + h (W x + b)` where that is given. Members have inputs of their own if `own_rows`.
+extern "C" __global__ void narrow_layer(const float *x, const float *params, float *out, float *slope, const float *from,
+                                        float h, unsigned weight, unsigned bias, unsigned stride, unsigned inputs,
+                                        unsigned width, unsigned rows, unsigned own_rows, int activation, unsigned n) {
   FOR_EACH(i, n) {
     unsigned row = i / width, o = i % width;
     const float *own = params + (size_t)(row / rows) * stride, *w = own + weight + (size_t)o * inputs;
-    const float *from = x + (size_t)(own_rows ? row : row % rows) * inputs;
-    float z = dot(own[bias + o], w, from, inputs);
+    float z = dot(own[bias + o], w, x + (size_t)(own_rows ? row : row % rows) * inputs, inputs);
     if (activation < 0) {
-      out[i] = z;
+      out[i] = from ? from[i] + h * z : z;
       continue;
     }
     Curve found = curve_at(activation, z);

@@ -15,6 +15,7 @@ use super::tangents::Tangents;
 use super::weights::Rows;
 use crate::mlp::{Activation, Precision};
 use crate::params::f32_slice;
+use crate::pointwise;
 
 /// A network whose passes are kernels over flat parameters.
 pub(crate) trait Fused: Clone + Send + Sync + 'static {
@@ -148,7 +149,7 @@ pub(crate) fn forward<N: Fused>(network: &N, params: &Tensor, x: &Tensor) -> Res
     }
 }
 
-/// `y` of many candidates per state, without gradient.
+/// `y` of many candidates per state, or with a length of step `own + h y`; without gradient.
 ///
 /// # Errors
 /// If the operation fails on the device.
@@ -157,17 +158,13 @@ pub(crate) fn candidates<N: Fused>(
     params: &Tensor,
     context: Context<'_>,
     own: &Tensor,
+    step: Option<f64>,
     precision: Precision,
 ) -> Result<Tensor> {
     let (params, own) = (params.detach().contiguous()?, own.detach().contiguous()?);
     #[cfg(feature = "cuda")]
     if own.device().is_cuda() {
-        let (states, per_state, _) = own.dims3()?;
-        let op = RowsOp { network, precision };
-        let y = params.apply_op2_no_bwd(&context.rows(&own)?, &op)?;
-        let outputs = y.dim(candle_core::D::Minus1)?;
-        let members = y.dims()[..y.rank() - 2].to_vec();
-        return y.reshape([members, vec![states, per_state, outputs]].concat());
+        return candidates_on_cuda(network, &params, context, &own, step, precision);
     }
     let (context, slot) = context.joined(&own)?;
     let op = SharedOp {
@@ -175,7 +172,36 @@ pub(crate) fn candidates<N: Fused>(
         slot,
         precision,
     };
-    params.apply_op3_no_bwd(&context, &own, &op)
+    let y = params.apply_op3_no_bwd(&context, &own, &op)?;
+    match step {
+        Some(h) => pointwise::step(&own, &y, h),
+        None => Ok(y),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn candidates_on_cuda<N: Fused>(
+    network: &N,
+    params: &Tensor,
+    context: Context<'_>,
+    own: &Tensor,
+    step: Option<f64>,
+    precision: Precision,
+) -> Result<Tensor> {
+    let (states, per_state, _) = own.dims3()?;
+    let in_kernel = network.program().can_step();
+    let op = RowsOp {
+        network,
+        precision,
+        step: step.filter(|_| in_kernel).map(|h| (own, h as f32)),
+    };
+    let y = params.apply_op2_no_bwd(&context.rows(own)?, &op)?;
+    let members = &y.dims()[..y.rank() - 2];
+    let dims = [members, &[states, per_state, network.program().outputs()]].concat();
+    match step {
+        Some(h) if !in_kernel => pointwise::step(own, &y.reshape(dims)?, h),
+        _ => y.reshape(dims),
+    }
 }
 
 /// What a forward pass kept, where it ran.
@@ -403,6 +429,7 @@ impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
 struct RowsOp<'a, N> {
     network: &'a N,
     precision: Precision,
+    step: Option<(&'a Tensor, f32)>,
 }
 
 #[cfg(feature = "cuda")]
@@ -430,6 +457,6 @@ impl<N: Fused> CustomOp2 for RowsOp<'_, N> {
         x_l: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let program = self.network.program();
-        cuda_ops::rows(&program, (p, p_l), (x, x_l), self.precision)
+        cuda_ops::rows(&program, (p, p_l), (x, x_l), self.precision, self.step)
     }
 }

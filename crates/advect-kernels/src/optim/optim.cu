@@ -152,9 +152,23 @@ extern "C" __global__ void adam_small(float *params, const float *grad, double *
   move_all(params, grad, state, moments, by, n);
 }
 
+// Buffers, what they follow, and where the next buffer's numbers begin.
+struct Pairs {
+  float *targets[4];
+  const float *sources[4];
+  unsigned ends[4];
+};
+
 // target <- (1 - tau) target + tau source.
-extern "C" __global__ void lerp_towards(float *target, const float *source, float tau, unsigned n) {
-  FOR_EACH(i, n) target[i] = tau == 1.0f ? source[i] : (1.0f - tau) * target[i] + tau * source[i];
+extern "C" __global__ void lerp_towards(Pairs pairs, float tau, unsigned n) {
+  FOR_EACH(i, n) {
+    unsigned which = 0;
+    while (i >= pairs.ends[which])
+      which++;
+    unsigned at = i - (which ? pairs.ends[which - 1] : 0);
+    float *target = pairs.targets[which] + at, source = pairs.sources[which][at];
+    *target = tau == 1.0f ? source : (1.0f - tau) * *target + tau * source;
+  }
 }
 
 // Where tensors lie, how long they are, and which of them are doubles.

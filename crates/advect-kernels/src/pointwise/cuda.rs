@@ -32,8 +32,9 @@ pub(super) fn gated_sum(
     let x = view(x.0, x.1)?;
     let (gate, y) = (view(gate.0, gate.1)?, view(y.0, y.1)?);
     let (mut out, n) = (buffer(&device, x.len())?, count(x.len())?);
+    let members = count(y.len())? / n.max(1);
     launch!(device, POINTWISE, "gated_sum", elements(n);
-        &x, &gate, &y, &mut out, &scale, &gain, &n);
+        &x, &gate, &y, &mut out, &scale, &gain, &members, &n);
     Ok((CudaStorage::wrap_cuda_slice(out, device), shape))
 }
 

@@ -25,10 +25,10 @@ pub fn minus_scaled(x: &Tensor, y: &Tensor, factor: &Scalar) -> Result<Tensor> {
     x.apply_op3_no_bwd(&y, &factor, &MinusScaled)
 }
 
-/// `scale x + gain (1 - gate) y`.
+/// `scale x + gain (1 - gate) y`, where `y` may be the least of several members' values.
 ///
 /// # Shapes
-/// All `[B]`, f32.
+/// `x` and `gate` `[B]`, `y` `[B]` or `[E, B]`, f32, to `[B]`.
 ///
 /// # Errors
 /// On a shape mismatch.
@@ -40,11 +40,19 @@ pub fn minus_scaled(x: &Tensor, y: &Tensor, factor: &Scalar) -> Result<Tensor> {
 /// let (x, gate, y) = (column([1.0, 1.0])?, column([0.0, 1.0])?, column([10.0, 10.0])?);
 /// let sum = gated_sum(&x, &gate, &y, 2.0, 0.5)?;
 /// assert_eq!(sum.to_vec1::<f32>()?, [7.0, 2.0]);
+/// let members = Tensor::new(&[[10f32, 10.0], [4.0, 20.0]], &Device::Cpu)?;
+/// let sum = gated_sum(&x, &gate, &members, 2.0, 0.5)?;
+/// assert_eq!(sum.to_vec1::<f32>()?, [4.0, 2.0]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn gated_sum(x: &Tensor, gate: &Tensor, y: &Tensor, scale: f64, gain: f64) -> Result<Tensor> {
     let columns = [("x", x), ("gate", gate), ("y", y)];
-    check("gated_sum", &columns)?;
+    match y.dims() {
+        [members, rows] if *members > 0 && x.dims() == [*rows] && y.dtype() == DType::F32 => {
+            check("gated_sum", &columns[..2])?;
+        }
+        _ => check("gated_sum", &columns)?,
+    }
     let [x, gate, y] = columns.map(|(_, x)| x.detach().contiguous());
     let op = GatedSum {
         scale: scale as f32,
@@ -318,8 +326,14 @@ impl CustomOp3 for GatedSum {
     ) -> Result<(CpuStorage, Shape)> {
         let Self { scale, gain } = *self;
         let (x, gate) = (f32_slice(x, x_layout)?, f32_slice(gate, gate_layout)?);
-        let rows = x.iter().zip(gate).zip(f32_slice(y, y_layout)?);
-        let sums = rows.map(|((x, gate), y)| scale * x + (gain - gain * gate) * y);
+        let members = f32_slice(y, y_layout)?;
+        let least = |b: usize| {
+            let own = members.iter().skip(b).step_by(x.len());
+            own.copied().reduce(|a, b| if b < a { b } else { a })
+        };
+        let rows = x.iter().zip(gate).enumerate();
+        let sums = rows
+            .map(|(b, (x, gate))| scale * x + (gain - gain * gate) * least(b).unwrap_or(f32::NAN));
         Ok((CpuStorage::F32(sums.collect()), x_layout.shape().clone()))
     }
 

@@ -8,10 +8,15 @@ extern "C" __global__ void minus_scaled(const float *x, const float *y, const fl
   FOR_EACH(i, n) out[i] = x[i] - factor[0] * y[i];
 }
 
-// scale x + gain (1 - gate) y.
+// scale x + gain (1 - gate) y, y the least of the members' values `[members, n]`.
 extern "C" __global__ void gated_sum(const float *x, const float *gate, const float *y, float *out, float scale,
-                                     float gain, unsigned n) {
-  FOR_EACH(i, n) out[i] = scale * x[i] + (gain - gain * gate[i]) * y[i];
+                                     float gain, unsigned members, unsigned n) {
+  FOR_EACH(i, n) {
+    float least = y[i];
+    for (unsigned e = 1; e < members; e++)
+      least = y[e * n + i] < least ? y[e * n + i] : least;
+    out[i] = scale * x[i] + (gain - gain * gate[i]) * least;
+  }
 }
 
 // x + h v.

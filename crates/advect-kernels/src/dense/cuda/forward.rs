@@ -118,9 +118,11 @@ impl Pass<'_> {
         let mut out = buffer(self.device, n as usize)?;
         let slope = self.room(keep, n)?;
         let slopes = start_of(slope.as_ref());
+        let is_last = layer + 1 == self.program.linears.len();
+        let (from, h) = self.step.filter(|_| is_last).unwrap_or_default();
         launch!(self.device, DENSE, "narrow_layer", elements(n);
-            &left.values, &self.params, &mut out, &slopes, &weight, &bias, &stride, &inputs,
-            &width, &rows, &own_rows, &activation, &n);
+            &left.values, &self.params, &mut out, &slopes, &from, &h, &weight, &bias, &stride,
+            &inputs, &width, &rows, &own_rows, &activation, &n);
         Ok((out, slope))
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
-use candle_core::{Layout, Result, Shape};
+use candle_core::{Layout, Result, Shape, Tensor};
 
 use super::rows::{sum_members, unit_tangents};
 use super::{Input, Pass, Program, Saved, TrackedSaved};
-use crate::cuda::{Buffer, View, buffer, view};
+use crate::cuda::{Buffer, View, address, buffer, view};
 use crate::dense::ops::{Wanted, with_members};
 use crate::mlp::Precision;
 
@@ -26,6 +26,7 @@ fn pass<'a>(program: &'a Program, (params, layout): On<'a>) -> Result<Pass<'a>> 
             _ => 1,
         },
         precision: Precision::F32,
+        step: None,
     })
 }
 
@@ -109,15 +110,20 @@ pub(crate) fn backward(
     Ok((stored(flat, pass.device), len.into()))
 }
 
-/// `y` of rows, without gradient.
+/// `y` of rows, or a step from `own` along them, without gradient.
 pub(crate) fn rows(
     program: &Program,
     p: On,
     x: On,
     precision: Precision,
+    step: Option<(&Tensor, f32)>,
 ) -> Result<(CudaStorage, Shape)> {
     let (mut pass, input) = (pass(program, p)?, input(x)?);
     pass.precision = precision;
+    pass.step = match step {
+        Some((own, h)) => Some((address(own)?, h)),
+        None => None,
+    };
     let y = pass.value(&input)?;
     let shape = with_members(p.1, &[input.rows, program.outputs()]);
     Ok((stored(owned(y), pass.device), shape))
