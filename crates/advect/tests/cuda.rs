@@ -78,7 +78,7 @@ fn a_report_compares_algorithms_with_the_cpu() {
         "--algo",
         "sac",
         "--algo",
-        "td3",
+        "fpmd-m",
         "--updates",
         "3",
         "--env",
@@ -94,6 +94,8 @@ fn a_report_compares_algorithms_with_the_cpu() {
     assert_eq!(found["device"], "stand-in");
     let rows = found["algorithms"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
+    let rounded = |row: &Value| row["graph_bf16"]["median_seconds"].is_f64();
+    assert!(!rounded(&rows[0]) && rounded(&rows[1]));
     for row in rows {
         let difference = row["difference"][0].as_f64().unwrap();
         assert!(difference < 1e-3, "{row}");
@@ -107,7 +109,18 @@ fn a_report_compares_algorithms_with_the_cpu() {
     let hashes = found["runs"]["hashes"].as_array().unwrap();
     assert_eq!(hashes[0], hashes[1]);
     assert_eq!(found["runs"]["full"]["env_steps"], 60);
-    assert_eq!(found["runs"]["seeds"]["same_hash"], true);
+    for (seeds, scoring) in found["runs"]["seeds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["f32", "bf16"])
+    {
+        assert_eq!(
+            (&seeds["same_hash"], &seeds["scoring"]),
+            (&true.into(), &scoring.into())
+        );
+    }
+    assert_eq!(found["runs"]["seeds"].as_array().unwrap().len(), 2);
 }
 
 /// The log of a short run, and the hash of its parameters.

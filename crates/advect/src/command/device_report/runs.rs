@@ -17,6 +17,8 @@ const SHORT: u64 = 12_000;
 /// Seeds at once, and most steps of each.
 const SEEDS: u64 = 16;
 const STEPS_OF_SEEDS: u64 = 50_000;
+/// Arithmetic of the candidates: exact, and by tensor cores.
+const SCORING: [&str; 2] = ["f32", "bf16"];
 
 /// What the report holds of them.
 #[derive(Serialize)]
@@ -24,12 +26,13 @@ pub(super) struct Runs {
     full: RunResult,
     /// Hashes of the short run, which are equal.
     hashes: [String; 2],
-    seeds: Seeds,
+    seeds: Vec<Seeds>,
 }
 
 /// A seed alone, and the slowest of several at once.
 #[derive(Serialize)]
 struct Seeds {
+    scoring: &'static str,
     seeds: u64,
     steps: u64,
     alone_seconds: f64,
@@ -46,7 +49,7 @@ pub(super) fn run(args: &DeviceReportArgs) -> anyhow::Result<Option<Runs>> {
     let folder = args.out.with_extension("runs");
     let hash = |name: &str| -> anyhow::Result<String> {
         let steps = SHORT.min(args.steps);
-        let mut run = train(args, "sac", steps, 0, &folder.join(name))?;
+        let mut run = train(args, "sac", steps, 0, (&[], &folder.join(name)))?;
         Ok(run.remove(0).parameter_hash)
     };
     let hashes = [hash("first")?, hash("second")?];
@@ -54,13 +57,15 @@ pub(super) fn run(args: &DeviceReportArgs) -> anyhow::Result<Option<Runs>> {
         true => format!("two runs of SAC have the same hash {}", hashes[0]),
         false => format!("two runs of SAC DIFFER: {} and {}", hashes[0], hashes[1]),
     })?;
-    let full = train(args, "flame-m", args.steps, 0, &folder.join("full"))?.remove(0);
+    let out = (&[][..], &*folder.join("full"));
+    let full = train(args, "flame-m", args.steps, 0, out)?.remove(0);
     let mean = full.evaluation.as_ref().map_or(f64::NAN, |eval| eval.mean);
     print(&format!(
         "flame-m on {}: {} steps in {:.1} s, return {mean:.1}",
         full.env, full.env_steps, full.wall_seconds
     ))?;
-    let seeds = seeds(args, &folder)?;
+    let seeds = SCORING.map(|scoring| seeds(args, scoring, &folder.join(scoring)));
+    let seeds = seeds.into_iter().collect::<anyhow::Result<_>>()?;
     Ok(Some(Runs {
         full,
         hashes,
@@ -69,10 +74,14 @@ pub(super) fn run(args: &DeviceReportArgs) -> anyhow::Result<Option<Runs>> {
 }
 
 /// FLAME-M's first seed alone, then all of them.
-fn seeds(args: &DeviceReportArgs, folder: &Path) -> anyhow::Result<Seeds> {
+fn seeds(args: &DeviceReportArgs, scoring: &'static str, folder: &Path) -> anyhow::Result<Seeds> {
     let steps = STEPS_OF_SEEDS.min(args.steps);
-    let alone = train(args, "flame-m", steps, 0, &folder.join("alone"))?;
-    let together = train(args, "flame-m", steps, SEEDS - 1, &folder.join("together"))?;
+    let setting = [format!("scoring={scoring}")];
+    let seeds = |last: u64, name: &str| {
+        let out = folder.join(name);
+        train(args, "flame-m", steps, last, (&setting, &out))
+    };
+    let (alone, together) = (seeds(0, "alone")?, seeds(SEEDS - 1, "together")?);
     let slowest = |runs: &[RunResult]| {
         let seconds = runs.iter().map(|run| run.wall_seconds);
         seconds.fold(0.0, f64::max)
@@ -86,9 +95,10 @@ fn seeds(args: &DeviceReportArgs, folder: &Path) -> anyhow::Result<Seeds> {
         "ANOTHER HASH"
     };
     print(&format!(
-        "flame-m, {steps} steps: one seed {alone_seconds:.1} s, {SEEDS} at once {together_seconds:.1} s ({ratio:.2} times), {hash}"
+        "flame-m, {scoring} scoring, {steps} steps: one seed {alone_seconds:.1} s, {SEEDS} at once {together_seconds:.1} s ({ratio:.2} times), {hash}"
     ))?;
     Ok(Seeds {
+        scoring,
         seeds: SEEDS,
         steps,
         alone_seconds,
@@ -97,13 +107,13 @@ fn seeds(args: &DeviceReportArgs, folder: &Path) -> anyhow::Result<Seeds> {
     })
 }
 
-/// Trains the seeds from 0 to `last` at once.
+/// Trains the seeds from 0 to `last` at once, with settings beside those of the command line.
 fn train(
     args: &DeviceReportArgs,
     algo: &str,
     steps: u64,
     last: u64,
-    out: &Path,
+    (settings, out): (&[String], &Path),
 ) -> anyhow::Result<Vec<RunResult>> {
     if out.exists() {
         bail!(
@@ -118,8 +128,10 @@ fn train(
         .args(["--steps", &steps.to_string()])
         .args(["--seeds", &format!("0..{last}"), "--out"])
         .arg(out);
-    for (key, value) in &args.run_settings {
-        command.args(["--set", &format!("{key}={value}")]);
+    let given = args.run_settings.iter();
+    let given = given.map(|(key, value)| format!("{key}={value}"));
+    for setting in given.chain(settings.iter().cloned()) {
+        command.args(["--set", &setting]);
     }
     let status = command.stdout(Stdio::null()).status()?;
     if !status.success() {

@@ -27,6 +27,8 @@ pub(super) struct Row {
     cuda: UpdateTiming,
     /// As graphs, where the updates repeat.
     graph: Option<UpdateTiming>,
+    /// The same with candidates in bf16, where there are some.
+    graph_bf16: Option<UpdateTiming>,
     cpu: UpdateTiming,
     /// Largest relative difference of an array of the state after the updates, and its name.
     difference: (f64, String),
@@ -34,7 +36,9 @@ pub(super) struct Row {
 
 /// A line of the table for each algorithm.
 pub(super) fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<Row>> {
-    print("algorithm  preset  first update    CUDA ms   graph ms     CPU ms  CPU/GPU  difference")?;
+    print(
+        "algorithm  preset  first update    CUDA ms   graph ms    bf16 ms     CPU ms  CPU/GPU  difference",
+    )?;
     let all = || registry::names().into_iter().map(str::to_owned).collect();
     let algos: Vec<String> = if args.algos.is_empty() {
         all()
@@ -52,16 +56,20 @@ pub(super) fn rows(args: &DeviceReportArgs, gpu: &Device) -> anyhow::Result<Vec<
 
 fn line(row: &Row) -> String {
     let (eager, cpu) = (row.cuda.median_seconds, row.cpu.median_seconds);
-    let graph = row.graph.as_ref().map(|graph| graph.median_seconds);
-    let shown = graph.map_or_else(|| "-".into(), |seconds| format!("{:.3}", 1e3 * seconds));
+    let median = |graph: &Option<UpdateTiming>| graph.as_ref().map(|graph| graph.median_seconds);
+    let shown = |graph: &Option<UpdateTiming>| {
+        median(graph).map_or_else(|| "-".into(), |seconds| format!("{:.3}", 1e3 * seconds))
+    };
     format!(
-        "{:<10} {:<7} {:>10.3} s {:>10.3} {shown:>10} {:>10.3} {:>8.2}  {:.1e} in {}",
+        "{:<10} {:<7} {:>10.3} s {:>10.3} {:>10} {:>10} {:>10.3} {:>8.2}  {:.1e} in {}",
         row.algo,
         row.preset.unwrap_or("-"),
         row.first_update_seconds,
         1e3 * eager,
+        shown(&row.graph),
+        shown(&row.graph_bf16),
         1e3 * cpu,
-        cpu / graph.unwrap_or(eager),
+        cpu / median(&row.graph).unwrap_or(eager),
         row.difference.0,
         row.difference.1
     )
@@ -74,13 +82,13 @@ fn row(args: &DeviceReportArgs, algo: String, gpu: &Device) -> anyhow::Result<Ro
         Some(name) => presets::configured(&algo, "", Some(name))?,
         None => RunConfig::default(),
     };
-    let table = compose::configure_agent(&algo, &config.agent, &settings(&args.settings))?;
-    let start = |device: &Device| -> anyhow::Result<Box<dyn Agent>> {
-        let mut agent = registry::make(&algo, &table, DIMS, 0, device)?;
+    let mut table = compose::configure_agent(&algo, &config.agent, &settings(&args.settings))?;
+    let start = |table: &toml::Table, device: &Device| -> anyhow::Result<Box<dyn Agent>> {
+        let mut agent = registry::make(&algo, table, DIMS, 0, device)?;
         agent.demonstrate(synthetic_demonstrations(&agent.loop_settings(), &plan(1)))?;
         Ok(agent)
     };
-    let (mut on_gpu, mut on_cpu) = (start(gpu)?, start(&Device::Cpu)?);
+    let (mut on_gpu, mut on_cpu) = (start(&table, gpu)?, start(&table, &Device::Cpu)?);
     let first = time_updates(on_gpu.as_mut(), &plan(1), gpu)?;
     time_updates(on_cpu.as_mut(), &plan(1), &Device::Cpu)?;
     let timed = plan(args.updates - 1);
@@ -88,12 +96,20 @@ fn row(args: &DeviceReportArgs, algo: String, gpu: &Device) -> anyhow::Result<Ro
     let cpu = time_updates(on_cpu.as_mut(), &timed, &Device::Cpu)?;
     let difference = difference(on_gpu.as_ref(), on_cpu.as_ref())?;
     let graph = time_graphs(on_gpu.as_mut(), &timed, gpu)?;
+    let graph_bf16 = match table.get_mut("scoring") {
+        Some(scoring) => {
+            *scoring = "bf16".into();
+            time_graphs(start(&table, gpu)?.as_mut(), &timed, gpu)?
+        }
+        None => None,
+    };
     Ok(Row {
         first_update_seconds: first.median_seconds,
         algo,
         preset,
         cuda,
         graph,
+        graph_bf16,
         cpu,
         difference,
     })
