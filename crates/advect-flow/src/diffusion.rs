@@ -12,6 +12,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 use advect_kernels::KernelError;
+use advect_kernels::pointwise::{self, Denoising};
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::{expect_dims, shape_error};
@@ -221,33 +222,43 @@ impl<'a> ReverseChain<'a> {
         start: &Tensor,
         mut noise: impl FnMut(usize) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let mut x = (start * self.start_std)?;
-        for k in (0..self.schedule.n_steps()).rev() {
-            let span = Span {
-                from: k as f64,
-                to: k as f64 - 1.0,
-            };
-            let (mean, std) = self.previous(&x, &predict_noise.value(&x, span)?, k)?;
-            x = if k > 0 {
-                let noise = noise(k)?;
-                expect_dims("ReverseChain", "noise", &noise, x.dims())?;
-                (mean + (noise * std)?)?
-            } else {
-                mean
-            };
+        let steps: Vec<usize> = (0..self.schedule.n_steps()).rev().collect();
+        let span = |k: &usize| Span {
+            from: *k as f64,
+            to: *k as f64 - 1.0,
+        };
+        let predicted = predict_noise.at_spans(steps.iter().map(span).collect())?;
+        let mut x = match self.start_std {
+            1.0 => start.clone(),
+            std => (start * std)?,
+        };
+        for (i, k) in steps.into_iter().enumerate() {
+            let (by, eps) = (self.denoising(k)?, predicted.value(&x, i)?);
+            let noise = (k > 0).then(|| noise(k)).transpose()?;
+            if let Some(noise) = &noise {
+                expect_dims("ReverseChain", "noise", noise, x.dims())?;
+            }
+            x = pointwise::denoised(&x, &eps, noise.as_ref(), by)?;
         }
-        x.clamp(-self.bound, self.bound)
+        match x.track_op() {
+            true => x.clamp(-self.bound, self.bound),
+            false => pointwise::clamp(&x, -self.bound, self.bound),
+        }
     }
 
-    /// Mean and standard deviation of the point before step `k`, given the predicted noise.
-    fn previous(&self, x_k: &Tensor, eps: &Tensor, k: usize) -> Result<(Tensor, f64)> {
+    /// From step `k` to the one before, given the predicted noise.
+    fn denoising(&self, k: usize) -> Result<Denoising> {
         let no_step = || invalid(format!("it has no step {k}"));
         let posterior = self.schedule.posterior(k).ok_or_else(no_step)?;
         let share = self.schedule.alpha_bar[k];
-        let x_0 = ((x_k - (eps * (1.0 - share).sqrt())?)? * share.sqrt().recip())?;
-        let x_0 = x_0.clamp(-self.bound, self.bound)?;
-        let mean = ((x_0 * posterior.x_0)? + (x_k * posterior.x_k)?)?;
-        Ok((mean, posterior.variance.sqrt()))
+        Ok(Denoising {
+            of_eps: (1.0 - share).sqrt(),
+            scale: share.sqrt().recip(),
+            bound: self.bound,
+            of_data: posterior.x_0,
+            of_x: posterior.x_k,
+            std: posterior.variance.sqrt(),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use advect_kernels::{Precision, pointwise};
 use candle_core::{Result, Tensor};
 
-use crate::network::{FlowNet, MeanVelocityNet, Tangent, VelocityNet};
+use crate::network::{AtTimes, FlowNet, MeanVelocityNet, Tangent, VelocityNet};
 
 /// One step of flow time, from `from` to `to`; its signed length is `to - from`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,20 +72,49 @@ pub trait Field {
     /// On a shape mismatch.
     fn value(&self, x: &Tensor, span: Span) -> Result<Tensor>;
 
-    /// The steps of a grid; a field that has parts of its own for every step makes them together.
+    /// The field at several spans, for a sampler that goes through them; a field that has parts of its own for each makes them together.
     ///
     /// # Errors
     /// On a shape mismatch.
-    fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
-        let spans: Vec<Span> = grid.spans().collect();
-        Ok(Box::new(move |x, k| {
-            pointwise::step(x, &self.value(x, spans[k])?, spans[k].length())
-        }))
+    fn at_spans(&self, spans: Vec<Span>) -> Result<Box<dyn AtSpans + '_>>
+    where
+        Self: Sized,
+    {
+        let field = self;
+        Ok(Box::new(EachSpan { field, spans }))
     }
 }
 
-/// From the point before step `k` of a grid and `k` to the point behind it, see [`Field::steps`].
-pub type Steps<'a> = Box<dyn Fn(&Tensor, usize) -> Result<Tensor> + 'a>;
+/// A field at the spans that it was asked for, see [`Field::at_spans`].
+pub trait AtSpans {
+    /// The field at `x` in span `i`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn value(&self, x: &Tensor, i: usize) -> Result<Tensor>;
+
+    /// The point behind span `i`, `x + (to - from) f`.
+    ///
+    /// # Errors
+    /// On a shape mismatch.
+    fn step(&self, x: &Tensor, i: usize) -> Result<Tensor>;
+}
+
+/// A field that is asked anew in every span.
+struct EachSpan<'a, F> {
+    field: &'a F,
+    spans: Vec<Span>,
+}
+
+impl<F: Field> AtSpans for EachSpan<'_, F> {
+    fn value(&self, x: &Tensor, i: usize) -> Result<Tensor> {
+        self.field.value(x, self.spans[i])
+    }
+
+    fn step(&self, x: &Tensor, i: usize) -> Result<Tensor> {
+        pointwise::step(x, &self.value(x, i)?, self.spans[i].length())
+    }
+}
 
 /// A field with derivatives in `x`, rows independent: `x` is `[B, d]`.
 pub trait DifferentiableField: Field {
@@ -202,12 +231,29 @@ where
             .candidates(self.params, self.obs, x, times, self.precision)
     }
 
-    fn steps(&self, grid: Grid) -> Result<Steps<'_>> {
-        let spans: Vec<Span> = grid.spans().collect();
+    fn at_spans(&self, spans: Vec<Span>) -> Result<Box<dyn AtSpans + '_>> {
         let times: Vec<[f64; T]> = spans.iter().copied().map(FlowNet::<T>::times).collect();
-        let at = self.net.at_steps(self.params, self.obs, &times)?;
-        Ok(Box::new(move |x, k| {
-            at.step(x, k, spans[k].length(), self.precision)
+        Ok(Box::new(CandidatesAtSpans {
+            at: self.net.at_times(self.params, self.obs, &times)?,
+            spans,
+            precision: self.precision,
         }))
+    }
+}
+
+/// [`Candidates`] with the embeddings of all spans.
+struct CandidatesAtSpans<'a, const T: usize> {
+    at: AtTimes<'a, T>,
+    spans: Vec<Span>,
+    precision: Precision,
+}
+
+impl<const T: usize> AtSpans for CandidatesAtSpans<'_, T> {
+    fn value(&self, x: &Tensor, i: usize) -> Result<Tensor> {
+        self.at.candidates(x, i, self.precision)
+    }
+
+    fn step(&self, x: &Tensor, i: usize) -> Result<Tensor> {
+        self.at.step(x, i, self.spans[i].length(), self.precision)
     }
 }

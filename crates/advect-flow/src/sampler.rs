@@ -13,8 +13,8 @@ use crate::field::{Field, Grid, Span};
 /// # Errors
 /// On a shape mismatch.
 pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> {
-    let step = field.steps(grid)?;
-    (0..grid.n_steps).try_fold(x0.clone(), |x, k| step(&x, k))
+    let field = field.at_spans(grid.spans().collect())?;
+    (0..grid.n_steps).try_fold(x0.clone(), |x, k| field.step(&x, k))
 }
 
 /// As [`integrate`], and keeps all points `x_0 ..= x_N`.
@@ -22,10 +22,10 @@ pub fn integrate(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Tensor> 
 /// # Errors
 /// On a shape mismatch.
 pub fn trajectory(field: &impl Field, x0: &Tensor, grid: Grid) -> Result<Vec<Tensor>> {
-    let step = field.steps(grid)?;
+    let field = field.at_spans(grid.spans().collect())?;
     let mut points = vec![x0.clone()];
     for k in 0..grid.n_steps {
-        points.push(step(&points[k], k)?);
+        points.push(field.step(&points[k], k)?);
     }
     Ok(points)
 }

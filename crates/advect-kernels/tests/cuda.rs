@@ -785,7 +785,17 @@ fn rows_with_a_time_each() -> Result<()> {
     agree("rows with times", &[&x, &y, &from, &to], |x| {
         let held: Vec<Tensor> = x.iter().map(|x| x.detach()).collect();
         let (low, high) = pointwise::sorted(&held[2], &held[3])?;
+        let by = pointwise::Denoising {
+            of_eps: 0.3,
+            scale: 1.2,
+            bound: 0.7,
+            of_data: 0.4,
+            of_x: 0.5,
+            std: 0.2,
+        };
         Ok(vec![
+            pointwise::denoised(&held[0], &held[1], Some(&held[0]), by)?,
+            pointwise::denoised(&held[0], &held[1], None, by)?,
             pointwise::mix(&held[0], &held[1], &held[2])?,
             pointwise::mix(&x[0], &x[1], &x[2])?,
             pointwise::minus_span(&held[0], &held[1], &held[2], &held[3])?,

@@ -3,10 +3,10 @@
 //! A network owns its layout only; parameters are passed in as the flat tensor `[P]` of a
 //! [`Params`](advect_kernels::Params) buffer, so that online, target and EMA copies share one network value.
 
+mod at_times;
 mod config;
 mod inputs;
 mod pullback;
-mod steps;
 mod trunk;
 
 use std::ops::Range;
@@ -16,6 +16,7 @@ use advect_kernels::{Activation, Context, Mlp, ParamLayout, Precision};
 use candle_core::{Result, Tensor};
 
 use crate::error::{expect_dims, shape_error};
+pub(crate) use at_times::AtTimes;
 pub use config::{InputOrder, NetConfig, RldtNet, TrunkConfig};
 use trunk::Trunk;
 

@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CudaStorage, Layout, Result, Shape, Tensor};
 
-use super::Steering;
+use super::{Denoising, Steering};
 use crate::cuda::{Module, address, buffer, count, elements, filled, launch, view};
 
 const POINTWISE: Module = Module {
@@ -72,6 +72,32 @@ pub(super) fn minus_span(x: &Tensor, y: &Tensor, from: &Tensor, to: &Tensor) -> 
         let [x, y, from, to] = [address(x)?, address(y)?, address(from)?, address(to)?];
         launch!(device, POINTWISE, "minus_span", elements(n);
             &x, &y, &from, &to, out, &width, &n);
+        Ok(())
+    })
+}
+
+/// Of contiguous tensors of one shape.
+pub(super) fn denoised(
+    x: &Tensor,
+    eps: &Tensor,
+    noise: Option<&Tensor>,
+    by: Denoising,
+) -> Result<Tensor> {
+    let Denoising {
+        of_eps,
+        scale,
+        bound,
+        of_data,
+        of_x,
+        std,
+    } = by;
+    filled(x.device(), x.shape(), |device, out| {
+        let noise = noise.map_or(Ok(0), address)?;
+        let (n, x, eps) = (count(x.elem_count())?, address(x)?, address(eps)?);
+        let [of_eps, scale, bound, of_data, of_x, std] =
+            [of_eps, scale, bound, of_data, of_x, std].map(|share| share as f32);
+        launch!(device, POINTWISE, "denoised", elements(n);
+            &x, &eps, &noise, out, &of_eps, &scale, &bound, &of_data, &of_x, &std, &n);
         Ok(())
     })
 }

@@ -46,6 +46,17 @@ extern "C" __global__ void minus_span(const float *x, const float *y, const floa
   }
 }
 
+// of_data clip(scale (x - of_eps eps), -bound, bound) + of_x x + std noise, the noise where it is given.
+extern "C" __global__ void denoised(const float *x, const float *eps, const float *noise, float *out, float of_eps,
+                                    float scale, float bound, float of_data, float of_x, float std, unsigned n) {
+  FOR_EACH(i, n) {
+    float data = (x[i] - eps[i] * of_eps) * scale;
+    data = data < -bound ? -bound : data > bound ? bound : data;
+    float mean = data * of_data + x[i] * of_x;
+    out[i] = noise ? mean + noise[i] * std : mean;
+  }
+}
+
 // The smaller of both and, `n` values behind, the larger; what is no number stays none.
 extern "C" __global__ void sorted(const float *x, const float *y, float *out, unsigned n) {
   FOR_EACH(i, n) {
