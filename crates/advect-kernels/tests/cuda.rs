@@ -432,19 +432,20 @@ fn pullbacks() -> Result<()> {
     })
 }
 
-/// Layers of few outputs, first, last and between; an ensemble with inputs of its own.
+/// Layers of few outputs, first, last and between; an ensemble with inputs of its own, of few and of many rows.
 #[test]
 fn narrow_layers() -> Result<()> {
-    for sizes in [
-        vec![INPUTS, 12, 3],
-        vec![INPUTS, 40, 7, 36, 1],
-        vec![INPUTS, 5],
-    ] {
+    let nets = [
+        (ROWS, vec![INPUTS, 12, 3]),
+        (300, vec![INPUTS, 40, 7, 36, 1]),
+        (100, vec![INPUTS, 5]),
+    ];
+    for (rows, sizes) in nets {
         let mlp = Mlp::new(&sizes, Activation::Silu)?;
         let mut layout = ParamLayout::new();
         mlp.push_layout(&mut layout, "net");
         let params = drawn(&layout, Some(2))?;
-        let inputs = [&params, &normal("own", &[2, ROWS, INPUTS])?];
+        let inputs = [&params, &normal("own", &[2, rows, INPUTS])?];
         agree("narrow layers", &inputs, |inputs| {
             let (y, pullback) = mlp.forward_with_pullback(&inputs[0], &inputs[1])?;
             let weight = normal("cotangent", y.dims())?.to_device(y.device())?;

@@ -172,7 +172,11 @@ pub(crate) fn warps(rows: u32) -> LaunchConfig {
     blocks((rows.div_ceil(BLOCK / 32).max(1), 1, 1))
 }
 
-/// A block for each 32 columns of each member.
-pub(crate) fn columns(width: u32, members: u32) -> LaunchConfig {
-    blocks((width.div_ceil(32).max(1), members.max(1), 1))
+/// A block for each 32 columns of each member, with 8 to 32 threads for each column, the more `rows` the more.
+pub(crate) fn columns(width: u32, members: u32, rows: u32) -> LaunchConfig {
+    LaunchConfig {
+        grid_dim: (width.div_ceil(32).max(1), members.max(1), 1),
+        block_dim: (32 * (rows / 8).clamp(8, 32), 1, 1),
+        shared_mem_bytes: 0,
+    }
 }

@@ -190,16 +190,17 @@ extern "C" __global__ void unit_tangents(float *out, unsigned inputs, unsigned s
   FOR_EACH(i, n) out[i] = i % inputs == slot + i / inputs % width ? 1.0f : 0.0f;
 }
 
-// One block for 32 columns of a member, 8 threads for each column.
-#define COLUMN unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32
+// One block for 32 columns of a member, `lanes` threads for each column, 32 at most.
+#define COLUMN                                                                                     \
+  unsigned column = blockIdx.x * 32 + threadIdx.x % 32, lane = threadIdx.x / 32, lanes = blockDim.x / 32
 
-// The eight threads' sums of a column, added in their order: all of it in lane 0.
-__device__ __forceinline__ float column_total(float sum, unsigned lane) {
-  __shared__ float part[8][33];
+// The threads' sums of a column, added in their order: all of it in lane 0.
+__device__ __forceinline__ float column_total(float sum, unsigned lane, unsigned lanes) {
+  __shared__ float part[32][33];
   part[lane][threadIdx.x % 32] = sum;
   __syncthreads();
   if (lane == 0)
-    for (unsigned other = 1; other < 8; other++)
+    for (unsigned other = 1; other < lanes; other++)
       sum += part[other][threadIdx.x];
   return sum;
 }
@@ -211,11 +212,11 @@ extern "C" __global__ void column_sums(const float *x, const float *y, int produ
   size_t start = (size_t)blockIdx.y * rows * width;
   float sum = 0.0f;
   if (column < width)
-    for (unsigned row = lane; row < rows; row += 8) {
+    for (unsigned row = lane; row < rows; row += lanes) {
       size_t i = start + (size_t)row * width + column;
       sum += product ? x[i] * y[i] : x[i];
     }
-  float total = column_total(sum, lane);
+  float total = column_total(sum, lane, lanes);
   if (lane == 0 && column < width)
     out[blockIdx.y * stride + offset + column] = total;
 }
@@ -227,11 +228,11 @@ extern "C" __global__ void scale_to_bias(const float *x, const float *slope, flo
   size_t start = (size_t)blockIdx.y * rows * width;
   float sum = 0.0f;
   if (column < width)
-    for (unsigned row = lane; row < rows; row += 8) {
+    for (unsigned row = lane; row < rows; row += lanes) {
       size_t i = start + (size_t)row * width + column;
       sum += scaled[i] = x[i] * slope[i];
     }
-  float total = column_total(sum, lane);
+  float total = column_total(sum, lane, lanes);
   if (lane == 0 && column < width)
     out[blockIdx.y * stride + offset + column] = total;
 }
@@ -245,14 +246,14 @@ extern "C" __global__ void narrow_backward(const float *d, const float *params, 
   const float *w = params + (size_t)blockIdx.y * stride + weight + column;
   float sum = 0.0f;
   if (column < inputs)
-    for (unsigned row = lane; row < rows; row += 8) {
+    for (unsigned row = lane; row < rows; row += lanes) {
       size_t at = (size_t)blockIdx.y * rows + row, i = at * inputs + column;
       float below = 0.0f;
       for (unsigned o = 0; o < width; o++)
         below = fmaf(d[at * width + o], w[(size_t)o * inputs], below);
       sum += scaled[i] = below * slope[i];
     }
-  float total = column_total(sum, lane);
+  float total = column_total(sum, lane, lanes);
   if (out && lane == 0 && column < inputs)
     out[blockIdx.y * stride + offset + column] = total;
 }
@@ -268,11 +269,11 @@ extern "C" __global__ void narrow_gradient(const float *x, const float *d, float
   const float *from = x + (own_rows ? (size_t)member * rows * inputs : 0) + column;
   unsigned last = column < inputs ? rows : column == inputs ? bias_rows : 0;
   float sum = 0.0f;
-  for (unsigned row = lane; row < last; row += 8) {
+  for (unsigned row = lane; row < last; row += lanes) {
     float delta = own[(size_t)row * width];
     sum = column < inputs ? fmaf(delta, from[(size_t)row * inputs], sum) : sum + delta;
   }
-  float total = column_total(sum, lane);
+  float total = column_total(sum, lane, lanes);
   if (lane == 0 && last > 0)
     out[(size_t)member * stride + weight + (column < inputs ? o * inputs + column : width * inputs + o)] = total;
 }

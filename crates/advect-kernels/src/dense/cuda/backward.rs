@@ -79,7 +79,7 @@ impl Sweep<'_> {
         let [inputs, width, weight] = [linear.inputs, linear.outputs, linear.offset];
         let mut out = buffer(pass.device, pass.members * self.x.rows * inputs)?;
         let [inputs, width, weight] = [count(inputs)?, count(width)?, count(weight)?];
-        let config = cuda::columns(inputs, count(pass.members)?);
+        let config = cuda::columns(inputs, count(pass.members)?, rows);
         let slope = &self.saved.curved[index].slope;
         launch!(pass.device, DENSE, "narrow_backward", config;
             delta, &pass.params, slope, &mut out, &gradients, &weight, &offset, &stride, &inputs,
@@ -166,7 +166,7 @@ impl Pass<'_> {
         let linear = self.linear(layer);
         let (stride, offset) = (count(self.stride())?, count(linear.bias())?);
         let (rows, width) = (count(rows)?, count(linear.outputs)?);
-        let config = cuda::columns(width, count(self.members)?);
+        let config = cuda::columns(width, count(self.members)?, rows);
         let mut out = buffer(self.device, delta.len())?;
         launch!(self.device, DENSE, "scale_to_bias", config;
             delta, slope, &mut out, params, &offset, &stride, &rows, &width);
@@ -261,7 +261,7 @@ impl Pass<'_> {
         let (weight, stride) = (count(linear.offset)?, count(self.stride())?);
         let [inputs, width] = [count(linear.inputs)?, count(linear.outputs)?];
         let (rows, bias_rows) = (count(rows)?, count(bias_rows.unwrap_or(0))?);
-        let config = cuda::columns(inputs + 1, count(self.members)? * width);
+        let config = cuda::columns(inputs + 1, count(self.members)? * width, rows);
         launch!(self.device, DENSE, "narrow_gradient", config;
             &x.values, delta, params, &weight, &stride, &inputs, &width, &rows, &own_rows,
             &bias_rows);
@@ -278,7 +278,7 @@ impl Pass<'_> {
         [rows, width]: [u32; 2],
     ) -> Result<()> {
         let (stride, product) = (count(self.stride())?, i32::from(y.is_some()));
-        let config = cuda::columns(width, count(self.members)?);
+        let config = cuda::columns(width, count(self.members)?, rows);
         launch!(self.device, DENSE, "column_sums", config;
             x, y.unwrap_or(x), &product, params, &offset, &stride, &rows, &width);
         Ok(())
