@@ -109,10 +109,7 @@ pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
 pub fn mix(x: &Tensor, y: &Tensor, t: &Tensor) -> Result<Tensor> {
     check_rows("mix", [x, y], &[("t", t)])?;
     #[cfg(feature = "cuda")]
-    if [x, y, t]
-        .iter()
-        .all(|x| x.device().is_cuda() && !x.track_op())
-    {
+    if [x, y, t].into_iter().all(is_for_kernels) {
         return cuda::mix(&x.contiguous()?, &y.contiguous()?, &t.contiguous()?);
     }
     let t = t.unsqueeze(1)?;
@@ -140,7 +137,7 @@ pub fn minus_span(x: &Tensor, y: &Tensor, from: &Tensor, to: &Tensor) -> Result<
     let [x, y, from, to] = [x, y, from, to].map(|x| x.detach().contiguous());
     let (x, y, from, to) = (x?, y?, from?, to?);
     #[cfg(feature = "cuda")]
-    if x.device().is_cuda() {
+    if [&x, &y, &from, &to].into_iter().all(is_for_kernels) {
         return cuda::minus_span(&x, &y, &from, &to);
     }
     let span = (to - from)?.clamp(0.0, 1.0)?.unsqueeze(1)?;
@@ -189,12 +186,9 @@ pub fn denoised(x: &Tensor, eps: &Tensor, noise: Option<&Tensor>, by: Denoising)
         }
     }
     #[cfg(feature = "cuda")]
-    {
-        let plain = |x: &Tensor| x.dtype() == DType::F32 && x.device().is_cuda() && !x.track_op();
-        if plain(x) && plain(eps) && noise.is_none_or(plain) {
-            let noise = noise.map(Tensor::contiguous).transpose()?;
-            return cuda::denoised(&x.contiguous()?, &eps.contiguous()?, noise.as_ref(), by);
-        }
+    if is_for_kernels(x) && is_for_kernels(eps) && noise.is_none_or(is_for_kernels) {
+        let noise = noise.map(Tensor::contiguous).transpose()?;
+        return cuda::denoised(&x.contiguous()?, &eps.contiguous()?, noise.as_ref(), by);
     }
     let data = ((x - (eps * by.of_eps)?)? * by.scale)?.clamp(-by.bound, by.bound)?;
     let mean = ((data * by.of_data)? + (x * by.of_x)?)?;
@@ -274,7 +268,7 @@ fn check(op: &'static str, columns: &[(&'static str, &Tensor)]) -> Result<()> {
     Ok(())
 }
 
-/// Matrices of one shape, and columns of a number for each of their rows, all f32.
+/// Matrices of one shape, and columns of a number for each of their rows.
 fn check_rows(
     op: &'static str,
     [x, y]: [&Tensor; 2],
@@ -284,12 +278,17 @@ fn check_rows(
     let columns = columns.iter().map(|(name, x)| (*name, *x, vec![rows]));
     let matrices = [("x", x, vec![rows, width]), ("y", y, vec![rows, width])];
     for (name, x, dims) in matrices.into_iter().chain(columns) {
-        if x.dims() != dims || x.dtype() != DType::F32 {
-            let expected = format!("f32 {dims:?} (dtype here: {:?})", x.dtype());
-            return Err(shape_error(op, name, x.dims(), expected));
+        if x.dims() != dims {
+            return Err(shape_error(op, name, x.dims(), format!("{dims:?}")));
         }
     }
     Ok(())
+}
+
+/// Whether our kernels take a tensor.
+#[cfg(feature = "cuda")]
+fn is_for_kernels(x: &Tensor) -> bool {
+    x.device().is_cuda() && x.dtype() == DType::F32 && !x.track_op()
 }
 
 struct MinusScaled;
