@@ -6,7 +6,7 @@ use std::process::Command;
 /// What several of them include.
 const HEADERS: [&str; 2] = ["src/graph/place.cuh", "src/random/philox.cuh"];
 /// The kernels' sources; each becomes a `.ptx` of its name.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "src/candidates/candidates.cu",
     "src/columns/columns.cu",
     "src/decline/decline.cu",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 15] = [
     "src/optim/optim.cu",
     "src/pointwise/pointwise.cu",
     "src/random/random.cu",
+    "src/recursion/recursion.cu",
     "src/rows/rows.cu",
     "src/squashed/squashed.cu",
     "src/svgd/svgd.cu",

@@ -17,7 +17,7 @@ use advect_flow::{
 };
 use advect_kernels::optim::AdamConfig;
 use advect_kernels::{Activation, Params, init, random};
-use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use advect_rl::advantage::{TimeLimits, lambda_returns};
 use advect_rl::{CriticNet, Learned};
 use advect_rng::Stream;
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -255,41 +255,27 @@ fn bootstrapped_values_are_clipped_means_of_minima() -> TestResult {
 }
 
 #[test]
-fn lambda_returns_are_sums_one_step_targets_or_cut_by_an_end() {
-    let reward = [1.0, 2.0, 4.0, 8.0];
-    let rollout =
-        |next_value: &'static [f32], terminated: &'static [f32], truncated: &'static [f32]| {
-            Rollout {
-                reward: &reward,
-                value: &[],
-                next_value,
-                terminated,
-                truncated,
-                num_envs: 1,
-            }
-        };
+fn lambda_returns_are_sums_one_step_targets_or_cut_by_an_end() -> TestResult {
     const ZERO: [f32; 4] = [0.0; 4];
     const TENS: [f32; 4] = [10.0; 4];
     const SECOND: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
-    let of = |rollout, lambda, limits| lambda_returns(&rollout, 0.5, lambda, limits);
+    let rows = |values: [f32; 4]| Tensor::new(&values, &Device::Cpu);
+    let of = |[next, terminated, truncated]: [[f32; 4]; 3], lambda, limits| -> Result<Vec<f32>> {
+        let (terminated, truncated) = (rows(terminated)?, rows(truncated)?);
+        let (reward, discount) = (rows([1.0, 2.0, 4.0, 8.0])?, (0.5, lambda));
+        let returns = lambda_returns(&reward, &terminated, &truncated, 1, discount, limits)?;
+        returns.of(&rows(next)?)?.to_vec1()
+    };
     let boot = TimeLimits::Bootstrap;
-    assert_eq!(
-        of(rollout(&ZERO, &ZERO, &ZERO), 1.0, boot),
-        [4.0, 6.0, 8.0, 8.0]
-    );
-    assert_eq!(
-        of(rollout(&TENS, &ZERO, &ZERO), 0.0, boot),
-        [6.0, 7.0, 9.0, 13.0]
-    );
-    let ended = of(rollout(&TENS, &SECOND, &ZERO), 1.0, boot);
+    assert_eq!(of([ZERO, ZERO, ZERO], 1.0, boot)?, [4.0, 6.0, 8.0, 8.0]);
+    assert_eq!(of([TENS, ZERO, ZERO], 0.0, boot)?, [6.0, 7.0, 9.0, 13.0]);
+    let ended = of([TENS, SECOND, ZERO], 1.0, boot)?;
     assert_eq!(ended, [2.0, 2.0, 10.5, 13.0]);
     // a time limit bootstraps from the last observation, or not
-    assert_eq!(
-        of(rollout(&TENS, &ZERO, &SECOND), 1.0, boot)[..2],
-        [4.5, 7.0]
-    );
-    let terminal = of(rollout(&TENS, &ZERO, &SECOND), 1.0, TimeLimits::Terminal);
+    assert_eq!(of([TENS, ZERO, SECOND], 1.0, boot)?[..2], [4.5, 7.0]);
+    let terminal = of([TENS, ZERO, SECOND], 1.0, TimeLimits::Terminal)?;
     assert_eq!(terminal[..2], [2.0, 2.0]);
+    Ok(())
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod optim;
 pub mod params;
 pub mod pointwise;
 pub mod random;
+pub mod recursion;
 pub mod residual;
 pub mod rows;
 pub mod scalars;

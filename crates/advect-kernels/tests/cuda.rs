@@ -6,8 +6,9 @@ use advect_kernels::{
     Activation, Adam, AdamConfig, BlockForm, Context, Mlp, ParamLayout, Params, Precision,
     ResidualConfig, ResidualMlp, candidates, cuda, decline::Decline, ensemble, graph::Recorder,
     kernel_matrix::Bandwidth, kernel_matrix::RadialKernel, logdet::log_abs_det_step, pointwise,
-    random, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog, scalars::read_all, side_by_side,
-    squashed::Squashed, stacked, svgd, truncnorm::propose, waves::Waves,
+    random, recursion::Recursion, rows::DeviceRows, scalars::Scalar, scalars::ScalarLog,
+    scalars::read_all, side_by_side, squashed::Squashed, stacked, svgd, truncnorm::propose,
+    waves::Waves,
 };
 use advect_rng::Stream;
 use candle_core::{Device, Result, Tensor, Var};
@@ -756,6 +757,32 @@ fn volumes_of_steps() -> Result<()> {
     let volume = log_abs_det_step(&minus_eye.to_device(&gpu)?, 1.0)?.to_vec1::<f32>()?;
     assert_eq!(volume, [f32::NEG_INFINITY; 2]);
     Ok(())
+}
+
+/// Ends within and at the last step.
+#[test]
+fn recursions_over_steps() -> Result<()> {
+    let (steps, sequences) = (9, 5);
+    let (x, v) = (
+        normal("x", &[steps * sequences])?,
+        normal("v", &[steps * sequences])?,
+    );
+    let ends = |every: usize| -> Result<Tensor> {
+        let ends = (0..steps * sequences).map(|i| f32::from(u8::from(i % every > 0)));
+        Tensor::from_vec(ends.collect(), steps * sequences, &Device::Cpu)
+    };
+    agree("recursion", &[&x, &ends(7)?, &ends(4)?, &v], |x| {
+        let [rows, keep, joined, v] = [0, 1, 2, 3].map(|i| x[i].detach());
+        let recursion = Recursion {
+            x: rows,
+            keep,
+            joined,
+            sequences,
+            gain: 0.9,
+            mix: 0.7,
+        };
+        Ok(vec![recursion.of(&v)?])
+    })
 }
 
 /// More candidates than a warp has lanes, and equal scores, of which the first wins.

@@ -1,5 +1,6 @@
 //! Advantages and returns over a rollout.
 
+use advect_kernels::recursion::Recursion;
 use candle_core::{DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,7 @@ pub fn gae(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Ve
     advantage
 }
 
-/// Lambda returns `y` of a rollout, whose `value` is not used: targets of a critic.
+/// Lambda returns `y` of rollouts: targets of a critic, for any values of the next states.
 ///
 /// ```text
 /// y_t = r_t + gamma [ (1 - lambda) V'_t + lambda y_{t+1} ]    y_{t+1} is V'_t at the end of the rollout
@@ -101,26 +102,41 @@ pub fn gae(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Ve
 /// `V'_t` is that of [`gae`], 0 after a time limit with [`TimeLimits::Ignore`] too; where an episode ends, `y_t = r_t + gamma V'_t`. Sutton and Barto 2018, eq. (12.20). Sums run in f64.
 ///
 /// # Shapes
-/// The result has `T E` values.
+/// `reward`, `terminated` and `truncated` `[T E]` as in [`Rollout`]; the recursion takes `V` and gives `y` of that shape, on any device.
+///
+/// # Errors
+/// If the device fails.
 ///
 /// ```
-/// use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
-/// let zero = [0.0; 2];
-/// let rollout = Rollout { reward: &[1.0, 1.0], value: &[], next_value: &zero, terminated: &zero, truncated: &zero, num_envs: 1 };
-/// assert_eq!(lambda_returns(&rollout, 0.5, 1.0, TimeLimits::Bootstrap), [1.5, 1.0]);
+/// use advect_rl::advantage::{TimeLimits, lambda_returns};
+/// use candle_core::{Device, Tensor};
+/// let (reward, zero) = (Tensor::new(&[1f32, 1.0], &Device::Cpu)?, Tensor::new(&[0f32, 0.0], &Device::Cpu)?);
+/// let returns = lambda_returns(&reward, &zero, &zero, 1, (0.5, 1.0), TimeLimits::Bootstrap)?;
+/// assert_eq!(returns.of(&zero)?.to_vec1::<f32>()?, [1.5, 1.0]);
+/// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn lambda_returns(rollout: &Rollout, gamma: f64, lambda: f64, limits: TimeLimits) -> Vec<f32> {
-    let mut returns = vec![0.0; rollout.reward.len()];
-    let mut later: Vec<Option<f64>> = vec![None; rollout.num_envs];
-    for i in (0..returns.len()).rev() {
-        let later = &mut later[i % rollout.num_envs];
-        let next = rollout.bootstrap(i, limits);
-        let trace = later.filter(|_| !rollout.ended(i)).unwrap_or(next);
-        let y = f64::from(rollout.reward[i]) + gamma * ((1.0 - lambda) * next + lambda * trace);
-        *later = Some(y);
-        returns[i] = y as f32;
-    }
-    returns
+pub fn lambda_returns(
+    reward: &Tensor,
+    terminated: &Tensor,
+    truncated: &Tensor,
+    num_envs: usize,
+    (gamma, lambda): (f64, f64),
+    limits: TimeLimits,
+) -> Result<Recursion> {
+    let goes_on = terminated.affine(-1.0, 1.0)?;
+    let joined = (&goes_on * truncated.affine(-1.0, 1.0)?)?;
+    let keep = match limits {
+        TimeLimits::Bootstrap => goes_on,
+        TimeLimits::Terminal | TimeLimits::Ignore => joined.clone(),
+    };
+    Ok(Recursion {
+        x: reward.clone(),
+        keep,
+        joined,
+        sequences: num_envs,
+        gain: gamma,
+        mix: lambda,
+    })
 }
 
 /// `V` of the next observation of each row: the value of the environment's next row, or `at_end` of the row where the episode or

@@ -10,7 +10,7 @@ use advect_flow::{Candidates, Grid, VelocityNet};
 use advect_kernels::Precision;
 use advect_kernels::kernel_matrix::{RadialKernel, kernel_matrix};
 use advect_rl::CriticNet;
-use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use advect_rl::advantage::{TimeLimits, lambda_returns};
 use candle_core::{DType, Tensor};
 
 use super::critics::{Critics, gradient};
@@ -90,20 +90,15 @@ fn td_lambda(case: &Case) -> Result<Outputs> {
         .contiguous()?;
     let clip = (case.config("q_min")?, case.config("q_max")?);
     let q_hat = bootstrap_value(&members, clip)?;
-    let (next, done) = (q_hat.to_vec1::<f32>()?, case.values("done")?);
-    let rollout = Rollout {
-        reward: case.values("reward")?,
-        value: &[],
-        next_value: &next[envs..],
-        terminated: done,
-        truncated: &vec![0.0; done.len()],
-        num_envs: envs,
-    };
-    let (gamma, lambda) = (case.config("gamma")?, case.config("lam")?);
-    let y = lambda_returns(&rollout, gamma, lambda, TimeLimits::Terminal);
-    Outputs::new()
+    let rows = |name: &str| -> Result<Tensor> { Ok(case.input(name)?.flatten_all()?) };
+    let (reward, done) = (rows("reward")?, rows("done")?);
+    let discount = (case.config("gamma")?, case.config("lam")?);
+    let (running, limits) = (done.zeros_like()?, TimeLimits::Terminal);
+    let returns = lambda_returns(&reward, &done, &running, envs, discount, limits)?;
+    let y = returns.of(&q_hat.narrow(0, envs, (times - 1) * envs)?)?;
+    Ok(Outputs::new()
         .with("q_hat", q_hat.reshape((times, envs))?)
-        .with_values("y", &[times - 1, envs], y)
+        .with("y", y.reshape((times - 1, envs))?))
 }
 
 fn critic_loss(case: &Case) -> Result<Outputs> {

@@ -169,8 +169,10 @@ impl Rldt {
     ) -> Result<()> {
         let next_act = self.next_actions(parts, &batch.next.obs)?;
         let rows = batch.share_rows(CRITICS)?;
+        let discount = (self.config.gamma, self.config.lambda);
+        let returns = batch.returns(discount, self.config.time_limits)?;
         for _ in 0..self.config.critic_updates / self.config.repeats {
-            let y = self.critic_targets(parts, batch, &next_act)?;
+            let y = returns.of(&self.next_values(parts, batch, &next_act)?)?;
             let shifted = self.shifted(parts, &batch.now.obs)?;
             let states = batch.now.beside(self.critic_encoder.online(&shifted)?)?;
             let own = rows.iter().map(|rows| y.index_select(rows, 0));
@@ -192,20 +194,18 @@ impl Rldt {
         Ok(())
     }
 
-    /// Lambda returns of the batch under the targets, `[T J]`.
-    fn critic_targets(
+    /// Values of the batch's next states under the targets, `[T J]`.
+    fn next_values(
         &self,
         parts: &mut ActorCritic,
         batch: &Sequences,
         next_act: &Tensor,
     ) -> Result<Tensor> {
         let clip = (self.config.q_min, self.config.q_max);
-        let discount = (self.config.gamma, self.config.lambda);
         let next = self.shifted(parts, &batch.next.obs)?;
         let next = batch.next.beside(self.critic_encoder.target(&next)?)?;
         let (net, targets) = (parts.critic.net(), parts.critic.target().detached());
-        let value = next_value(net, &targets, &next, next_act, clip)?;
-        batch.targets(&value, discount, self.config.time_limits)
+        next_value(net, &targets, &next, next_act, clip)
     }
 
     /// Observations as the critics learn from them: frames shifted at random.

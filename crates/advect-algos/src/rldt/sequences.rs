@@ -1,7 +1,8 @@
 //! The trajectories of one batch, scaled as encoders and networks take them.
 
+use advect_kernels::recursion::Recursion;
 use advect_rl::Batch;
-use advect_rl::advantage::{Rollout, TimeLimits, lambda_returns};
+use advect_rl::advantage::{TimeLimits, lambda_returns};
 use candle_core::{Result, Tensor};
 
 use super::critic::Share;
@@ -50,9 +51,9 @@ pub struct Sequences {
     pub act: Tensor,
     /// True next states, `T J` of them.
     pub next: Shown,
-    reward: Vec<f32>,
-    terminated: Vec<f32>,
-    truncated: Vec<f32>,
+    reward: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
     count: usize,
 }
 
@@ -84,9 +85,9 @@ impl Sequences {
             now: shown(&batch.obs, before)?,
             act: actor.act.normalise(&of(&batch.act)?)?,
             next: shown(&batch.next_obs, after)?,
-            reward: reward.to_vec1()?,
-            terminated: of(&batch.terminated)?.to_vec1()?,
-            truncated: of(&batch.truncated)?.to_vec1()?,
+            reward,
+            terminated: of(&batch.terminated)?,
+            truncated: of(&batch.truncated)?,
             count: count.max(1),
         })
     }
@@ -110,7 +111,7 @@ impl Sequences {
     /// # Errors
     /// If the device fails.
     pub fn rows_of(&self, trajectories: &[usize]) -> Result<Tensor> {
-        let steps = self.reward.len() / self.count;
+        let steps = self.reward.elem_count() / self.count;
         let own = |t: usize| {
             trajectories
                 .iter()
@@ -121,26 +122,20 @@ impl Sequences {
         Tensor::from_vec(rows, len, self.act.device())
     }
 
-    /// Lambda returns `[T J]` from values of the next states `[T J]`.
+    /// Lambda returns `[T J]` for any values of the next states `[T J]`.
     ///
     /// # Errors
-    /// If the device cannot be read.
-    pub fn targets(
-        &self,
-        next_value: &Tensor,
-        (gamma, lambda): (f64, f64),
-        limits: TimeLimits,
-    ) -> Result<Tensor> {
-        let rollout = Rollout {
-            reward: &self.reward,
-            value: &[],
-            next_value: &next_value.to_vec1::<f32>()?,
-            terminated: &self.terminated,
-            truncated: &self.truncated,
-            num_envs: self.count,
-        };
-        let y = lambda_returns(&rollout, gamma, lambda, limits);
-        Tensor::from_vec(y, self.reward.len(), next_value.device())
+    /// If the device fails.
+    pub fn returns(&self, discount: (f64, f64), limits: TimeLimits) -> Result<Recursion> {
+        let (terminated, truncated) = (&self.terminated, &self.truncated);
+        lambda_returns(
+            &self.reward,
+            terminated,
+            truncated,
+            self.count,
+            discount,
+            limits,
+        )
     }
 
     /// Rows that each of `critics` learns from: critic `e` the trajectories `e`, `e + critics`, ...; the only one there is, all of them.
