@@ -173,12 +173,7 @@ pub enum TimeSampler {
 }
 
 impl TimeSampler {
-    /// Whether [`TimeSampler::map`] takes standard normals; otherwise it takes uniforms on (0, 1).
-    pub fn takes_normals(self) -> bool {
-        matches!(self, Self::LogitNormal { .. })
-    }
-
-    /// Times of the given draws, same shape.
+    /// Times of the given draws, same shape: of uniforms on (0, 1), or for [`TimeSampler::LogitNormal`] of standard normals.
     ///
     /// # Errors
     /// If the device fails.

@@ -142,6 +142,30 @@ pub(crate) fn filled(
     ))
 }
 
+/// What `by` makes of two tensors of a CUDA device, without gradient.
+///
+/// # Errors
+/// If they are elsewhere, and what `by` reports.
+pub(crate) fn computed(
+    x: &Tensor,
+    y: &Tensor,
+    by: impl FnOnce((&CudaStorage, &Layout), (&CudaStorage, &Layout)) -> Result<(CudaStorage, Shape)>,
+) -> Result<Tensor> {
+    let ((x, x_layout), (y, y_layout)) = (x.storage_and_layout(), y.storage_and_layout());
+    let (Storage::Cuda(x), Storage::Cuda(y)) = (&*x, &*y) else {
+        let problem = "kernels are given tensors of the host";
+        return Err(candle_core::Error::Msg(problem.into()));
+    };
+    let (made, shape) = by((x, x_layout), (y, y_layout))?;
+    let none = BackpropOp::none();
+    Ok(Tensor::from_storage(
+        Storage::Cuda(made),
+        shape,
+        none,
+        false,
+    ))
+}
+
 /// A number as kernels count.
 ///
 /// # Errors

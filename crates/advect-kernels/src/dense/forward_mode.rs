@@ -12,6 +12,8 @@ use super::cuda::ops as cuda_ops;
 use super::ops::{ForwardOp, Fused, Kept, input_rows, net, with_members};
 use super::pullback::{Pullback, forward_with_pullback};
 use super::tangents::Tangents;
+#[cfg(feature = "cuda")]
+use crate::cuda::computed;
 use crate::error::shape_error;
 use crate::params::f32_slice;
 
@@ -90,12 +92,18 @@ pub(crate) fn forward_with_tangent<N: Fused>(
     #[cfg(feature = "cuda")]
     if both.device().is_cuda() && network.program().is_plain() {
         let (params, both) = (params.detach().contiguous()?, both.detach().contiguous()?);
+        let mut kept = None;
+        let found = computed(&params, &both, |params, both| {
+            let program = network.program();
+            let (found, shape, saved) = cuda_ops::forward_with_tangent(&program, params, both)?;
+            kept = Some(Kept::Cuda(saved));
+            Ok((found, shape))
+        })?;
         let op = ForwardOp {
             network: network.clone(),
             keep: true,
-            saved: Mutex::new(None),
+            saved: Mutex::new(kept),
         };
-        let found = params.apply_op2_no_bwd(&both, &BothOp { forward: &op })?;
         let (y, y_dot) = (found.get(0)?, found.get(1)?);
         let pullback = Pullback::of(op, params, both.get(0)?, &y);
         return Ok((y, y_dot, pullback));
@@ -103,45 +111,6 @@ pub(crate) fn forward_with_tangent<N: Fused>(
     let (y, pullback) = forward_with_pullback(network, params, &both.get(0)?)?;
     let y_dot = pullback.pushforward(&both.get(1)?)?;
     Ok((y, y_dot, pullback))
-}
-
-/// Outputs and tangents in one pass on a CUDA device, which keeps what `forward` would.
-#[cfg(feature = "cuda")]
-struct BothOp<'a, N: Fused> {
-    forward: &'a ForwardOp<N>,
-}
-
-#[cfg(feature = "cuda")]
-impl<N: Fused> CustomOp2 for BothOp<'_, N> {
-    fn name(&self) -> &'static str {
-        "fused-forward-with-tangent"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host pushes tangents forward behind the pass";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(
-        &self,
-        p: &CudaStorage,
-        p_l: &Layout,
-        both: &CudaStorage,
-        both_l: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let program = self.forward.network.program();
-        let (y, shape, saved) = cuda_ops::forward_with_tangent(&program, (p, p_l), (both, both_l))?;
-        if let Ok(mut slot) = self.forward.saved.lock() {
-            *slot = Some(Kept::Cuda(saved));
-        }
-        Ok((y, shape))
-    }
 }
 
 /// `[y, y_dot]` one after the other for one given tangent per row.

@@ -13,6 +13,9 @@ use super::net::{Linear, Net};
 use super::split::Candidates;
 use super::tangents::Tangents;
 use super::weights::Rows;
+#[cfg(feature = "cuda")]
+use crate::cuda::computed;
+use crate::error::shape_error;
 use crate::mlp::{Activation, Precision};
 use crate::params::f32_slice;
 use crate::pointwise;
@@ -152,19 +155,26 @@ pub(crate) fn forward<N: Fused>(network: &N, params: &Tensor, x: &Tensor) -> Res
 /// `y` of many candidates per state, or with a length of step `own + h y`; without gradient.
 ///
 /// # Errors
-/// If the operation fails on the device.
+/// If context and candidates do not make up the network's inputs, or the operation fails on the device.
 pub(crate) fn candidates<N: Fused>(
+    name: &'static str,
     network: &N,
     params: &Tensor,
-    context: Context<'_>,
-    own: &Tensor,
+    (context, own): (Context<'_>, &Tensor),
     step: Option<f64>,
     precision: Precision,
 ) -> Result<Tensor> {
+    let linears = network.linears();
+    context.check(name, own, linears[0].inputs)?;
+    let outputs = linears[linears.len() - 1].outputs;
+    if step.is_some() && (own.dims().last() != Some(&outputs) || params.rank() != 1) {
+        let expected = format!("[B, K, {outputs}], for a single network");
+        return Err(shape_error(name, "own", own.dims(), expected));
+    }
     let (params, own) = (params.detach().contiguous()?, own.detach().contiguous()?);
     #[cfg(feature = "cuda")]
     if own.device().is_cuda() {
-        return candidates_on_cuda(network, &params, context, &own, step, precision);
+        return candidates_on_cuda(network, &params, (context, &own), step, precision);
     }
     let (context, slot) = context.joined(&own)?;
     let op = SharedOp {
@@ -183,24 +193,21 @@ pub(crate) fn candidates<N: Fused>(
 fn candidates_on_cuda<N: Fused>(
     network: &N,
     params: &Tensor,
-    context: Context<'_>,
-    own: &Tensor,
+    (context, own): (Context<'_>, &Tensor),
     step: Option<f64>,
     precision: Precision,
 ) -> Result<Tensor> {
-    let (states, per_state, _) = own.dims3()?;
-    let in_kernel = network.program().can_step();
-    let op = RowsOp {
-        network,
-        precision,
-        step: step.filter(|_| in_kernel).map(|h| (own, h as f32)),
-    };
-    let y = params.apply_op2_no_bwd(&context.rows(own)?, &op)?;
+    let ((states, per_state, _), program) = (own.dims3()?, network.program());
+    let in_kernel = step.filter(|_| program.can_step());
+    let in_kernel = in_kernel.map(|h| (own, h as f32));
+    let y = computed(params, &context.rows(own)?, |params, x| {
+        cuda_ops::rows(&program, params, x, precision, in_kernel)
+    })?;
     let members = &y.dims()[..y.rank() - 2];
-    let dims = [members, &[states, per_state, network.program().outputs()]].concat();
+    let y = y.reshape([members, &[states, per_state, program.outputs()]].concat())?;
     match step {
-        Some(h) if !in_kernel => pointwise::step(own, &y.reshape(dims)?, h),
-        _ => y.reshape(dims),
+        Some(h) if in_kernel.is_none() => pointwise::step(own, &y, h),
+        _ => Ok(y),
     }
 }
 
@@ -421,42 +428,5 @@ impl<N: Fused> CustomOp3 for SharedOp<'_, N> {
             .forward_shared(&net, input, self.precision, &mut y);
         let shape = with_members(p_l, &[states, per_state, outputs]);
         Ok((CpuStorage::F32(y), shape))
-    }
-}
-
-/// Rows without gradient on a CUDA device, products rounded as the precision says.
-#[cfg(feature = "cuda")]
-struct RowsOp<'a, N> {
-    network: &'a N,
-    precision: Precision,
-    step: Option<(&'a Tensor, f32)>,
-}
-
-#[cfg(feature = "cuda")]
-impl<N: Fused> CustomOp2 for RowsOp<'_, N> {
-    fn name(&self) -> &'static str {
-        "fused-rows"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let problem = "a host shares the first layer among candidates";
-        Err(candle_core::Error::Msg(problem.into()))
-    }
-
-    fn cuda_fwd(
-        &self,
-        p: &CudaStorage,
-        p_l: &Layout,
-        x: &CudaStorage,
-        x_l: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let program = self.network.program();
-        cuda_ops::rows(&program, (p, p_l), (x, x_l), self.precision, self.step)
     }
 }

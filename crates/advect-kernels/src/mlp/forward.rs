@@ -1,4 +1,4 @@
-//! Forward pass: blocks of rows go through the whole network while they are in cache.
+//! Forward pass: blocks of rows, or of tangents behind them, go through the whole network while they are in cache.
 #![allow(unsafe_code)] // blocks write disjoint rows of shared buffers
 
 use crate::dense::{Form, Net, Packed, Rows, Step, block_rows};
@@ -21,9 +21,25 @@ impl Saved {
     }
 }
 
+/// What a pass does with the hidden layers.
+#[derive(Clone, Copy)]
+enum Hidden<'a> {
+    /// Nothing but the activation.
+    Forget,
+    /// Activations and slopes are kept.
+    Keep(&'a (Vec<Shared>, Vec<Shared>)),
+    /// Rows are tangents, which slopes that were kept scale.
+    Scale(&'a [Scratch]),
+}
+
 /// `y = MLP(x)` for `rows` rows of every member; `y` is `[members, rows, out]`.
 pub(super) fn forward(net: &Net, x: Rows, rows: usize, y: &mut [f32]) {
-    run(net, x, rows, y, None);
+    run(net, x, rows, y, Hidden::Forget);
+}
+
+/// `y_dot [members, rows, out]` for `rows` tangents of every member's input, from what a forward pass kept.
+pub(super) fn pushforward(net: &Net, x_dot: Rows, rows: usize, saved: &Saved, y_dot: &mut [f32]) {
+    run(net, x_dot, rows, y_dot, Hidden::Scale(&saved.slopes));
 }
 
 /// As [`forward`], keeping what [`super::backward`] needs.
@@ -31,11 +47,11 @@ pub(super) fn forward_saving(net: &Net, x: Rows, rows: usize, y: &mut [f32]) -> 
     let mut saved = Saved::take(net, rows);
     let share = |buffers: &mut Vec<Scratch>| buffers.iter_mut().map(|b| Shared::new(b)).collect();
     let pointers: (Vec<Shared>, Vec<Shared>) = (share(&mut saved.hidden), share(&mut saved.slopes));
-    run(net, x, rows, y, Some(&pointers));
+    run(net, x, rows, y, Hidden::Keep(&pointers));
     saved
 }
 
-fn run(net: &Net, x: Rows, rows: usize, y: &mut [f32], saved: Option<&(Vec<Shared>, Vec<Shared>)>) {
+fn run(net: &Net, x: Rows, rows: usize, y: &mut [f32], hidden: Hidden) {
     let packed = Packed::new(net, Form::Forward, 0, net.layers());
     let block = block_rows(rows);
     let blocks = rows.div_ceil(block);
@@ -49,7 +65,7 @@ fn run(net: &Net, x: Rows, rows: usize, y: &mut [f32], saved: Option<&(Vec<Share
             x,
             rows,
             y,
-            saved,
+            hidden,
             member,
             first,
             count,
@@ -64,7 +80,7 @@ struct Block<'a> {
     x: Rows<'a>,
     rows: usize,
     y: Shared,
-    saved: Option<&'a (Vec<Shared>, Vec<Shared>)>,
+    hidden: Hidden<'a>,
     member: usize,
     first: usize,
     count: usize,
@@ -73,10 +89,9 @@ struct Block<'a> {
 impl Block<'_> {
     fn run(self) {
         let widest = self.net.widest();
-        let room = if self.saved.is_some() {
-            0
-        } else {
-            self.count * leading_dim(widest)
+        let room = match self.hidden {
+            Hidden::Keep(_) => 0,
+            _ => self.count * leading_dim(widest),
         };
         let mut work = Scratch::take(2 * room);
         let work = Shared::new(&mut work);
@@ -89,7 +104,10 @@ impl Block<'_> {
                 layer,
                 rows: self.count,
                 left,
-                start: Start::Bias(self.net.bias(self.member, layer).as_ptr()),
+                start: match self.hidden {
+                    Hidden::Scale(_) => Start::Zero,
+                    _ => Start::Bias(self.net.bias(self.member, layer).as_ptr()),
+                },
                 finish,
                 out,
             };
@@ -108,12 +126,19 @@ impl Block<'_> {
             return (Out { base, ld }, Finish::Store);
         }
         let (activation, ld) = (self.net.activation, leading_dim(outputs));
-        match self.saved {
-            None => {
-                let base = work.at(layer % 2 * room);
-                (Out { base, ld }, Finish::Activate(activation))
+        let base = work.at(layer % 2 * room);
+        match self.hidden {
+            Hidden::Forget => (Out { base, ld }, Finish::Activate(activation)),
+            Hidden::Scale(slopes) => {
+                let scale = Finish::Scale {
+                    base: slopes[layer][row * ld..].as_ptr(),
+                    ld,
+                    first: 0,
+                    per: 1,
+                };
+                (Out { base, ld }, scale)
             }
-            Some((hidden, slopes)) => {
+            Hidden::Keep((hidden, slopes)) => {
                 let (base, slope) = (hidden[layer].at(row * ld), slopes[layer].at(row * ld));
                 let keep = Finish::ActivateKeep {
                     activation,

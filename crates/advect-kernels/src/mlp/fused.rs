@@ -1,7 +1,7 @@
 //! The perceptron's passes, as the operations call them.
 
 use super::forward::Saved;
-use super::{Activation, Mlp, Precision, backward, forward, pushforward, shared, tangent};
+use super::{Activation, Mlp, Precision, backward, forward, shared, tangent};
 use crate::dense::{Candidates, Fused, Gradients, Linear, Net, Rows, Tangents, Wanted};
 #[cfg(feature = "cuda")]
 use crate::dense::{CudaProgram, Stage};
@@ -59,7 +59,7 @@ impl Fused for Mlp {
         saved: &Saved,
         y_dot: &mut [f32],
     ) {
-        pushforward::pushforward(net, x_dot, rows, saved, y_dot);
+        forward::pushforward(net, x_dot, rows, saved, y_dot);
     }
 
     fn forward_shared(&self, net: &Net, input: Candidates, precision: Precision, y: &mut [f32]) {

@@ -204,8 +204,7 @@ impl ResidualMlp {
     ) -> Result<Tensor> {
         const OP: &str = "ResidualMlp::forward_shared";
         self.check_params(OP, params)?;
-        context.check(OP, own, self.input_dim())?;
-        dense::candidates(self, params, context, own, None, precision)
+        dense::candidates(OP, self, params, (context, own), None, precision)
     }
 
     /// An Euler step of every candidate along the network, `own + h y`, with `y` of [`ResidualMlp::forward_shared`].
@@ -225,12 +224,7 @@ impl ResidualMlp {
     ) -> Result<Tensor> {
         const OP: &str = "ResidualMlp::step_shared";
         self.check_params(OP, params)?;
-        context.check(OP, own, self.input_dim())?;
-        if own.dims().last() != Some(&self.output_dim()) || params.rank() != 1 {
-            let expected = format!("[B, K, {}], for a single network", self.output_dim());
-            return Err(shape_error(OP, "own", own.dims(), expected));
-        }
-        dense::candidates(self, params, context, own, Some(h), precision)
+        dense::candidates(OP, self, params, (context, own), Some(h), precision)
     }
 
     /// `(y, y_dot)`, `y_dot[b] = (dy/dx)[b] tangent[b]`, in one forward pass without gradient.

@@ -66,7 +66,7 @@ impl Waves {
     /// # Errors
     /// If `t` is no vector of f32.
     pub fn derivative(&self, t: &Tensor) -> Result<Tensor> {
-        self.derivatives(&[t], &[1.0])?.squeeze(0)
+        self.features(&moved(&[t], &[1.0])?)?.squeeze(0)
     }
 
     /// The features of several vectors of times, constants.
@@ -81,18 +81,10 @@ impl Waves {
         self.features(&all)
     }
 
-    /// The derivatives of [`Waves::values`] where time `i` moves by `rates[i]`.
+    /// [`Waves::values`] and behind them their derivatives where time `i` moves by `rates[i]`: `[2, m, B, dim]`.
     ///
     /// # Errors
     /// As [`Waves::values`], or if there are not as many rates.
-    pub fn derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
-        self.features(&moved(times, rates)?)
-    }
-
-    /// [`Waves::values`] and behind them [`Waves::derivatives`]: `[2, m, B, dim]`.
-    ///
-    /// # Errors
-    /// As [`Waves::derivatives`].
     pub fn with_derivatives(&self, times: &[&Tensor], rates: &[f64]) -> Result<Tensor> {
         let still = times.iter().map(|t| (*t, None));
         let all: Vec<Moved> = still.chain(moved(times, rates)?).collect();

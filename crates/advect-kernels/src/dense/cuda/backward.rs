@@ -68,7 +68,26 @@ impl Sweep<'_> {
         }
     }
 
-    /// The same from the cotangents of the outputs of a layer of few that follows that activation, by one kernel.
+    /// Cotangents below a linear layer at stage `at`, and the stage that they belong to; none below the first layer.
+    fn linear(&mut self, at: usize, layer: usize, delta: &View) -> Result<Option<(Buffer, usize)>> {
+        self.weights(layer, delta)?;
+        let program = self.pass.program;
+        match program.stages[..at].last() {
+            None => Ok(None),
+            Some(Stage::Activate(index))
+                if program.norms.is_empty() && self.pass.is_narrow(layer) =>
+            {
+                let below = self.narrow(at - 1, *index, layer, delta)?;
+                Ok(Some((below, at - 1)))
+            }
+            Some(_) => {
+                let below = self.pass.input_gradient(layer, delta, self.x.rows)?;
+                Ok(Some((below, at)))
+            }
+        }
+    }
+
+    /// Cotangents of the input of the activation at stage `at` from those of the outputs of the layer of few that follows it, by one kernel.
     fn narrow(&mut self, at: usize, index: usize, layer: usize, delta: &View) -> Result<Buffer> {
         let (pass, rows) = (self.pass, count(self.x.rows)?);
         let (linear, stride) = (pass.linear(layer), count(pass.stride())?);
@@ -128,23 +147,17 @@ impl Pass<'_> {
                 }
                 Stage::Enter => self.add(made(&skip)?, made(&delta)?)?,
                 Stage::Activate(index) => sweep.activation(at, index, &down)?,
-                Stage::Linear(layer) => {
-                    sweep.weights(layer, &down)?;
-                    let is_plain = self.program.norms.is_empty();
-                    match stages[..at].last() {
-                        Some(Stage::Activate(index)) if is_plain && self.is_narrow(layer) => {
-                            at -= 1;
-                            sweep.narrow(at, *index, layer, &down)?
-                        }
-                        None => {
-                            if wanted.x {
-                                x_grad = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
-                            }
-                            break;
-                        }
-                        Some(_) => self.input_gradient(layer, &down, x.rows)?,
+                Stage::Linear(layer) => match sweep.linear(at, layer, &down)? {
+                    Some((next, stage)) => {
+                        at = stage;
+                        next
                     }
-                }
+                    None if wanted.x => {
+                        x_grad = Some(Arc::new(self.input_gradient(layer, &down, x.rows)?));
+                        break;
+                    }
+                    None => break,
+                },
             };
             delta = Some(Arc::new(next));
         }
